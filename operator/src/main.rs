@@ -1,0 +1,3 @@
+//! Under construction in the commits that follow.
+
+fn main() {}
