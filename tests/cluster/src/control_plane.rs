@@ -152,8 +152,8 @@ impl ControlPlane {
             extra: &[&["--authorization-mode=RBAC"], extra].concat(),
         };
         let components = [
-            component::etcd(toolbox.path(Tool::Etcd)?, &dir.join("etcd"), client, peer),
-            component::api_server(toolbox.path(Tool::KubeApiserver)?, &api_server),
+            component::etcd(toolbox.path(Tool::Etcd), &dir.join("etcd"), client, peer),
+            component::api_server(toolbox.path(Tool::KubeApiserver), &api_server),
         ];
         let start =
             |component| Keeper::start(component, &dir).map_err(system("start the control plane"));
@@ -162,12 +162,12 @@ impl ControlPlane {
             keepers,
             authority,
             server,
-            kubectl: toolbox.path(Tool::Kubectl)?,
+            kubectl: toolbox.path(Tool::Kubectl),
             folder,
         };
         plane.wait_until_ready()?;
         if controllers {
-            let manager = toolbox.path(Tool::KubeControllerManager)?;
+            let manager = toolbox.path(Tool::KubeControllerManager);
             let ports = [
                 "--secure-port=0",
                 "--controllers=*,-nodeipam,-node-route-controller,-service-lb-controller",

@@ -11,12 +11,19 @@
 //! ```
 //! What Tenantry itself needs in a cluster does not belong here.
 
+pub mod cluster;
 pub mod command;
 pub mod component;
 pub mod control_plane;
+pub mod image;
 mod keeper;
 pub mod kubeconfig;
+pub mod network;
+pub mod node;
+pub mod packages;
 pub mod pki;
+pub mod plan;
 pub mod progress;
+pub mod site;
 pub mod tools;
 pub mod wait;

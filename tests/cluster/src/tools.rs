@@ -6,10 +6,12 @@ mod build;
 mod go;
 mod recipe;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use recipe::digest;
+pub(crate) use recipe::hex;
 
 use crate::command::CommandError;
 use crate::progress::Progress;
@@ -93,13 +95,15 @@ pub enum Tool {
     Pause,
     /// Volumes of the storage class `standard`.
     Provisioner,
+    /// Tells tests what a pod can do.
+    Probe,
     /// Charts.
     Helm,
 }
 
 impl Tool {
     /// Every tool, in the order of building.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Etcd,
         Self::KubeApiserver,
         Self::Kubectl,
@@ -114,6 +118,7 @@ impl Tool {
         Self::CoreDns,
         Self::Pause,
         Self::Provisioner,
+        Self::Probe,
         Self::Helm,
     ];
 
@@ -134,6 +139,7 @@ impl Tool {
             Self::CoreDns => "coredns",
             Self::Pause => "pause",
             Self::Provisioner => "provisioner",
+            Self::Probe => "probe",
             Self::Helm => "helm",
         }
     }
@@ -150,9 +156,12 @@ impl Tool {
             Self::CiliumOperator | Self::CiliumAgent | Self::CiliumCni | Self::CiliumDbg => {
                 "cilium"
             }
-            Self::Etcd | Self::CoreDns | Self::Pause | Self::Provisioner | Self::Helm => {
-                self.binary()
-            }
+            Self::Etcd
+            | Self::CoreDns
+            | Self::Pause
+            | Self::Provisioner
+            | Self::Probe
+            | Self::Helm => self.binary(),
         }
     }
 }
@@ -162,36 +171,42 @@ impl Tool {
 pub struct Toolbox {
     modules: PathBuf,
     cache: PathBuf,
+    /// Module to the folder of its build.
+    homes: BTreeMap<&'static str, PathBuf>,
 }
 
 impl Toolbox {
     /// The toolbox of this source tree, kept in the user's cache.
     pub fn open() -> Result<Self, ToolsError> {
         let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools");
+        let cache = cache_dir()?;
+        let mut homes = BTreeMap::new();
+        for module in Tool::ALL.map(Tool::module) {
+            let digest = digest(&modules.join(module))?;
+            homes.insert(module, cache.join(format!("{module}-{digest}")));
+        }
         Ok(Self {
             modules,
-            cache: cache_dir()?,
+            cache,
+            homes,
         })
     }
 
     /// Where this program is, or will be once it is built.
-    pub fn path(&self, tool: Tool) -> Result<PathBuf, ToolsError> {
-        Ok(self.home(tool.module())?.join("bin").join(tool.binary()))
+    pub fn path(&self, tool: Tool) -> PathBuf {
+        self.home(tool).join("bin").join(tool.binary())
     }
 
-    /// Cilium's BPF sources, which its agent compiles when it starts.
-    pub fn cilium_library(&self) -> Result<PathBuf, ToolsError> {
-        self.home(Tool::CiliumAgent.module())
+    /// The folder of a tool's module: programs in `bin`, and what they read beside it.
+    pub fn home(&self, tool: Tool) -> &Path {
+        // INVARIANT: `open` has an entry for the module of every tool.
+        &self.homes[tool.module()]
     }
 
     /// Builds those of `tools` that are missing; returns how many were.
     pub fn ensure(&self, tools: &[Tool], progress: &Progress) -> Result<usize, ToolsError> {
-        let mut missing = Vec::new();
-        for &tool in tools {
-            if !self.path(tool)?.exists() {
-                missing.push(tool);
-            }
-        }
+        let is_missing = |tool: &Tool| !self.path(*tool).exists();
+        let mut missing: Vec<Tool> = tools.iter().copied().filter(is_missing).collect();
         missing.sort_unstable();
         if missing.is_empty() {
             return Ok(0);
@@ -201,17 +216,12 @@ impl Toolbox {
         for &tool in &missing {
             let module = build::Module {
                 source: self.modules.join(tool.module()),
-                home: self.home(tool.module())?,
+                home: self.home(tool),
                 go: &go,
             };
             module.build(tool, progress)?;
         }
         Ok(missing.len())
-    }
-
-    fn home(&self, module: &str) -> Result<PathBuf, ToolsError> {
-        let digest = digest(&self.modules.join(module))?;
-        Ok(self.cache.join(format!("{module}-{digest}")))
     }
 }
 
@@ -255,7 +265,7 @@ mod tests {
     fn tool_lives_under_the_digest_of_its_module() {
         let toolbox = Toolbox::open().unwrap();
         let digest = digest(&toolbox.modules.join("etcd")).unwrap();
-        let path = toolbox.path(Tool::Etcd).unwrap();
+        let path = toolbox.path(Tool::Etcd);
         assert!(
             path.ends_with(format!("tenantry/etcd-{digest}/bin/etcd")),
             "{}",

@@ -19,7 +19,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(20);
 
 pub(super) struct Module<'a> {
     pub(super) source: PathBuf,
-    pub(super) home: PathBuf,
+    pub(super) home: &'a Path,
     pub(super) go: &'a Path,
 }
 

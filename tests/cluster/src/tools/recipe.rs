@@ -64,11 +64,15 @@ pub fn digest(folder: &Path) -> Result<String, ToolsError> {
         hash.update(format!("{}\0{}\0", name.to_string_lossy(), contents.len()));
         hash.update(contents);
     }
-    let mut text = String::new();
-    for byte in &hash.finalize()[..DIGEST_BYTES] {
+    Ok(hex(&hash.finalize()[..DIGEST_BYTES]))
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+        text
+    })
 }
 
 #[cfg(test)]
