@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tenantry_cluster::cluster;
 use tenantry_cluster::progress::Progress;
+use tenantry_cluster::site;
 use tenantry_cluster::tools::{Tool, Toolbox};
 
 pub fn build() -> Result<ExitCode> {
@@ -20,6 +21,10 @@ pub fn build() -> Result<ExitCode> {
 }
 
 pub fn kubectl(args: &[OsString]) -> Result<ExitCode> {
+    ensure!(
+        site::kubeconfig().exists(),
+        "the local Kubernetes is not up: `cargo xtask up`"
+    );
     let toolbox = with(Tool::Kubectl)?;
     become_program(&mut cluster::kubectl(&toolbox), args)
 }

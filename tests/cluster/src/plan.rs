@@ -92,7 +92,7 @@ fn node(programs: &Programs) -> Stage {
 
 fn pod_network(programs: &Programs) -> Stage {
     Stage {
-        name: "pod network ready (network policies compiled)".to_owned(),
+        name: "pod network ready, policies compiled".to_owned(),
         start: vec![(Place::Node, programs.cilium_agent())],
         done_when: programs.cilium_status(),
         // Not earlier: pods that start before the agent answers fail and back off.

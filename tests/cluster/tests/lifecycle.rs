@@ -2,6 +2,7 @@
 //! cluster that is up.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -16,6 +17,12 @@ fn xtask(command: &str) -> Command {
     cargo
 }
 
+/// The program itself, beside this test's folder: Cargo in between would not pass a kill on.
+fn built_xtask() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().with_file_name("xtask")
+}
+
 fn assert_nothing_is_left() {
     assert_eq!(cluster::leftovers().unwrap(), Vec::<String>::new());
     assert_eq!(cluster::status().unwrap(), Status::Absent);
@@ -28,8 +35,7 @@ fn down_leaves_nothing_wherever_up_stopped() {
     assert_nothing_is_left();
 
     for stage in ["pki/ca.crt", "events", "images"] {
-        let program = env!("CARGO_MANIFEST_DIR").to_owned() + "/../../target/debug/xtask";
-        let mut up = Command::new(program);
+        let mut up = Command::new(built_xtask());
         let mut up = up.arg("up").stderr(Stdio::null()).spawn().unwrap();
         let reached = || site::path(stage).exists().then_some(());
         assert!(

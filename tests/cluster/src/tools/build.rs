@@ -60,9 +60,12 @@ impl Module<'_> {
         let log = self.home.join(format!("{}.log", tool.binary()));
         let log_file = File::create(&log).map_err(file_error("create", &log))?;
         let package = recipe.package_of(tool.binary()).unwrap_or(".");
-        let mut command = Command::new(self.go);
+        // A build does not go on behind the back of a killed caller.
+        let mut command = Command::new("setpriv");
         command
             .current_dir(&self.source)
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(self.go)
             .args([
                 "build",
                 "-trimpath",
