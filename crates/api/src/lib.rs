@@ -1,1 +1,10 @@
-//! Under construction in the commits that follow.
+//! The forms: the custom resources of `tenantry.dev/v1alpha1` as users write
+//! them, their CEL rules and conditions, and the one bridge from form to
+//! meaning.
+//!
+//! No client is linked here; what needs one lives in operator, server or CLI.
+
+pub mod condition;
+pub mod label;
+pub mod mcp_api_key;
+pub mod mcp_server;

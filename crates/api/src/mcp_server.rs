@@ -1,0 +1,113 @@
+//! `McpServer`: where operator and server meet. The operator writes the
+//! contract into `spec`, the server its report into `status`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tenantry_core::access::Access;
+
+/// The contract of one server. Internal: written by the operator, read by the
+/// server; change the McpTenant instead.
+///
+/// The schema is open because the contract is versioned and strict in itself:
+/// an API server that dropped what it does not know would hide from the server
+/// that it understands less than it was told.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "tenantry.dev",
+    version = "v1alpha1",
+    kind = "McpServer",
+    plural = "mcpservers",
+    namespaced,
+    status = "McpServerStatus",
+    category = "tenantry",
+    derive = "PartialEq",
+    doc = "Internal: the contract between operator and server. Change the McpTenant instead.",
+    printcolumn(name = "Organization", type_ = "string", json_path = ".spec.organization"),
+    printcolumn(name = "Access", type_ = "string", json_path = ".spec.access"),
+    printcolumn(name = "Contract", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "Serving", type_ = "string", json_path = ".status.replicas[*].serving"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name == 'server'").message("an organisation has one McpServer, named `server`")
+)]
+#[cfg_attr(feature = "cel", kube(cel))]
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+pub struct McpServerSpec {
+    /// The version of the contract; it says how to read the rest.
+    #[schemars(length(min = 1, max = 16))]
+    pub version: String,
+
+    /// The rest of the contract.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub contract: Map<String, Value>,
+}
+
+/// What the server's replicas say of themselves.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpServerStatus {
+    /// One report a replica.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["pod"]))]
+    pub replicas: Vec<ReplicaReport>,
+}
+
+/// What one replica has loaded and obeys.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaReport {
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's UID: a report of an earlier pod of the same name is void.
+    pub pod_uid: String,
+    /// The `metadata.generation` of the McpServer that it obeys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The digest of the contract that it obeys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract_digest: Option<String>,
+    /// The contract versions that it can read, the newest first.
+    #[serde(default)]
+    pub contract_versions: Vec<String>,
+    /// The access in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub access: Option<Access>,
+    /// Whether it takes calls.
+    pub serving: bool,
+    /// Why not, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why not, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The state of each connector's credentials; never a credential.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub connectors: Vec<ConnectorReport>,
+    /// The release of the server.
+    #[serde(default)]
+    pub release: String,
+    /// When the report last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Time>,
+}
+
+/// The state of one connector in one replica.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectorReport {
+    /// The connector.
+    pub name: String,
+    /// Whether it has credentials to use.
+    pub ready: bool,
+    /// Why not, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why not, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}

@@ -1,0 +1,229 @@
+//! The audit record: one per call, refused ones included (WRITES §10).
+//!
+//! The type has no place for a key, a token or a header. Arguments are taken
+//! in only after they matched the tool's schema; before that, their names are.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::access::ToolClass;
+use crate::answer::Status;
+use crate::key::KeyRecord;
+use crate::name::Organization;
+use crate::reason::Reason;
+
+/// The version of the record.
+pub const AUDIT_VERSION: &str = "v1";
+
+/// Arguments beyond this many bytes are left out, and their size is said.
+pub const LARGEST_ARGUMENTS: usize = 8 * 1024;
+
+/// Names that are kept of arguments which did not pass their check.
+const MOST_NAMES: usize = 32;
+
+/// How far a call came (WRITES §1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Before a key was looked at: host, origin, size.
+    Receive,
+    /// Who is calling.
+    Authenticate,
+    /// What is asked, in which form.
+    Check,
+    /// Whether the caller may.
+    Authorize,
+    /// Whether the vendor's objects are the organisation's own.
+    Own,
+    /// The call to the vendor.
+    Send,
+    /// The whole way.
+    Respond,
+}
+
+/// One line of the audit stream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AuditRecord {
+    /// Always [`AUDIT_VERSION`]; also what tells this line from any other.
+    pub audit: &'static str,
+    /// The process that wrote it: new at every start.
+    pub boot_id: String,
+    /// Its place among the lines of that process, from 1, without gaps.
+    pub sequence: u64,
+    /// When the call ended.
+    pub time: Timestamp,
+    /// Whose server it is.
+    pub organization: Organization,
+    /// The UID of the `McpTenant`.
+    pub tenant_uid: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: AuditEvent,
+}
+
+/// What happened in one call, as the one who handled it knows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AuditEvent {
+    /// The same as in the answer.
+    pub call_id: String,
+    /// Who called, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+    /// The MCP method, where the message could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The tool, in the caller's words when no such tool exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// What the tool can do at worst.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<ToolClass>,
+    /// The connector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
+    /// The account, once it is known to be the organisation's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Arguments>,
+    /// How it ended.
+    pub outcome: Status,
+    /// Why, unless it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// How far it came.
+    pub stage: Stage,
+    /// Requests made to the vendor for it.
+    pub vendor_requests: u32,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// Like events that were counted but not written before this one, because
+    /// strangers may cause any number of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub suppressed: u64,
+}
+
+/// Who called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Actor {
+    /// The key's public id.
+    pub key: String,
+    /// The Kubernetes user that answers for it.
+    pub owner: String,
+    /// The program that uses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+}
+
+impl Actor {
+    /// The actor behind a key that was admitted.
+    pub fn of(key: &KeyRecord) -> Self {
+        Self {
+            key: key.id.to_string(),
+            owner: key.owner.clone(),
+            agent: key.agent.clone(),
+        }
+    }
+}
+
+/// What is kept of a call's arguments.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arguments {
+    /// All of them: they matched the tool's schema.
+    Checked(Map<String, Value>),
+    /// Their size in bytes: they matched, but are too long for a line.
+    TooLong(usize),
+    /// Their names, cut short: they did not match.
+    Names(Vec<String>),
+}
+
+impl Arguments {
+    /// Arguments that matched the schema.
+    pub fn checked(arguments: &Map<String, Value>) -> Self {
+        let size = serde_json::to_string(arguments).map_or(usize::MAX, |text| text.len());
+        if size > LARGEST_ARGUMENTS {
+            Self::TooLong(size)
+        } else {
+            Self::Checked(arguments.clone())
+        }
+    }
+
+    /// Arguments that did not: anything may stand in them.
+    pub fn unchecked(arguments: &Map<String, Value>) -> Self {
+        let short = |name: &String| name.chars().take(64).collect();
+        Self::Names(arguments.keys().take(MOST_NAMES).map(short).collect())
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_flat_object_without_empty_fields() {
+        let record = AuditRecord {
+            audit: AUDIT_VERSION,
+            boot_id: "b".into(),
+            sequence: 1,
+            time: "2026-06-01T12:00:00Z".parse().unwrap(),
+            organization: Organization::parse("acme").unwrap(),
+            tenant_uid: "uid".into(),
+            event: AuditEvent {
+                call_id: "c".into(),
+                actor: None,
+                method: Some("tools/call".into()),
+                tool: Some("meta_list_campaigns".into()),
+                class: Some(ToolClass::Read),
+                connector: None,
+                account: None,
+                arguments: None,
+                outcome: Status::Refused,
+                reason: Some(Reason::ScopeMissing),
+                stage: Stage::Authorize,
+                vendor_requests: 0,
+                duration_ms: 1,
+                suppressed: 0,
+            },
+        };
+        assert_eq!(
+            serde_json::to_value(record).unwrap(),
+            json!({
+                "audit": "v1", "boot_id": "b", "sequence": 1, "time": "2026-06-01T12:00:00Z",
+                "organization": "acme", "tenant_uid": "uid", "call_id": "c",
+                "method": "tools/call", "tool": "meta_list_campaigns", "class": "read",
+                "outcome": "refused", "reason": "ScopeMissing", "stage": "authorize",
+                "vendor_requests": 0, "duration_ms": 1,
+            })
+        );
+    }
+
+    #[test]
+    fn values_of_unchecked_arguments_are_not_kept() {
+        let arguments = json!({"account": "tnt_demo_secret", "x".repeat(100): 1});
+        let kept = Arguments::unchecked(arguments.as_object().unwrap());
+        assert_eq!(
+            kept,
+            Arguments::Names(vec!["account".into(), "x".repeat(64)])
+        );
+    }
+
+    #[test]
+    fn long_arguments_are_replaced_by_their_size() {
+        let arguments = json!({"text": "x".repeat(LARGEST_ARGUMENTS)});
+        let kept = Arguments::checked(arguments.as_object().unwrap());
+        assert_eq!(kept, Arguments::TooLong(LARGEST_ARGUMENTS + 11));
+    }
+}

@@ -1,0 +1,287 @@
+//! Authorization: may this key call this tool on this account at all
+//! (WRITES §1)? Pure; rates and quotas are asked elsewhere.
+
+use crate::access::ToolClass;
+use crate::key::{KeyRecord, Scope};
+use crate::name::{AccountId, ConnectorName, ToolName};
+use crate::reason::{Reason, Refusal};
+use crate::tenant::{AccountConfig, TenantConfig};
+
+/// What is asked for, as far as authorization needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The tool.
+    pub tool: &'a ToolName,
+    /// The connector that it belongs to.
+    pub connector: &'a ConnectorName,
+    /// What it can do at worst.
+    pub class: ToolClass,
+    /// The account that the arguments name, for tools that take one.
+    pub account: Option<&'a str>,
+}
+
+/// Decides whether `key` may make `request` of `tenant`. Answers the account
+/// that it concerns, where the tool takes one.
+pub fn authorize<'t>(
+    tenant: &'t TenantConfig,
+    key: &KeyRecord,
+    request: &Request<'_>,
+) -> Result<Option<&'t AccountConfig>, Refusal> {
+    if !tenant.access.permits(request.class) {
+        return Err(access_denied(
+            "the organisation",
+            tenant.access.as_str(),
+            request,
+        ));
+    }
+    if !may_use(key, request.connector, request.class) {
+        let scope = Scope::of(request.connector, request.class);
+        return Err(Refusal::new(
+            Reason::ScopeMissing,
+            format!(
+                "the key `{}` lacks the scope `{scope}` that `{}` needs",
+                key.id, request.tool
+            ),
+        )
+        .with_remedy(format!(
+            "use a key with the scope `{scope}`, or ask for it to be added"
+        )));
+    }
+    let Some(asked) = request.account else {
+        return Ok(None);
+    };
+    let account = visible_accounts(tenant, key, request.connector)
+        .find(|account| account.id.as_str() == asked)
+        .ok_or_else(|| {
+            // An account of another organisation and one that does not exist
+            // are the same to the caller.
+            Refusal::new(
+                Reason::AccountRefused,
+                format!(
+                    "the key `{}` may not use that {} account",
+                    key.id, request.connector
+                ),
+            )
+        })?;
+    let access = tenant.access.strictest(account.access);
+    if !access.permits(request.class) {
+        let whose = format!("the account `{}`", account.id);
+        return Err(access_denied(&whose, access.as_str(), request));
+    }
+    Ok(Some(account))
+}
+
+/// Whether a tool of `class` at `connector` is within the key's scopes; tools
+/// that are not are left out of its tool list.
+pub fn may_use(key: &KeyRecord, connector: &ConnectorName, class: ToolClass) -> bool {
+    key.scopes
+        .iter()
+        .any(|scope| scope.covers(connector, class))
+}
+
+/// The accounts of `connector` that `key` may name.
+pub fn visible_accounts<'t, 'k>(
+    tenant: &'t TenantConfig,
+    key: &'k KeyRecord,
+    connector: &ConnectorName,
+) -> impl Iterator<Item = &'t AccountConfig> + use<'t, 'k> {
+    let allowed = |id: &AccountId| key.accounts.as_ref().is_none_or(|ids| ids.contains(id));
+    tenant
+        .connector(connector)
+        .into_iter()
+        .flat_map(|connector| &connector.accounts)
+        .filter(move |account| allowed(&account.id) && account.access.permits(ToolClass::Read))
+}
+
+fn access_denied(whose: &str, access: &str, request: &Request<'_>) -> Refusal {
+    let class = request.class.as_str();
+    Refusal::new(
+        Reason::AccessDenied,
+        format!("{whose} has access `{access}`, which does not permit {class} tools"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Access;
+    use crate::digest::Digest;
+    use crate::name::{Currency, KeyId, Organization};
+    use crate::tenant::{CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit};
+
+    fn account(id: &str, access: Access) -> AccountConfig {
+        AccountConfig {
+            id: AccountId::parse(id).unwrap(),
+            currency: Currency::parse("EUR").unwrap(),
+            time_zone: "Europe/Berlin".into(),
+            access,
+        }
+    }
+
+    fn tenant(access: Access) -> TenantConfig {
+        let rate = RateLimit {
+            per_minute: 60,
+            burst: 10,
+        };
+        TenantConfig {
+            version: CONTRACT_VERSION.into(),
+            organization: Organization::parse("acme").unwrap(),
+            tenant_uid: "uid".into(),
+            access,
+            connectors: vec![ConnectorConfig {
+                name: ConnectorName::parse("meta").unwrap(),
+                accounts: vec![
+                    account("act_1", Access::ReadWrite),
+                    account("act_2", Access::ReadOnly),
+                    account("act_3", Access::Disabled),
+                ],
+                sandbox_base_url: None,
+            }],
+            limits: Limits {
+                per_key: rate,
+                per_tenant: rate,
+                concurrency: 1,
+            },
+            allowed_hosts: vec![],
+            allowed_origins: vec![],
+        }
+    }
+
+    fn key(scopes: &[&str], accounts: Option<&[&str]>) -> KeyRecord {
+        KeyRecord {
+            id: KeyId::parse("demo").unwrap(),
+            owner: "alice".into(),
+            agent: None,
+            digest: Digest::of(b""),
+            scopes: scopes
+                .iter()
+                .map(|text| Scope::parse(text).unwrap())
+                .collect(),
+            accounts: accounts
+                .map(|ids| ids.iter().map(|id| AccountId::parse(id).unwrap()).collect()),
+            not_before: None,
+            expires_at: None,
+            disabled: false,
+        }
+    }
+
+    /// The reason of a refusal, or the account that was granted.
+    fn outcome(
+        tenant: &TenantConfig,
+        key: &KeyRecord,
+        class: ToolClass,
+        account: Option<&str>,
+    ) -> Result<Option<String>, Reason> {
+        let tool = ToolName::parse("meta_tool").unwrap();
+        let connector = ConnectorName::parse("meta").unwrap();
+        let request = Request {
+            tool: &tool,
+            connector: &connector,
+            class,
+            account,
+        };
+        authorize(tenant, key, &request)
+            .map(|granted| granted.map(|account| account.id.to_string()))
+            .map_err(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn a_scope_grants_its_class_and_nothing_more() {
+        let tenant = tenant(Access::ReadWrite);
+        let reader = key(&["meta:read"], None);
+        assert_eq!(
+            outcome(&tenant, &reader, ToolClass::Read, Some("act_1")),
+            Ok(Some("act_1".into()))
+        );
+        assert_eq!(outcome(&tenant, &reader, ToolClass::Read, None), Ok(None));
+        assert_eq!(
+            outcome(&tenant, &reader, ToolClass::Spend, Some("act_1")),
+            Err(Reason::ScopeMissing)
+        );
+        assert_eq!(
+            outcome(&tenant, &key(&[], None), ToolClass::Read, None),
+            Err(Reason::ScopeMissing)
+        );
+        assert_eq!(
+            outcome(&tenant, &key(&["google:read"], None), ToolClass::Read, None),
+            Err(Reason::ScopeMissing)
+        );
+    }
+
+    #[test]
+    fn an_account_must_be_the_tenants_and_the_keys() {
+        let tenant = tenant(Access::ReadWrite);
+        let narrow = key(&["*:read"], Some(&["act_2", "act_9"]));
+        assert_eq!(
+            outcome(&tenant, &narrow, ToolClass::Read, Some("act_2")),
+            Ok(Some("act_2".into()))
+        );
+        for foreign in ["act_1", "act_9", "act_3", "", "act_2 ", "ACT_2"] {
+            assert_eq!(
+                outcome(&tenant, &narrow, ToolClass::Read, Some(foreign)),
+                Err(Reason::AccountRefused),
+                "{foreign}"
+            );
+        }
+        assert_eq!(
+            outcome(
+                &tenant,
+                &key(&["*:read"], Some(&[])),
+                ToolClass::Read,
+                Some("act_1")
+            ),
+            Err(Reason::AccountRefused)
+        );
+    }
+
+    #[test]
+    fn the_strictest_access_decides() {
+        let all = key(&["*:read", "*:spend"], None);
+        let open = tenant(Access::ReadWrite);
+        assert!(outcome(&open, &all, ToolClass::Spend, Some("act_1")).is_ok());
+        assert_eq!(
+            outcome(&open, &all, ToolClass::Spend, Some("act_2")),
+            Err(Reason::AccessDenied)
+        );
+        assert!(
+            outcome(
+                &tenant(Access::ReadOnly),
+                &all,
+                ToolClass::Read,
+                Some("act_1")
+            )
+            .is_ok()
+        );
+        assert_eq!(
+            outcome(
+                &tenant(Access::ReadOnly),
+                &all,
+                ToolClass::Spend,
+                Some("act_1")
+            ),
+            Err(Reason::AccessDenied)
+        );
+        assert_eq!(
+            outcome(&tenant(Access::Disabled), &all, ToolClass::Read, None),
+            Err(Reason::AccessDenied)
+        );
+    }
+
+    #[test]
+    fn a_foreign_account_and_a_missing_one_read_alike() {
+        let tenant = tenant(Access::ReadWrite);
+        let narrow = key(&["*:read"], Some(&["act_2"]));
+        let tool = ToolName::parse("meta_tool").unwrap();
+        let connector = ConnectorName::parse("meta").unwrap();
+        let refuse = |account| {
+            let request = Request {
+                tool: &tool,
+                connector: &connector,
+                class: ToolClass::Read,
+                account: Some(account),
+            };
+            authorize(&tenant, &narrow, &request).unwrap_err()
+        };
+        assert_eq!(refuse("act_1"), refuse("act_404"));
+    }
+}

@@ -1,0 +1,182 @@
+//! One vocabulary of reasons. Conditions, Events, metrics, tool errors and the
+//! audit record all take their word from here.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Defines the reasons: word, what it means, and what its reader can do.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident => $remedy:literal,)*) => {
+        /// Why something is as it is, in one word.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word itself.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// What the reader can do about it, in general terms. The place
+            /// that gives the reason may know better and say so.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    // --- requests that end before a tool is called
+    /// No API key came with the request.
+    KeyMissing => "send the header `Authorization: Bearer <API key>`",
+    /// What came is not an API key.
+    KeyMalformed => "check that the whole key was copied, from tnt_ to its last digit",
+    /// No key of this organisation has that id and secret.
+    KeyUnknown => "use a key of this organisation; whoever issued it can make a new one",
+    /// The key was revoked.
+    KeyRevoked => "ask whoever issued the key for a new one",
+    /// The key's time is over.
+    KeyExpired => "ask whoever issued the key for a new one",
+    /// The key's time has not begun.
+    KeyNotYetValid => "wait until the key's notBefore, or ask whoever issued it",
+    /// The Host header names no host of this server.
+    HostRefused => "call the server by the address in the tenant's status.endpoint",
+    /// The Origin header names no origin that may call this server.
+    OriginRefused => "call the server from a program, or have the origin allowed",
+    /// The request body is too large.
+    BodyTooLarge => "send a smaller request",
+    /// The request body is not acceptable JSON.
+    BodyInvalid => "send one JSON-RPC message of valid JSON, each key once",
+    // --- calls that are refused
+    /// No such tool, or none that this key can see.
+    ToolUnknown => "call tools/list for the tools this key can use",
+    /// The arguments do not match the tool's input schema.
+    ArgumentsInvalid => "correct the arguments to match the tool's inputSchema",
+    /// The key's scopes do not cover the tool.
+    ScopeMissing => "use a key whose scopes cover the tool, or ask for the scope to be added",
+    /// The account is not among those that this key may use here.
+    AccountRefused => "use an account that the list tool of this connector returns",
+    /// The organisation's access does not permit the call.
+    AccessDenied => "ask the platform team; the tenant's access is set in its McpTenant",
+    /// Too many calls in too short a time.
+    RateLimited => "wait for retry_after_ms, then call again",
+    /// Too many calls at the same time.
+    ServerBusy => "call again in a moment, with fewer calls at once",
+    /// The server's knowledge of keys and access is too old to rely on.
+    ControlPlaneStale => "call again later; the platform team sees the cause in the tenant's conditions",
+    /// The server is shutting down.
+    ServerStopping => "call again; another replica will answer",
+    // --- calls that fail at the vendor
+    /// The vendor's credentials are not there.
+    SecretMissing => "create the Secret that the tenant's connectors[].credentials.secretName names",
+    /// The vendor no longer accepts the credentials.
+    ReconnectRequired => "connect the vendor again and replace its credentials",
+    /// The vendor asks for fewer calls.
+    VendorThrottled => "wait for retry_after_ms, then call again",
+    /// The vendor refused the request.
+    VendorRejected => "read the message; the arguments or the account's rights need a change",
+    /// The vendor knows no such object.
+    NotFound => "check the id with the list tool of this connector",
+    /// The vendor could not be reached or failed.
+    VendorUnavailable => "call again later",
+    /// The vendor answered with something that is not its documented form.
+    VendorAnswerInvalid => "call again later; report it if it stays",
+    /// The call took longer than it may.
+    DeadlineExceeded => "call again, asking for less at once",
+    // --- conditions
+    /// All is as it should be.
+    AsDeclared => "nothing to do",
+    /// The server has everything it needs.
+    Serving => "nothing to do",
+    /// The server's pod is not running yet.
+    ServerStarting => "wait; if it stays, look at the events of the pod server-0",
+    /// The server has not taken up the present contract yet.
+    ContractPending => "wait; if it stays, look at the log of the pod server-0",
+    /// The server cannot read the contract.
+    ContractUnreadable => "run operator and server of the same release",
+    /// The specification cannot be carried out.
+    SpecInvalid => "correct the McpTenant as the message says",
+    /// The operator has no rights in the namespace.
+    OperatorNotBound => "create the RoleBinding that the message shows",
+    /// Another McpTenant already owns the namespace.
+    NamespaceTaken => "delete one of the two McpTenants; a namespace is one organisation",
+    /// Objects could not be written.
+    ApplyFailed => "read the message; it names the object and the API server's answer",
+    /// Reconciliation is suspended.
+    Suspended => "set spec.suspend to false to resume",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+/// A call or request that was not carried out, told to its caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The word.
+    pub reason: Reason,
+    /// What happened, for this caller, without a secret.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// When it makes sense to try again, in milliseconds, where that is known.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal with the reason's own remedy.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            remedy: reason.remedy().into(),
+            retry_after_ms: None,
+        }
+    }
+
+    /// The same, with a remedy that fits the case better.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+
+    /// The same, with the time after which to try again.
+    #[must_use]
+    pub fn with_retry_after_ms(mut self, retry_after_ms: u64) -> Self {
+        self.retry_after_ms = Some(retry_after_ms);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_one_pascal_case_word_with_a_remedy() {
+        for reason in Reason::ALL {
+            let word = reason.as_str();
+            assert!(
+                word.starts_with(|first: char| first.is_ascii_uppercase()),
+                "{word}"
+            );
+            assert!(
+                word.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+                "{word}"
+            );
+            assert!(!reason.remedy().is_empty(), "{word}");
+            assert_eq!(serde_json::to_value(reason).unwrap(), word);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The contract between operator and server: what the operator renders into
+//! `McpServer/server` and a server obeys.
+//!
+//! It is versioned and strict: a field that this version does not know makes
+//! the contract unreadable, which is said aloud, instead of being ignored.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::access::Access;
+use crate::digest::Digest;
+use crate::name::{AccountId, ConnectorName, Currency, Organization};
+
+/// The version of the contract that this release writes and reads.
+pub const CONTRACT_VERSION: &str = "v1";
+
+/// One organisation, as its server sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct TenantConfig {
+    /// Always [`CONTRACT_VERSION`] in a contract that was read.
+    pub version: String,
+    /// The organisation.
+    pub organization: Organization,
+    /// The UID of the `McpTenant` behind the contract.
+    pub tenant_uid: String,
+    /// What the organisation allows as a whole.
+    pub access: Access,
+    /// The vendors that it uses, each once.
+    pub connectors: Vec<ConnectorConfig>,
+    /// How much its clients may ask.
+    pub limits: Limits,
+    /// Host names under which clients may address the server, without port.
+    pub allowed_hosts: Vec<String>,
+    /// Origins from which browsers may call it, `scheme://host[:port]`.
+    pub allowed_origins: Vec<String>,
+}
+
+/// One vendor of an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ConnectorConfig {
+    /// The connector file.
+    pub name: ConnectorName,
+    /// The accounts that may be used; no other account exists for clients.
+    pub accounts: Vec<AccountConfig>,
+    /// Where the vendor is reached instead of its real address. Only an
+    /// operator that runs as a sandbox ever sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_base_url: Option<String>,
+}
+
+/// One account at a vendor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct AccountConfig {
+    /// The vendor's id of it.
+    pub id: AccountId,
+    /// The currency that it is kept in.
+    pub currency: Currency,
+    /// Its time zone, by IANA name.
+    pub time_zone: String,
+    /// What it allows; the strictest of this and the tenant's holds.
+    pub access: Access,
+}
+
+/// How much clients may ask of one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Limits {
+    /// Calls of one key.
+    pub per_key: RateLimit,
+    /// Calls of all keys together.
+    pub per_tenant: RateLimit,
+    /// Calls in progress at the same time.
+    pub concurrency: u32,
+}
+
+/// A rate: a bucket of `burst` calls that fills up at `per_minute`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RateLimit {
+    /// Calls a minute in the long run; at least 1.
+    pub per_minute: u32,
+    /// Calls at once; at least 1.
+    pub burst: u32,
+}
+
+/// Why a contract cannot be obeyed.
+#[derive(Debug, thiserror::Error)]
+pub enum ContractError {
+    /// It is of another version.
+    #[error("the contract is of version `{found}`, this server reads `{CONTRACT_VERSION}`")]
+    Version {
+        /// The version it claims, or what stands in its place.
+        found: String,
+    },
+    /// It does not have the form of its version.
+    #[error("the contract does not have the form of `{CONTRACT_VERSION}`")]
+    Form(#[source] serde_json::Error),
+    /// Its parts contradict each other.
+    #[error("the contract contradicts itself: {0}")]
+    Meaning(String),
+}
+
+impl TenantConfig {
+    /// Reads a contract: version first, then strictly all of it.
+    pub fn read(contract: &Value) -> Result<Self, ContractError> {
+        let version = contract.get("version").and_then(Value::as_str);
+        if version != Some(CONTRACT_VERSION) {
+            let found = version.unwrap_or("none").to_owned();
+            return Err(ContractError::Version { found });
+        }
+        let config = Self::deserialize(contract).map_err(ContractError::Form)?;
+        config.check().map_err(ContractError::Meaning)?;
+        Ok(config)
+    }
+
+    /// What identifies this content: a server reports it back when it obeys.
+    pub fn digest(&self) -> Digest {
+        // A struct of strings, numbers and vectors always has a JSON form.
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// The connector of that name.
+    pub fn connector(&self, name: &ConnectorName) -> Option<&ConnectorConfig> {
+        self.connectors.iter().find(|mine| mine.name == *name)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for connector in &self.connectors {
+            if !names.insert(&connector.name) {
+                return Err(format!("connector `{}` stands twice", connector.name));
+            }
+            let mut ids = BTreeSet::new();
+            for account in &connector.accounts {
+                if !ids.insert(&account.id) {
+                    return Err(format!("account `{}` stands twice", account.id));
+                }
+            }
+        }
+        let Limits {
+            per_key,
+            per_tenant,
+            concurrency,
+        } = self.limits;
+        let counts = [
+            per_key.per_minute,
+            per_key.burst,
+            per_tenant.per_minute,
+            per_tenant.burst,
+            concurrency,
+        ];
+        if counts.contains(&0) {
+            return Err("a limit is 0".into());
+        }
+        Ok(())
+    }
+}
+
+impl ConnectorConfig {
+    /// The account of that id.
+    pub fn account(&self, id: &AccountId) -> Option<&AccountConfig> {
+        self.accounts.iter().find(|mine| mine.id == *id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn contract() -> Value {
+        json!({
+            "version": "v1",
+            "organization": "acme",
+            "tenantUid": "0b7c",
+            "access": "ReadWrite",
+            "connectors": [{
+                "name": "meta",
+                "accounts": [{"id": "act_1", "currency": "EUR", "timeZone": "Europe/Berlin", "access": "ReadOnly"}],
+            }],
+            "limits": {
+                "perKey": {"perMinute": 60, "burst": 10},
+                "perTenant": {"perMinute": 600, "burst": 100},
+                "concurrency": 32,
+            },
+            "allowedHosts": ["server.acme.svc"],
+            "allowedOrigins": [],
+        })
+    }
+
+    #[test]
+    fn a_contract_reads_back_as_written() {
+        let config = TenantConfig::read(&contract()).unwrap();
+        let written = serde_json::to_value(&config).unwrap();
+        assert_eq!(written, contract());
+        assert_eq!(
+            TenantConfig::read(&written).unwrap().digest(),
+            config.digest()
+        );
+    }
+
+    #[test]
+    fn an_unknown_field_anywhere_makes_it_unreadable() {
+        for pointer in [
+            "",
+            "/connectors/0",
+            "/connectors/0/accounts/0",
+            "/limits",
+            "/limits/perKey",
+        ] {
+            let mut changed = contract();
+            changed.pointer_mut(pointer).unwrap()["surprise"] = json!(1);
+            let error = TenantConfig::read(&changed).unwrap_err();
+            assert!(
+                matches!(error, ContractError::Form(_)),
+                "{pointer}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_version_is_named_before_anything_else_is_read() {
+        let error = TenantConfig::read(&json!({"version": "v9", "surprise": 1})).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the contract is of version `v9`, this server reads `v1`"
+        );
+        assert!(TenantConfig::read(&json!(null)).is_err());
+    }
+
+    #[test]
+    fn doubled_parts_and_zero_limits_are_contradictions() {
+        let mut twice = contract();
+        let account = twice["connectors"][0]["accounts"][0].clone();
+        twice["connectors"][0]["accounts"]
+            .as_array_mut()
+            .unwrap()
+            .push(account);
+        let error = TenantConfig::read(&twice).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the contract contradicts itself: account `act_1` stands twice"
+        );
+        let mut zero = contract();
+        zero["limits"]["concurrency"] = json!(0);
+        assert!(TenantConfig::read(&zero).is_err());
+    }
+}
