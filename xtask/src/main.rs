@@ -69,7 +69,7 @@ fn run(command: Commands) -> Result<ExitCode> {
     match command {
         Commands::Up => up::up(),
         Commands::Down => cluster::down(),
-        Commands::Status => cluster::status(),
+        Commands::Status => Ok(cluster::status()),
         Commands::Tools => tools::build(),
         Commands::Kubectl { args } => tools::kubectl(&args),
         Commands::Helm { args } => tools::helm(&args),

@@ -12,7 +12,6 @@ use std::process::Command;
 use crate::command::{CommandError, run};
 use crate::site;
 use crate::tools::{ToolsError, cache_dir};
-pub use archive::Identity;
 pub use dockerfile::DockerfileError;
 
 /// An image that could not be made or brought to the node.

@@ -60,7 +60,7 @@ struct Web {
 impl Web {
     fn start(namespace: &'static str) -> Self {
         assert_eq!(
-            status().unwrap(),
+            status(),
             Status::Running,
             "bring the cluster up first: cargo xtask up"
         );

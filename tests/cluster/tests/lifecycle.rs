@@ -25,7 +25,7 @@ fn built_xtask() -> PathBuf {
 
 fn assert_nothing_is_left() {
     assert_eq!(cluster::leftovers().unwrap(), Vec::<String>::new());
-    assert_eq!(cluster::status().unwrap(), Status::Absent);
+    assert_eq!(cluster::status(), Status::Absent);
 }
 
 /// One test, as there is one cluster.
@@ -44,13 +44,13 @@ fn down_leaves_nothing_wherever_up_stopped() {
         );
         up.kill().unwrap();
         up.wait().unwrap();
-        assert_eq!(cluster::status().unwrap(), Status::Broken, "{stage}");
+        assert_eq!(cluster::status(), Status::Broken, "{stage}");
         run(&mut xtask("down")).unwrap();
         assert_nothing_is_left();
     }
 
     run(&mut xtask("up")).unwrap();
-    assert_eq!(cluster::status().unwrap(), Status::Running);
+    assert_eq!(cluster::status(), Status::Running);
     assert!(!Place::Node.processes().unwrap().is_empty());
     run(&mut xtask("up")).unwrap();
     run(&mut xtask("down")).unwrap();

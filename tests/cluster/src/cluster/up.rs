@@ -39,11 +39,11 @@ pub fn up(init: &Path) -> Result<PathBuf, ClusterError> {
     let toolbox = Toolbox::open()?;
     let own_init = site::path("init");
     let plan = plan(&Programs::find(toolbox.clone(), own_init.clone()));
-    let is_up = status()? == Status::Running && is_of(&plan) && answers(&toolbox);
+    let is_up = status() == Status::Running && is_of(&plan) && answers(&toolbox);
     let progress = Progress::new(if is_up { STEPS_AGAIN } else { STEPS_ANEW });
     let archives = prepare(&toolbox, &progress)?;
     if !is_up {
-        if status()? != Status::Absent {
+        if status() != Status::Absent {
             progress.note("clearing away an unfinished, broken or older cluster");
             clear()?;
         }
@@ -201,13 +201,10 @@ fn follow(mut node: Child, stages: usize, progress: &Progress) -> Result<(), Clu
     let (mut done, mut read) = (0, 0);
     while done < stages {
         let next = wait::until(EVENT_WITHIN, || {
+            // In this order: what a node says last, it says before it ends.
+            let has_ended = !matches!(node.try_wait(), Ok(None));
             let event = event(read);
-            let mut has_ended = || !matches!(node.try_wait(), Ok(None));
-            if event.is_some() {
-                Some(event)
-            } else {
-                has_ended().then_some(None)
-            }
+            (event.is_some() || has_ended).then_some(event)
         });
         read += 1;
         match next.flatten() {

@@ -17,11 +17,11 @@ use crate::tools::hex;
 
 /// What an archive holds: its tag, and the digest that names the image.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(super) struct Identity {
     /// The image's name.
-    pub tag: String,
+    pub(super) tag: String,
     /// The configuration's file name, which is its digest.
-    pub config: String,
+    pub(super) config: String,
 }
 
 #[derive(Deserialize)]
