@@ -30,9 +30,9 @@ use crate::token::TokenSource;
 pub struct Corridor {
     connector: Arc<Connector>,
     accounts: BTreeMap<AccountId, AccountConfig>,
-    exchange: Exchange,
+    exchange: Arc<Exchange>,
     /// Accounts whose currency the vendor has confirmed; it never changes there.
-    confirmed: Mutex<BTreeSet<AccountId>>,
+    confirmed: Arc<Mutex<BTreeSet<AccountId>>>,
 }
 
 /// An account that belongs to the organisation. Only a corridor makes one.
@@ -143,9 +143,24 @@ impl Corridor {
         Ok(Self {
             connector,
             accounts: owned,
-            exchange,
-            confirmed: Mutex::default(),
+            exchange: Arc::new(exchange),
+            confirmed: Arc::default(),
         })
+    }
+
+    /// The same way for some of the accounts, such as those of one key. It
+    /// shares connections, quotas and confirmations, so that it costs little.
+    #[must_use]
+    pub fn narrowed(&self, keep: impl Fn(&AccountId) -> bool) -> Self {
+        let kept = self.accounts.iter().filter(|(id, _)| keep(id));
+        Self {
+            connector: Arc::clone(&self.connector),
+            accounts: kept
+                .map(|(id, account)| (id.clone(), account.clone()))
+                .collect(),
+            exchange: Arc::clone(&self.exchange),
+            confirmed: Arc::clone(&self.confirmed),
+        }
     }
 
     /// The proof that an account is the organisation's, if it is.
@@ -164,6 +179,7 @@ impl Corridor {
 
     /// Asks the vendor. The arguments must match the tool's input schema, and
     /// `account` must be the one they name, if the tool has such an argument.
+    /// The tool must come from the very connector that this corridor was made with.
     pub async fn read(
         &self,
         tool: &Tool,

@@ -206,3 +206,34 @@ async fn doubtful_addresses_and_accounts_make_no_corridor() {
     let twice = bench.try_corridor(&[("act_1", "EUR"), ("act_1", "EUR")], "http://fake");
     assert!(matches!(twice, Err(CorridorError::AccountTwice(_))));
 }
+
+#[tokio::test]
+async fn a_narrowed_corridor_knows_its_own_accounts_only() {
+    let bench = Bench::start().await;
+    bench.confirm("act_1001").await;
+    let narrowed = bench.corridor.narrowed(|id| id.as_str() == "act_1001");
+    assert!(narrowed.own("act_1002").is_none());
+    let listed = bench
+        .call_at(&narrowed, "meta_list_ad_accounts", json!({}), at(10_000))
+        .await;
+    let listed = listed.unwrap().data["accounts"].as_array().unwrap().clone();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["id"], "act_1001");
+    let tool = bench.tool("meta_list_campaigns");
+    let wider = bench.corridor.own("act_1002");
+    let refused = narrowed
+        .read(
+            tool,
+            &args(json!({"account": "act_1002"})),
+            wider,
+            at(10_000),
+        )
+        .await;
+    assert_eq!(refused.unwrap_err(), CallError::AccountNotOwned);
+    let asked = json!({"account": "act_1001"});
+    let answer = bench
+        .call_at(&narrowed, "meta_list_campaigns", asked, at(10_000))
+        .await
+        .unwrap();
+    assert_eq!(answer.requests, 1, "the currency was confirmed before");
+}

@@ -135,7 +135,12 @@ impl Told {
                 Body::from("<!DOCTYPE html><p>Sorry, something went wrong."),
                 "text/html",
             ),
-            Self::Huge => (Body::from(vec![b' '; HUGE_BYTES]), "application/json"),
+            Self::Huge => {
+                // Good but for its length, so that only a bound can refuse it.
+                let padding = "x".repeat(HUGE_BYTES);
+                let body = json!({"data": [], "paging": {}, "padding": padding});
+                (Body::from(body.to_string()), "application/json")
+            }
             Self::Nothing(_) | Self::Redirect => (Body::empty(), "text/plain"),
             Self::Reset => (super::broken_body(), "application/json"),
         };
