@@ -109,9 +109,28 @@ fn apiserver() -> Result<()> {
     ])
 }
 
-/// Brings everything up as `cargo xtask up` does, proves it, takes it down.
+/// The local cluster comes up and leaves nothing behind; then everything is
+/// brought up in it as `cargo xtask up` does, proved, and taken down.
 fn cluster() -> Result<()> {
+    cargo(&[
+        "test",
+        "-p",
+        "tenantry-cluster",
+        "--features",
+        "lifecycle",
+        "--test",
+        "lifecycle",
+    ])?;
     let (target, installed) = up::up_for_tests()?;
+    cargo(&[
+        "test",
+        "-p",
+        "tenantry-cluster",
+        "--features",
+        "cluster",
+        "--test",
+        "cluster",
+    ])?;
     let node = clients::install()?;
     let tested = cargo_with(
         &[
