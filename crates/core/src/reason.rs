@@ -109,6 +109,8 @@ reasons! {
     NamespaceTaken => "delete one of the two McpTenants; a namespace is one organisation",
     /// Objects could not be written.
     ApplyFailed => "read the message; it names the object and the API server's answer",
+    /// The tenant wants no server to run.
+    ScaledToZero => "set spec.server.replicas to 1 to start the server",
     /// Reconciliation is suspended.
     Suspended => "set spec.suspend to false to resume",
 }

@@ -1,0 +1,30 @@
+//! What a reconcile may touch.
+
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Client;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::Store;
+
+use crate::metrics::Metrics;
+use crate::retry::Retries;
+use crate::settings::Settings;
+
+/// What a reconcile may touch. Steps that decide get their parts of it, never
+/// the client.
+pub struct Context {
+    /// The way to the API server.
+    pub client: Client,
+    /// The platform's choices.
+    pub settings: Settings,
+    /// The Service `default/kubernetes`; its address never changes.
+    pub api_service: Service,
+    /// What stands behind it, as last heard.
+    pub api_server_slices: Store<EndpointSlice>,
+    /// The way to Events.
+    pub recorder: Recorder,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Who failed how often.
+    pub retries: Retries,
+}

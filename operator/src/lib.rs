@@ -1,0 +1,17 @@
+//! The builder: turns McpTenants into running, isolated servers.
+//!
+//! ```text
+//!  controller ─► tenant ─► fetch → validate → build → apply → report
+//!                          reads   pure       pure    writes  pure, then one write
+//! ```
+//! Only `tenant/apply.rs` writes objects, only `tenant/report.rs` status and
+//! Events. No Secret is read here, and no code of the server is linked.
+
+pub mod admin;
+pub mod api_server;
+pub mod context;
+pub mod controller;
+pub mod metrics;
+pub mod retry;
+pub mod settings;
+pub mod tenant;

@@ -1,0 +1,261 @@
+//! The operator's settings: the platform's choices for all tenants, from one
+//! strict file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tenantry_api::compile::OperatorView;
+use tenantry_core::name::ConnectorName;
+
+/// What the platform chose.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Settings {
+    /// The image of every server.
+    pub server: ServerImage,
+    /// The operator itself, as others name it.
+    pub operator: Identity,
+    /// Who talks to servers, and to whom they talk.
+    pub network: Network,
+    /// Set only where all vendors are fakes.
+    #[serde(default)]
+    pub sandbox: Option<Sandbox>,
+}
+
+/// The image of every server.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ServerImage {
+    /// Its reference.
+    pub image: String,
+    /// When nodes pull it: Always, IfNotPresent or Never.
+    pub image_pull_policy: PullPolicy,
+}
+
+/// When nodes pull an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "the words are Kubernetes' own")]
+pub enum PullPolicy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+/// The operator, as RoleBindings name it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Identity {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its ServiceAccount.
+    pub service_account: String,
+}
+
+/// Who talks to servers, and to whom they talk beside vendors.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Network {
+    /// Who may call them.
+    pub gateways: Vec<Peer>,
+    /// Who may read their metrics.
+    pub scrapers: Vec<Peer>,
+    /// The cluster's DNS.
+    pub dns: Peer,
+}
+
+/// Pods, by the labels of their namespace and their own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Peer {
+    /// Labels of their namespace; left out, the tenant's own namespace.
+    #[serde(default)]
+    pub namespace_selector: Option<Selector>,
+    /// Their labels; left out, all pods there.
+    #[serde(default)]
+    pub pod_selector: Option<Selector>,
+}
+
+/// Labels that must all be there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Selector {
+    /// The labels; at least one.
+    pub match_labels: BTreeMap<String, String>,
+}
+
+/// Fakes instead of vendors.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Sandbox {
+    /// Where each connector's fake is.
+    pub base_urls: BTreeMap<ConnectorName, String>,
+    /// The pods of the fakes.
+    pub egress: Vec<SandboxPeer>,
+}
+
+/// The pods of a fake.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SandboxPeer {
+    /// Labels of their namespace.
+    pub namespace_selector: Selector,
+    /// Their labels.
+    pub pod_selector: Selector,
+    /// The port of the pods.
+    pub port: u16,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file could not be read.
+    #[error("cannot read the settings in `{}`", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no settings file.
+    #[error("the settings do not have the form that this release reads")]
+    Form(#[source] serde_saphyr::Error),
+    /// It says something that cannot be meant.
+    #[error("the settings cannot be meant: {0}")]
+    Meaning(String),
+}
+
+impl Settings {
+    /// Reads the settings file.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = fs::read_to_string(path).map_err(|source| SettingsError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::read(&text)
+    }
+
+    /// Reads settings, strictly.
+    pub fn read(text: &str) -> Result<Self, SettingsError> {
+        let settings: Self = serde_saphyr::from_str(text).map_err(SettingsError::Form)?;
+        settings.check().map_err(SettingsError::Meaning)?;
+        Ok(settings)
+    }
+
+    /// What `compile` has to know.
+    pub fn view(&self) -> OperatorView {
+        let urls = self
+            .sandbox
+            .as_ref()
+            .map(|sandbox| sandbox.base_urls.clone());
+        OperatorView {
+            sandbox_base_urls: urls.unwrap_or_default(),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Network {
+            gateways,
+            scrapers,
+            dns,
+        } = &self.network;
+        let peers = gateways.iter().chain(scrapers).chain([dns]);
+        let fakes = self.sandbox.iter().flat_map(|sandbox| &sandbox.egress);
+        let selectors = peers
+            .clone()
+            .flat_map(|peer| [&peer.namespace_selector, &peer.pod_selector]);
+        let all = selectors
+            .flatten()
+            .chain(fakes.flat_map(|fake| [&fake.namespace_selector, &fake.pod_selector]));
+        // An empty selector is everybody; nobody means that by saying nothing.
+        if all
+            .into_iter()
+            .any(|selector| selector.match_labels.is_empty())
+        {
+            return Err("a selector has no label".into());
+        }
+        let mut peers = peers;
+        if peers.any(|peer| peer.namespace_selector.is_none() && peer.pod_selector.is_none()) {
+            return Err("a peer has no selector".into());
+        }
+        let mut urls = self
+            .sandbox
+            .iter()
+            .flat_map(|sandbox| sandbox.base_urls.values());
+        match urls.find(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+            Some(url) => Err(format!("`{url}` is no URL")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl PullPolicy {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: &str = "
+server: {image: 'tenantry-server:1', imagePullPolicy: IfNotPresent}
+operator: {namespace: tenantry-system, serviceAccount: tenantry-operator}
+network:
+  gateways: []
+  scrapers: []
+  dns: {podSelector: {matchLabels: {k8s-app: kube-dns}}}
+";
+
+    #[test]
+    fn settings_without_a_sandbox_point_nothing_elsewhere() {
+        let settings = Settings::read(SETTINGS).unwrap();
+        assert_eq!(settings.sandbox, None);
+        assert!(settings.view().sandbox_base_urls.is_empty());
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        for extra in [
+            "surprise: 1",
+            "sandbox: {baseUrls: {}, egress: [], more: 1}",
+        ] {
+            let error = Settings::read(&format!("{SETTINGS}{extra}\n")).unwrap_err();
+            assert!(matches!(error, SettingsError::Form(_)), "{extra}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_selector_that_means_everybody_is_refused() {
+        for peer in [
+            "{}",
+            "{podSelector: {matchLabels: {}}}",
+            "{namespaceSelector: {matchLabels: {}}}",
+        ] {
+            let text = SETTINGS.replace("gateways: []", &format!("gateways: [{peer}]"));
+            let error = Settings::read(&text).unwrap_err();
+            assert!(
+                matches!(error, SettingsError::Meaning(_)),
+                "{peer}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_sandbox_names_urls() {
+        let sandbox =
+            |url: &str| format!("{SETTINGS}sandbox: {{baseUrls: {{meta: '{url}'}}, egress: []}}\n");
+        let settings = Settings::read(&sandbox("http://fake")).unwrap();
+        assert_eq!(settings.view().sandbox_base_urls.len(), 1);
+        assert!(Settings::read(&sandbox("fake")).is_err());
+    }
+}

@@ -1,0 +1,144 @@
+//! One tenant, from what is declared to what is there: five steps, in order,
+//! and nothing else.
+
+pub mod apply;
+pub mod build;
+#[cfg(test)]
+mod example;
+pub mod fetch;
+pub mod report;
+pub mod validate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::core::{DeserializeGuard, DynamicObject, error_boundary::InvalidObject};
+use kube::runtime::controller::Action;
+use kube::{Api, Resource as _};
+use tenantry_api::mcp_tenant::{McpTenant, McpTenantStatus};
+use tenantry_core::reason::Reason;
+
+use crate::context::Context;
+use apply::{ApplyError, apply};
+use build::build;
+use fetch::{FetchError, fetch};
+use report::{Outcome, ReportError, Subject, observe, report};
+use validate::{Obstacle, namespace_taken, validate};
+
+/// A tenant as it came from the API server, readable or not: one that cannot
+/// be read must not hide the others.
+pub type Tenant = DeserializeGuard<McpTenant>;
+
+/// A RoleBinding that appears is not seen by a watch; somebody waits for this.
+const LOOK_FOR_BINDING: Duration = Duration::from_secs(5);
+/// The other tenant's end is not seen either.
+const LOOK_FOR_NAMESPACE: Duration = Duration::from_secs(10);
+
+/// What kept a tenant from being reconciled.
+#[derive(Debug, thiserror::Error)]
+pub enum TenantError {
+    /// Reading.
+    #[error("fetching")]
+    Fetch(#[from] FetchError),
+    /// Writing; told in the status as well.
+    #[error("applying")]
+    Apply(#[source] ApplyError),
+    /// Telling.
+    #[error("reporting")]
+    Report(#[from] ReportError),
+    /// An unreadable tenant.
+    #[error("reading the status of a tenant that cannot be read")]
+    Unreadable(#[source] kube::Error),
+}
+
+/// Brings one tenant from what it declares to what is there.
+pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action, TenantError> {
+    let tenant = match &tenant.0 {
+        Ok(tenant) => tenant,
+        Err(invalid) => return refuse(invalid, &ctx).await,
+    };
+    // What goes, goes with its owner; there is nothing to finish first.
+    if tenant.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let subject = Subject {
+        reference: tenant.object_ref(&()),
+        generation: tenant.metadata.generation,
+        before: tenant.status.clone().unwrap_or_default(),
+    };
+    // What a decision needs (client).
+    let found = fetch(tenant, &ctx).await?;
+    // What is meant (no client).
+    let valid = match validate(tenant, &found, &ctx.settings) {
+        Ok(valid) => valid,
+        Err(obstacle) => return hold(&subject, obstacle, &ctx).await,
+    };
+    // What shall be there (no client).
+    let prepared = build(&valid, &ctx.settings, &found.api_server);
+    // Put there (client).
+    let placed = match Box::pin(apply(prepared, &ctx.client, &valid, &found.claims)).await {
+        Ok(placed) => placed,
+        Err(ApplyError::NotBound) => {
+            return hold(&subject, not_bound(&valid.namespace, &ctx), &ctx).await;
+        }
+        Err(ApplyError::Taken { tenant, .. }) => {
+            return hold(&subject, namespace_taken(&tenant), &ctx).await;
+        }
+        Err(error) => {
+            report(&subject, &Outcome::Failed(chain(&error)), &ctx).await?;
+            return Err(TenantError::Apply(error));
+        }
+    };
+    // And told (client).
+    report(&subject, &Outcome::Placed(observe(&placed, &valid)), &ctx).await?;
+    Ok(Action::await_change())
+}
+
+/// Tells what is in the way; comes back by itself where no watch would.
+async fn hold(subject: &Subject, obstacle: Obstacle, ctx: &Context) -> Result<Action, TenantError> {
+    let action = match obstacle.reason {
+        Reason::OperatorNotBound => Action::requeue(LOOK_FOR_BINDING),
+        Reason::NamespaceTaken => Action::requeue(LOOK_FOR_NAMESPACE),
+        _ => Action::await_change(),
+    };
+    report(subject, &Outcome::Held(obstacle), ctx).await?;
+    Ok(action)
+}
+
+/// A tenant with a field of a later release. What its status said is read
+/// apart, so that it is written once and not for ever.
+async fn refuse(invalid: &InvalidObject, ctx: &Context) -> Result<Action, TenantError> {
+    let metadata = &invalid.metadata;
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let resource = kube::api::ApiResource::erase::<McpTenant>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(ctx.client.clone(), namespace, &resource);
+    let object = api.get(name).await.map_err(TenantError::Unreadable)?;
+    let before: Option<McpTenantStatus> = object
+        .data
+        .get("status")
+        .and_then(|status| serde_json::from_value(status.clone()).ok());
+    let subject = Subject {
+        reference: object.object_ref(&resource),
+        generation: metadata.generation,
+        before: before.unwrap_or_default(),
+    };
+    let message = format!("this operator cannot read the McpTenant: {}", invalid.error);
+    hold(&subject, Obstacle::new(Reason::SpecInvalid, message), ctx).await
+}
+
+fn not_bound(namespace: &str, ctx: &Context) -> Obstacle {
+    let identity = &ctx.settings.operator;
+    let (home, account) = (&identity.namespace, &identity.service_account);
+    let role = tenantry_api::label::TENANT_MANAGER_ROLE;
+    let message = format!(
+        "the operator may not write in this namespace; let it in with: kubectl create rolebinding {account} --namespace {namespace} --clusterrole {role} --serviceaccount {home}:{account}"
+    );
+    Obstacle::new(Reason::OperatorNotBound, message)
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,297 @@
+//! Telling: conditions from what was placed and what the server says of
+//! itself, then one status write and one Event, and only when something
+//! changed.
+
+mod observe;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource as _};
+use serde_json::json;
+use tenantry_api::condition::{
+    CREDENTIALS_READY, Finding, READY, RECONCILING, SERVER_AVAILABLE, STALLED, conditions,
+};
+use tenantry_api::label;
+use tenantry_api::mcp_tenant::{McpTenant, McpTenantStatus};
+use tenantry_core::reason::Reason;
+
+pub use observe::{Observed, observe};
+
+use crate::context::Context;
+use crate::tenant::Tenant;
+use crate::tenant::validate::Obstacle;
+
+/// How a reconcile ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Everything is in the cluster; this is how it fares.
+    Placed(Observed),
+    /// Somebody has to do something first.
+    Held(Obstacle),
+    /// Something went wrong that may pass.
+    Failed(String),
+}
+
+/// Who is reported on.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The object's name and namespace, for status and Events.
+    pub reference: ObjectReference,
+    /// The `metadata.generation` that was judged.
+    pub generation: Option<i64>,
+    /// What the status said before.
+    pub before: McpTenantStatus,
+}
+
+/// What could not be told.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The status.
+    #[error("writing the status")]
+    Status(#[source] kube::Error),
+}
+
+/// Writes the status of `subject` if `outcome` changes it, and an Event if the
+/// change is one of readiness.
+pub async fn report(
+    subject: &Subject,
+    outcome: &Outcome,
+    ctx: &Context,
+) -> Result<(), ReportError> {
+    let after = status(subject, outcome, Timestamp::now());
+    if after == subject.before {
+        return Ok(());
+    }
+    let ObjectReference {
+        name, namespace, ..
+    } = &subject.reference;
+    let (name, namespace) = (
+        name.as_deref().unwrap_or_default(),
+        namespace.as_deref().unwrap_or_default(),
+    );
+    // Guarded: the answer may be a tenant that cannot be read.
+    let api: Api<Tenant> = Api::namespaced(ctx.client.clone(), namespace);
+    let patch = json!({
+        "apiVersion": McpTenant::api_version(&()),
+        "kind": McpTenant::kind(&()),
+        "status": after,
+    });
+    // Forced: the status has one writer, and two operators would say the same.
+    let params = PatchParams::apply(label::OPERATOR).force();
+    api.patch_status(name, &params, &Patch::Apply(&patch))
+        .await
+        .map_err(ReportError::Status)?;
+    if let Some(event) = transition(&subject.before, &after) {
+        // An Event is a courtesy; the status has been told.
+        if let Err(error) = ctx.recorder.publish(&event, &subject.reference).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(namespace, name, error, "the Event could not be written");
+        }
+    }
+    Ok(())
+}
+
+/// The status after `outcome`. Pure.
+pub fn status(subject: &Subject, outcome: &Outcome, now: Timestamp) -> McpTenantStatus {
+    let before = &subject.before;
+    let dated =
+        |findings: &[Finding]| conditions(findings, &before.conditions, subject.generation, now);
+    match outcome {
+        Outcome::Placed(observed) => McpTenantStatus {
+            observed_generation: subject.generation,
+            conditions: dated(&observed.findings()),
+            endpoint: Some(observed.endpoint.clone()),
+            access: observed.access,
+            contract_digest: Some(observed.contract_digest.clone()),
+            replicas: observed.replicas,
+            selector: Some(observed.selector.clone()),
+        },
+        Outcome::Held(obstacle) => aside(subject, dated(&held(obstacle))),
+        Outcome::Failed(message) => aside(subject, dated(&failed(message))),
+    }
+}
+
+/// What was not looked at stays as it was last seen.
+fn aside(subject: &Subject, mut told: Vec<Condition>) -> McpTenantStatus {
+    let before = &subject.before;
+    let seen = |condition: &&Condition| {
+        [SERVER_AVAILABLE, CREDENTIALS_READY].contains(&condition.type_.as_str())
+    };
+    told.extend(before.conditions.iter().filter(seen).cloned());
+    McpTenantStatus {
+        observed_generation: subject.generation,
+        conditions: told,
+        ..before.clone()
+    }
+}
+
+fn held(obstacle: &Obstacle) -> Vec<Finding> {
+    let Obstacle { reason, message } = obstacle;
+    let mut findings = vec![Finding::new(READY, false, *reason, message)];
+    // To be suspended is meant; it is no trouble.
+    if *reason != Reason::Suspended {
+        findings.push(Finding::new(STALLED, true, *reason, message));
+    }
+    findings
+}
+
+fn failed(message: &str) -> Vec<Finding> {
+    let finding = |type_, holds| Finding::new(type_, holds, Reason::ApplyFailed, message);
+    vec![finding(READY, false), finding(RECONCILING, true)]
+}
+
+/// The Event of a change of readiness, where there is one. Pure.
+pub fn transition(before: &McpTenantStatus, after: &McpTenantStatus) -> Option<Event> {
+    let ready = |status: &McpTenantStatus| {
+        find(status, READY).map(|ready| (ready.status.clone(), ready.reason.clone()))
+    };
+    if ready(before) == ready(after) {
+        return None;
+    }
+    let now = find(after, READY)?;
+    let is_trouble = find(after, STALLED).is_some() || now.reason == Reason::ApplyFailed.as_str();
+    Some(Event {
+        type_: if is_trouble {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        },
+        reason: now.reason.clone(),
+        note: Some(now.message.clone()),
+        action: "Reconcile".into(),
+        secondary: None,
+    })
+}
+
+fn find<'a>(status: &'a McpTenantStatus, type_: &str) -> Option<&'a Condition> {
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(before: McpTenantStatus) -> Subject {
+        Subject {
+            reference: ObjectReference::default(),
+            generation: Some(3),
+            before,
+        }
+    }
+
+    fn observed(holds: bool) -> Outcome {
+        let finding = |type_| Finding::new(type_, holds, Reason::AsDeclared, "told");
+        Outcome::Placed(Observed {
+            server: finding(SERVER_AVAILABLE),
+            credentials: finding(CREDENTIALS_READY),
+            ready: finding(READY),
+            access: None,
+            replicas: 1,
+            endpoint: "http://server".into(),
+            contract_digest: "sha256:0".into(),
+            selector: "a=b".into(),
+        })
+    }
+
+    fn held(reason: Reason) -> Outcome {
+        Outcome::Held(Obstacle::new(reason, "somebody has to do something"))
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn words(status: &McpTenantStatus) -> Vec<String> {
+        let word = |condition: &Condition| format!("{}={}", condition.type_, condition.status);
+        status.conditions.iter().map(word).collect()
+    }
+
+    #[test]
+    fn saying_the_same_again_writes_nothing() {
+        for outcome in [
+            observed(true),
+            held(Reason::SpecInvalid),
+            Outcome::Failed("no".into()),
+        ] {
+            let first = status(&subject(McpTenantStatus::default()), &outcome, at(1));
+            let second = status(&subject(first.clone()), &outcome, at(2));
+            assert_eq!(first, second);
+        }
+    }
+
+    #[test]
+    fn a_ready_tenant_has_no_other_troubles() {
+        let status = status(&subject(McpTenantStatus::default()), &observed(true), at(1));
+        assert_eq!(
+            words(&status),
+            [
+                "Ready=True",
+                "ServerAvailable=True",
+                "CredentialsReady=True"
+            ]
+        );
+        assert_eq!(status.observed_generation, Some(3));
+    }
+
+    #[test]
+    fn what_was_not_looked_at_stays_as_it_was_seen() {
+        let before = status(&subject(McpTenantStatus::default()), &observed(true), at(1));
+        let after = status(
+            &subject(before.clone()),
+            &held(Reason::OperatorNotBound),
+            at(2),
+        );
+        assert_eq!(
+            words(&after),
+            [
+                "Ready=False",
+                "Stalled=True",
+                "ServerAvailable=True",
+                "CredentialsReady=True"
+            ]
+        );
+        assert_eq!(after.endpoint, before.endpoint);
+        let mended = status(&subject(after), &observed(true), at(3));
+        assert_eq!(words(&mended), words(&before));
+    }
+
+    #[test]
+    fn a_suspended_tenant_is_not_in_trouble() {
+        let status = status(
+            &subject(McpTenantStatus::default()),
+            &held(Reason::Suspended),
+            at(1),
+        );
+        assert_eq!(words(&status), ["Ready=False"]);
+    }
+
+    #[test]
+    fn an_event_tells_of_changes_of_readiness_alone() {
+        let first = status(
+            &subject(McpTenantStatus::default()),
+            &held(Reason::SpecInvalid),
+            at(1),
+        );
+        let event = transition(&McpTenantStatus::default(), &first).unwrap();
+        assert_eq!(
+            (event.type_, event.reason.as_str()),
+            (EventType::Warning, "SpecInvalid")
+        );
+        assert!(transition(&first, &first).is_none());
+        let ready = status(&subject(first.clone()), &observed(true), at(2));
+        let event = transition(&first, &ready).unwrap();
+        assert_eq!(
+            (event.type_, event.reason.as_str()),
+            (EventType::Normal, "AsDeclared")
+        );
+        let mut moved = ready.clone();
+        moved.access = Some(tenantry_core::access::Access::Frozen);
+        assert!(transition(&ready, &moved).is_none());
+    }
+}

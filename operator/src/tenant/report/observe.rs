@@ -1,0 +1,473 @@
+//! How a placed server fares: what Kubernetes says of its pod, and what the
+//! server says of itself. Pure.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use tenantry_api::compile::hosts;
+use tenantry_api::condition::{
+    CREDENTIALS_READY, Finding, READY, RECONCILING, SERVER_AVAILABLE, STALLED,
+};
+use tenantry_api::label;
+use tenantry_api::mcp_server::{ConnectorReport, ReplicaReport};
+use tenantry_core::access::Access;
+use tenantry_core::reason::Reason;
+use tenantry_core::tenant::TenantConfig;
+
+use crate::tenant::build::{Children, Placed, pod_labels};
+use crate::tenant::validate::ValidTenant;
+
+/// The pod of ordinal 0, the only one as long as the ledger is a file.
+const POD: &str = "server-0";
+
+/// How a server fares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// Whether it answers, and obeys the contract that was rendered.
+    pub server: Finding,
+    /// Whether every connector has what it needs.
+    pub credentials: Finding,
+    /// Whether all is as declared.
+    pub ready: Finding,
+    /// The access in force.
+    pub access: Option<Access>,
+    /// How many replicas exist.
+    pub replicas: i32,
+    /// Where clients reach it.
+    pub endpoint: String,
+    /// Which contract was rendered.
+    pub contract_digest: String,
+    /// How its pods are found.
+    pub selector: String,
+}
+
+impl Observed {
+    /// Every condition that this gives, in the kstatus convention.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut all = vec![self.ready.clone()];
+        let Finding {
+            holds,
+            reason,
+            message,
+            ..
+        } = &self.ready;
+        if !holds {
+            // INVARIANT: at most one of the two stands. What only a person can
+            // mend is stalled; a missing Secret may be on its way.
+            let needs_somebody = matches!(
+                reason,
+                Reason::ContractUnreadable | Reason::ReconnectRequired | Reason::SpecInvalid
+            );
+            let type_ = if needs_somebody { STALLED } else { RECONCILING };
+            all.push(Finding::new(type_, true, *reason, message));
+        }
+        all.extend([self.server.clone(), self.credentials.clone()]);
+        all
+    }
+}
+
+/// How the server of `tenant` fares.
+pub fn observe(children: &Children<Placed>, tenant: &ValidTenant) -> Observed {
+    let contract_digest = tenant.contract.digest().to_string();
+    let wanted = tenant.server.replicas;
+    let status = children.mcp_server.status.as_ref();
+    let report =
+        status.and_then(|status| status.replicas.iter().find(|replica| replica.pod == POD));
+    // A server that was stopped left its last words behind.
+    let report = report.filter(|_| wanted > 0);
+    let endpoint = endpoint(&tenant.namespace);
+    let server = server(&children.stateful_set, wanted, report, &contract_digest);
+    let credentials = credentials(&tenant.contract, wanted, report);
+    let ready = ready(&server, &credentials, wanted, &endpoint, &tenant.contract);
+    let labels: Vec<_> = pod_labels()
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let set = children.stateful_set.status.as_ref();
+    Observed {
+        server,
+        credentials,
+        ready,
+        access: report
+            .filter(|report| report.serving)
+            .and_then(|report| report.access),
+        replicas: set.map_or(0, |set| set.replicas),
+        endpoint,
+        contract_digest,
+        selector: labels.join(","),
+    }
+}
+
+fn endpoint(namespace: &str) -> String {
+    let host = hosts(namespace).pop().unwrap_or_default();
+    format!("http://{host}:{}{}", label::MCP_PORT, label::MCP_PATH)
+}
+
+fn ready(
+    server: &Finding,
+    credentials: &Finding,
+    wanted: i32,
+    endpoint: &str,
+    contract: &TenantConfig,
+) -> Finding {
+    if wanted == 0 {
+        return Finding::new(
+            READY,
+            true,
+            Reason::ScaledToZero,
+            "stopped, as declared: spec.server.replicas is 0",
+        );
+    }
+    let obstacle = [server, credentials]
+        .into_iter()
+        .find(|finding| !finding.holds);
+    if let Some(Finding {
+        reason, message, ..
+    }) = obstacle
+    {
+        return Finding::new(READY, false, *reason, message);
+    }
+    let fakes = contract.connectors.iter().filter_map(|connector| {
+        let url = connector.sandbox_base_url.as_ref()?;
+        Some(format!(
+            "; SANDBOX: `{}` is the fake at {url}",
+            connector.name
+        ))
+    });
+    let message = format!("serving at {endpoint}{}", fakes.collect::<String>());
+    Finding::new(READY, true, Reason::AsDeclared, message)
+}
+
+fn server(set: &StatefulSet, wanted: i32, report: Option<&ReplicaReport>, digest: &str) -> Finding {
+    let finding =
+        |holds, reason, message: &str| Finding::new(SERVER_AVAILABLE, holds, reason, message);
+    if wanted == 0 {
+        return finding(false, Reason::ScaledToZero, "spec.server.replicas is 0");
+    }
+    match report {
+        Some(report) if !report.serving => {
+            let reason = word(report.reason.as_deref(), Reason::ServerStarting);
+            let message = report
+                .message
+                .as_deref()
+                .unwrap_or("the server does not take calls yet");
+            finding(false, reason, message)
+        }
+        _ if !is_rolled_out(set, wanted) => finding(
+            false,
+            Reason::ServerStarting,
+            "the pod server-0 is not ready yet",
+        ),
+        None => finding(
+            false,
+            Reason::ContractPending,
+            "the server has not reported yet",
+        ),
+        Some(report) if report.contract_digest.as_deref() != Some(digest) => finding(
+            false,
+            Reason::ContractPending,
+            "the server still obeys an earlier contract",
+        ),
+        Some(_) => finding(
+            true,
+            Reason::Serving,
+            "the server takes calls and obeys the present contract",
+        ),
+    }
+}
+
+/// Whether the pods that are ready are those of the present template.
+fn is_rolled_out(set: &StatefulSet, wanted: i32) -> bool {
+    set.status.as_ref().is_some_and(|status| {
+        status.observed_generation >= set.metadata.generation
+            && status.ready_replicas.unwrap_or(0) >= wanted
+            && status.updated_replicas.unwrap_or(0) >= wanted
+    })
+}
+
+fn credentials(contract: &TenantConfig, wanted: i32, report: Option<&ReplicaReport>) -> Finding {
+    let finding =
+        |holds, reason, message: String| Finding::new(CREDENTIALS_READY, holds, reason, message);
+    if wanted == 0 {
+        return finding(
+            false,
+            Reason::ScaledToZero,
+            "no server runs to look at them".into(),
+        );
+    }
+    let Some(report) = report else {
+        return finding(
+            false,
+            Reason::ServerStarting,
+            "the server has not reported on them yet".into(),
+        );
+    };
+    let told = |name: &str| {
+        report
+            .connectors
+            .iter()
+            .find(|connector| connector.name == name)
+    };
+    let silent = contract
+        .connectors
+        .iter()
+        .find(|connector| told(connector.name.as_str()).is_none());
+    if let Some(silent) = silent {
+        let message = format!("the server has not reported on `{}` yet", silent.name);
+        return finding(false, Reason::ContractPending, message);
+    }
+    let missing: Vec<_> = report
+        .connectors
+        .iter()
+        .filter(|connector| !connector.ready)
+        .collect();
+    let Some(first) = missing.first() else {
+        return finding(
+            true,
+            Reason::AsDeclared,
+            "every connector has credentials".into(),
+        );
+    };
+    let reason = word(first.reason.as_deref(), Reason::SecretMissing);
+    let sentences: Vec<_> = missing
+        .iter()
+        .map(|connector| sentence(connector))
+        .collect();
+    finding(false, reason, sentences.join("; "))
+}
+
+fn sentence(connector: &ConnectorReport) -> String {
+    let reason = word(connector.reason.as_deref(), Reason::SecretMissing);
+    let message = connector.message.as_deref().unwrap_or(reason.remedy());
+    format!("{}: {message}", connector.name)
+}
+
+/// The reason of that word; a server of another release may know more.
+fn word(text: Option<&str>, otherwise: Reason) -> Reason {
+    let known = Reason::ALL
+        .iter()
+        .find(|reason| Some(reason.as_str()) == text);
+    known.copied().unwrap_or(otherwise)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::apps::v1::StatefulSetStatus;
+    use tenantry_api::mcp_server::McpServerStatus;
+
+    use super::*;
+    use crate::tenant::build::build;
+    use crate::tenant::example;
+
+    /// The server of the smallest tenant, ready and serving.
+    fn report(tenant: &ValidTenant) -> ReplicaReport {
+        ReplicaReport {
+            pod: POD.into(),
+            pod_uid: "1".into(),
+            observed_generation: Some(1),
+            contract_digest: Some(tenant.contract.digest().to_string()),
+            contract_versions: vec!["v1".into()],
+            access: Some(Access::ReadOnly),
+            serving: true,
+            reason: None,
+            message: None,
+            connectors: vec![ConnectorReport {
+                name: "meta".into(),
+                ready: true,
+                reason: None,
+                message: None,
+            }],
+            release: "0.1.0".into(),
+            changed_at: None,
+        }
+    }
+
+    fn placed(tenant: &ValidTenant, ready: i32, report: Option<ReplicaReport>) -> Children<Placed> {
+        let drawn = build(tenant, &example::settings(), &example::found().api_server);
+        let mut placed = Children {
+            service_account: drawn.service_account,
+            role_binding: drawn.role_binding,
+            mcp_server: drawn.mcp_server,
+            default_deny: drawn.default_deny,
+            network_policy: drawn.network_policy,
+            service: drawn.service,
+            stateful_set: drawn.stateful_set,
+            state: std::marker::PhantomData,
+        };
+        placed.stateful_set.metadata.generation = Some(2);
+        placed.stateful_set.status = Some(StatefulSetStatus {
+            observed_generation: Some(2),
+            replicas: ready,
+            ready_replicas: Some(ready),
+            updated_replicas: Some(ready),
+            ..StatefulSetStatus::default()
+        });
+        placed.mcp_server.status = Some(McpServerStatus {
+            replicas: report.into_iter().collect(),
+        });
+        placed
+    }
+
+    /// The conditions, one a line, as `kubectl describe` would show them.
+    fn told(ready: i32, change: impl FnOnce(&mut ReplicaReport)) -> String {
+        let tenant = example::valid();
+        let mut report = report(&tenant);
+        change(&mut report);
+        lines(&observe(&placed(&tenant, ready, Some(report)), &tenant))
+    }
+
+    fn lines(observed: &Observed) -> String {
+        let line = |finding: &Finding| {
+            let Finding {
+                type_,
+                holds,
+                reason,
+                message,
+            } = finding;
+            format!("{type_}={holds} {reason}: {message}")
+        };
+        observed
+            .findings()
+            .iter()
+            .map(line)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn a_server_that_says_it_serves_is_ready() {
+        insta::assert_snapshot!(told(1, |_| ()), @r"
+        Ready=true AsDeclared: serving at http://server.acme.svc.cluster.local:8080/mcp
+        ServerAvailable=true Serving: the server takes calls and obeys the present contract
+        CredentialsReady=true AsDeclared: every connector has credentials
+        ");
+    }
+
+    #[test]
+    fn a_missing_secret_is_waited_for_and_named() {
+        let told = told(1, |report| {
+            report.connectors[0] = ConnectorReport {
+                name: "meta".into(),
+                ready: false,
+                reason: Some("SecretMissing".into()),
+                message: Some("`/credentials/meta/access_token` is not there".into()),
+            };
+        });
+        insta::assert_snapshot!(told, @r"
+        Ready=false SecretMissing: meta: `/credentials/meta/access_token` is not there
+        Reconciling=true SecretMissing: meta: `/credentials/meta/access_token` is not there
+        ServerAvailable=true Serving: the server takes calls and obeys the present contract
+        CredentialsReady=false SecretMissing: meta: `/credentials/meta/access_token` is not there
+        ");
+    }
+
+    #[test]
+    fn a_server_that_refuses_its_contract_needs_somebody() {
+        let told = told(1, |report| {
+            report.serving = false;
+            report.reason = Some("ContractUnreadable".into());
+            report.message = Some("the contract is of version `v2`, this server reads `v1`".into());
+        });
+        insta::assert_snapshot!(told, @r"
+        Ready=false ContractUnreadable: the contract is of version `v2`, this server reads `v1`
+        Stalled=true ContractUnreadable: the contract is of version `v2`, this server reads `v1`
+        ServerAvailable=false ContractUnreadable: the contract is of version `v2`, this server reads `v1`
+        CredentialsReady=true AsDeclared: every connector has credentials
+        ");
+    }
+
+    #[test]
+    fn an_earlier_contract_is_not_ready_yet() {
+        let told = told(1, |report| {
+            report.contract_digest = Some("sha256:earlier".into());
+        });
+        insta::assert_snapshot!(told, @r"
+        Ready=false ContractPending: the server still obeys an earlier contract
+        Reconciling=true ContractPending: the server still obeys an earlier contract
+        ServerAvailable=false ContractPending: the server still obeys an earlier contract
+        CredentialsReady=true AsDeclared: every connector has credentials
+        ");
+    }
+
+    #[test]
+    fn a_pod_that_is_not_ready_is_starting_whatever_was_reported_before() {
+        insta::assert_snapshot!(told(0, |_| ()), @r"
+        Ready=false ServerStarting: the pod server-0 is not ready yet
+        Reconciling=true ServerStarting: the pod server-0 is not ready yet
+        ServerAvailable=false ServerStarting: the pod server-0 is not ready yet
+        CredentialsReady=true AsDeclared: every connector has credentials
+        ");
+    }
+
+    #[test]
+    fn a_reason_of_a_later_release_is_no_riddle() {
+        let told = told(1, |report| {
+            report.serving = false;
+            report.reason = Some("Unheard".into());
+            report.message = Some("something new".into());
+        });
+        assert!(
+            told.starts_with("Ready=false ServerStarting: something new\n"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn without_a_report_nothing_is_assumed() {
+        let tenant = example::valid();
+        let observed = observe(&placed(&tenant, 1, None), &tenant);
+        insta::assert_snapshot!(lines(&observed), @r"
+        Ready=false ContractPending: the server has not reported yet
+        Reconciling=true ContractPending: the server has not reported yet
+        ServerAvailable=false ContractPending: the server has not reported yet
+        CredentialsReady=false ServerStarting: the server has not reported on them yet
+        ");
+        assert_eq!(observed.access, None);
+    }
+
+    #[test]
+    fn a_connector_that_was_not_reported_is_not_ready() {
+        let told = told(1, |report| report.connectors.clear());
+        assert!(
+            told.starts_with(
+                "Ready=false ContractPending: the server has not reported on `meta` yet"
+            ),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_server_that_was_stopped_on_purpose_is_as_declared() {
+        let mut tenant = example::valid();
+        tenant.server.replicas = 0;
+        let last_words = report(&tenant);
+        let observed = observe(&placed(&tenant, 0, Some(last_words)), &tenant);
+        insta::assert_snapshot!(lines(&observed), @r"
+        Ready=true ScaledToZero: stopped, as declared: spec.server.replicas is 0
+        ServerAvailable=false ScaledToZero: spec.server.replicas is 0
+        CredentialsReady=false ScaledToZero: no server runs to look at them
+        ");
+        assert_eq!(observed.access, None);
+    }
+
+    #[test]
+    fn a_sandbox_says_so_in_the_condition() {
+        let mut tenant = example::valid();
+        tenant.contract.connectors[0].sandbox_base_url = Some("http://fake".into());
+        let report = report(&tenant);
+        let observed = observe(&placed(&tenant, 1, Some(report)), &tenant);
+        assert_eq!(
+            observed.ready.message,
+            "serving at http://server.acme.svc.cluster.local:8080/mcp; SANDBOX: `meta` is the fake at http://fake"
+        );
+    }
+
+    #[test]
+    fn scale_finds_the_servers_pods() {
+        let tenant = example::valid();
+        let observed = observe(&placed(&tenant, 1, None), &tenant);
+        assert_eq!(observed.replicas, 1);
+        assert_eq!(
+            observed.selector,
+            "tenantry.dev/component=server,tenantry.dev/managed-by=tenantry-operator"
+        );
+    }
+}

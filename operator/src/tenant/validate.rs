@@ -1,0 +1,240 @@
+//! Form to meaning: a tenant that can be built, or what is in the way. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use kube::Resource as _;
+use tenantry_api::compile::compile;
+use tenantry_api::mcp_tenant::{DeletionPolicy, McpTenant, Server, Sqlite};
+use tenantry_core::reason::Reason;
+use tenantry_core::tenant::TenantConfig;
+
+use crate::api_server::ApiServer;
+use crate::settings::Settings;
+
+/// What was read beside the tenant.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Every tenant that claims the namespace, this one too.
+    pub claims: Vec<Claim>,
+    /// Where the API server is.
+    pub api_server: ApiServer,
+}
+
+/// A tenant's claim to its namespace: the older one wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// When it was created.
+    pub created: Time,
+    /// Its UID.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A tenant that can be built: the only thing that `build` knows of it.
+#[derive(Debug, Clone)]
+pub struct ValidTenant {
+    /// The namespace of the organisation.
+    pub namespace: String,
+    /// The tenant's UID.
+    pub uid: String,
+    /// The reference by which children go with the tenant.
+    pub owner: OwnerReference,
+    /// What its server shall obey.
+    pub contract: TenantConfig,
+    /// The Secret of each connector.
+    pub credentials: Vec<SecretMount>,
+    /// How its server runs.
+    pub server: Server,
+    /// The ledger's volume.
+    pub volume: Sqlite,
+    /// Whether the volume goes with the tenant.
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// A Secret that the server finds in its file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretMount {
+    /// Of which connector.
+    pub connector: String,
+    /// Which Secret.
+    pub secret: String,
+}
+
+/// What is in the way until somebody does something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The word.
+    pub reason: Reason,
+    /// The sentence, with the remedy.
+    pub message: String,
+}
+
+/// Judges `tenant`. The first kind of obstacle is told, with all of that kind.
+pub fn validate(
+    tenant: &McpTenant,
+    found: &Found,
+    settings: &Settings,
+) -> Result<ValidTenant, Obstacle> {
+    if tenant.spec.suspend {
+        let message = "reconciliation is suspended by spec.suspend; the server runs on as it was";
+        return Err(Obstacle::new(Reason::Suspended, message));
+    }
+    let uid = tenant.metadata.uid.clone().unwrap_or_default();
+    if let Some(first) = found
+        .claims
+        .iter()
+        .min_by_key(|claim| (claim.created.0, &claim.uid))
+        && first.uid != uid
+    {
+        return Err(namespace_taken(&first.name));
+    }
+    let contract = compile(tenant, &settings.view()).map_err(|flaws| {
+        let told: Vec<_> = flaws.iter().map(ToString::to_string).collect();
+        Obstacle::new(Reason::SpecInvalid, told.join("; "))
+    })?;
+    let owner = tenant
+        .controller_owner_ref(&())
+        .ok_or_else(|| Obstacle::new(Reason::SpecInvalid, "the tenant has no name or UID"))?;
+    let credentials = tenant.spec.connectors.iter().map(|connector| SecretMount {
+        connector: connector.name.clone(),
+        secret: connector.credentials.secret_name.clone(),
+    });
+    Ok(ValidTenant {
+        namespace: tenant.metadata.namespace.clone().unwrap_or_default(),
+        uid,
+        owner,
+        contract,
+        credentials: credentials.collect(),
+        server: tenant.spec.server.clone(),
+        volume: tenant.spec.ledger.sqlite.clone(),
+        deletion_policy: tenant.spec.deletion_policy,
+    })
+}
+
+/// The obstacle of whoever came second.
+pub fn namespace_taken(first: &str) -> Obstacle {
+    let message = format!(
+        "the McpTenant `{first}` owns this namespace, because it is older; a namespace is one organisation, so create this one in another namespace"
+    );
+    Obstacle::new(Reason::NamespaceTaken, message)
+}
+
+impl Obstacle {
+    /// An obstacle.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+impl Claim {
+    /// The claim of the tenant with that metadata; one that is being deleted
+    /// has none.
+    pub fn of(metadata: &ObjectMeta) -> Option<Self> {
+        if metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        Some(Self {
+            created: metadata.creation_timestamp.clone()?,
+            uid: metadata.uid.clone()?,
+            name: metadata.name.clone()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenant::example;
+
+    fn refused(tenant: &McpTenant, found: &Found) -> (Reason, String) {
+        let Obstacle { reason, message } =
+            validate(tenant, found, &example::settings()).unwrap_err();
+        (reason, message)
+    }
+
+    #[test]
+    fn what_is_declared_is_what_will_be_built() {
+        let valid = example::valid();
+        assert_eq!(valid.namespace, "acme");
+        assert_eq!(valid.contract.tenant_uid, example::UID);
+        assert_eq!(valid.owner.uid, example::UID);
+        assert_eq!(valid.owner.controller, Some(true));
+        let mount = SecretMount {
+            connector: "meta".into(),
+            secret: "meta-credentials".into(),
+        };
+        assert_eq!(valid.credentials, [mount]);
+    }
+
+    #[test]
+    fn a_suspended_tenant_is_left_alone_whatever_else_is_wrong() {
+        let mut tenant = example::tenant();
+        tenant.spec.suspend = true;
+        tenant.spec.organization = "Not a name".into();
+        let (reason, message) = refused(&tenant, &example::found());
+        assert_eq!(reason, Reason::Suspended);
+        assert_eq!(
+            message,
+            "reconciliation is suspended by spec.suspend; the server runs on as it was"
+        );
+    }
+
+    #[test]
+    fn the_older_tenant_owns_the_namespace() {
+        let mut found = example::found();
+        found
+            .claims
+            .push(example::claim("later", "1", "2026-01-01T00:00:01Z"));
+        assert!(validate(&example::tenant(), &found, &example::settings()).is_ok());
+        found
+            .claims
+            .push(example::claim("first", "2", "2025-12-31T00:00:00Z"));
+        let (reason, message) = refused(&example::tenant(), &found);
+        assert_eq!(reason, Reason::NamespaceTaken);
+        assert_eq!(
+            message,
+            "the McpTenant `first` owns this namespace, because it is older; a namespace is one organisation, so create this one in another namespace"
+        );
+    }
+
+    #[test]
+    fn of_two_created_in_one_second_both_agree_on_one() {
+        let twin = "00000000-0000-4000-8000-000000000000";
+        let mut found = example::found();
+        found
+            .claims
+            .push(example::claim("twin", twin, example::CREATED));
+        assert_eq!(
+            refused(&example::tenant(), &found).0,
+            Reason::NamespaceTaken
+        );
+        let mut other = example::tenant();
+        other.metadata.uid = Some(twin.into());
+        assert!(validate(&other, &found, &example::settings()).is_ok());
+    }
+
+    #[test]
+    fn a_tenant_that_is_being_deleted_claims_nothing() {
+        let mut metadata = example::tenant().metadata;
+        assert!(Claim::of(&metadata).is_some());
+        metadata.deletion_timestamp = metadata.creation_timestamp.clone();
+        assert_eq!(Claim::of(&metadata), None);
+    }
+
+    #[test]
+    fn every_flaw_is_told() {
+        let mut tenant = example::tenant();
+        tenant.spec.organization = "Acme".into();
+        tenant.spec.connectors[0].accounts[0].currency = "euro".into();
+        let (reason, message) = refused(&tenant, &example::found());
+        assert_eq!(reason, Reason::SpecInvalid);
+        assert_eq!(
+            message,
+            "spec.organization: `Acme` is not an organisation name (1-40 of a-z, 0-9 and `-`, starting and ending with a letter or digit); \
+             spec.connectors[meta].accounts[act_1].currency: `euro` is not a currency code (three capital letters, ISO 4217)"
+        );
+    }
+}
