@@ -1,0 +1,17 @@
+//! The apiserver tier: the charts on a real API server, the operator in this
+//! process with the rights that its chart gives it, and no pods: what a server
+//! would report, a test reports.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+#[path = "apiserver/admission.rs"]
+mod admission;
+#[path = "apiserver/plane.rs"]
+mod plane;
+#[path = "apiserver/reconcile.rs"]
+mod reconcile;
+#[path = "apiserver/rights.rs"]
+mod rights;
+
+/// The example that the README shows; tests onboard it under other names.
+const EXAMPLE: &str = include_str!("../../../examples/acme.yaml");

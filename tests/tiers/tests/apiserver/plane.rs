@@ -1,0 +1,244 @@
+//! A control plane with Tenantry installed, shared by the tests that run at
+//! the same time and gone with the last of them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+
+use anyhow::{Context as _, Result, ensure};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use tenantry_cluster::control_plane::ControlPlane;
+use tenantry_cluster::progress::Progress;
+use tenantry_cluster::tools::{Tool, Toolbox};
+use tenantry_operator::controller;
+use tenantry_operator::settings::Settings;
+use tenantry_tests::kubectl::{Kubectl, condition, wait_for};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::EXAMPLE;
+
+/// The operator's identity, by the chart's defaults.
+pub const OPERATOR: &str = "system:serviceaccount:tenantry-system:tenantry-operator";
+
+static SHARED: Mutex<Weak<Plane>> = Mutex::new(Weak::new());
+
+/// A control plane with both charts installed and the operator running.
+pub struct Plane {
+    // Before `cluster`: the operator ends first.
+    operator: Option<Operator>,
+    cluster: ControlPlane,
+    toolbox: Toolbox,
+}
+
+/// The operator in this process.
+struct Operator {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Plane {
+    /// The one that other tests use too, or a new one.
+    pub fn shared() -> Arc<Self> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plane) = shared.upgrade() {
+            return plane;
+        }
+        let plane = Arc::new(Self::start().unwrap());
+        *shared = Arc::downgrade(&plane);
+        plane
+    }
+
+    fn start() -> Result<Self> {
+        let toolbox = Toolbox::open()?;
+        toolbox.ensure(&[Tool::Helm, Tool::Kubectl], &Progress::notes_only())?;
+        let mut plane = Self {
+            operator: None,
+            cluster: ControlPlane::start()?,
+            toolbox,
+        };
+        plane.install("tenantry-api")?;
+        plane.install("tenantry")?;
+        let kubectl = plane.kubectl();
+        let map = kubectl.get(&["configmap", "tenantry-operator", "-n", "tenantry-system"])?;
+        let settings = Settings::read(
+            map["data"]["config.yaml"]
+                .as_str()
+                .context("no config.yaml")?,
+        )?;
+        let kubeconfig = plane.kubeconfig_for(OPERATOR)?;
+        plane.operator = Some(Operator::start(kubeconfig, settings));
+        Ok(plane)
+    }
+
+    fn install(&self, chart: &str) -> Result<()> {
+        let charts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts");
+        let mut helm = Command::new(self.toolbox.path(Tool::Helm));
+        helm.env("KUBECONFIG", self.cluster.kubeconfig());
+        helm.args(["upgrade", "--install", chart])
+            .arg(charts.join(chart));
+        helm.args(["--namespace", "tenantry-system", "--create-namespace"]);
+        let output = helm.output().context("run helm")?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "helm {chart}: {told}");
+        Ok(())
+    }
+
+    /// kubectl as the administrator.
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::with_kubeconfig(
+            &self.toolbox.path(Tool::Kubectl),
+            &self.cluster.kubeconfig(),
+        )
+    }
+
+    /// kubectl as somebody else.
+    pub fn kubectl_as(&self, user: &str) -> Kubectl {
+        let kubeconfig = self.kubeconfig_for(user).unwrap();
+        Kubectl::with_kubeconfig(&self.toolbox.path(Tool::Kubectl), &kubeconfig)
+    }
+
+    fn kubeconfig_for(&self, user: &str) -> Result<PathBuf> {
+        let groups: &[&str] = if user.starts_with("system:serviceaccount:") {
+            &["system:serviceaccounts"]
+        } else {
+            &[]
+        };
+        Ok(self.cluster.kubeconfig_for(user, groups)?)
+    }
+
+    /// Onboards an organisation, as far as that goes without pods.
+    pub fn onboard(&self, name: &str) -> Organisation {
+        let kubectl = self.kubectl();
+        kubectl.apply(&EXAMPLE.replace("acme", name)).unwrap();
+        let server = self.kubectl_as(&format!("system:serviceaccount:{name}:tenantry-server"));
+        Organisation {
+            kubectl,
+            server,
+            name: name.into(),
+        }
+    }
+}
+
+impl Operator {
+    fn start(kubeconfig: PathBuf, settings: Settings) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            // Another plane of this process may have installed it.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                let config = Kubeconfig::read_from(kubeconfig)?;
+                let config =
+                    Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+                let port = TcpListener::bind(("127.0.0.1", 0)).await?;
+                let stop = async {
+                    let _ = stopped.await;
+                };
+                controller::run(Client::try_from(config)?, settings, port, stop).await?;
+                Ok(())
+            })
+        });
+        Self { stop, thread }
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        let Some(Operator { stop, thread }) = self.operator.take() else {
+            return;
+        };
+        let _ = stop.send(());
+        let ended = thread.join();
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+/// An organisation of a test's own.
+pub struct Organisation {
+    /// kubectl as the administrator.
+    pub kubectl: Kubectl,
+    /// kubectl with the identity and the rights of the organisation's server.
+    pub server: Kubectl,
+    /// The namespace, which is also the organisation's and the tenant's name.
+    pub name: String,
+}
+
+impl Organisation {
+    /// An object of the organisation.
+    pub fn get(&self, object: &str) -> Result<Value> {
+        self.kubectl.get(&["-n", &self.name, object])
+    }
+
+    /// Waits for an object of the organisation.
+    pub fn wait_for_object(&self, object: &str) -> Value {
+        wait_for(object, || Ok(Some(self.get(object)?))).unwrap()
+    }
+
+    /// Waits until the tenant's Ready condition gives that reason; the tenant.
+    pub fn wait_for_reason(&self, reason: &str) -> Value {
+        self.wait_for_reason_of(&self.name, reason)
+    }
+
+    /// The same for any tenant of the namespace.
+    pub fn wait_for_reason_of(&self, tenant: &str, reason: &str) -> Value {
+        wait_for(&format!("`{tenant}` to say {reason}"), || {
+            let tenant = self.get(&format!("mcptenant/{tenant}"))?;
+            let ready = condition(&tenant, "Ready");
+            let current = ready["observedGeneration"] == tenant["metadata"]["generation"];
+            ensure!(ready["reason"] == reason && current, "it says {ready}");
+            Ok(Some(tenant))
+        })
+        .unwrap()
+    }
+
+    /// Says what Kubernetes and a healthy server would say of the present
+    /// StatefulSet and contract; `report` changes the server's words.
+    pub fn pretend_to_serve(&self, report: &Value) {
+        let contract = self.wait_for_object("mcpserver/server");
+        let config = tenantry_core::tenant::TenantConfig::read(&contract["spec"]).unwrap();
+        let mut replica = json!({
+            "pod": "server-0",
+            "podUid": "1",
+            "contractDigest": config.digest(),
+            "contractVersions": ["v1"],
+            "access": config.access,
+            "serving": true,
+            "connectors": [{"name": "meta", "ready": true}],
+            "release": "0.1.0",
+        });
+        for (field, value) in report.as_object().into_iter().flatten() {
+            replica[field] = value.clone();
+        }
+        let status = json!({"status": {"replicas": [replica]}});
+        patch_status(&self.server, &self.name, "mcpserver/server", &status).unwrap();
+        let set = self.wait_for_object("statefulset/server");
+        let generation = &set["metadata"]["generation"];
+        let rolled_out = json!({"status": {
+            "observedGeneration": generation, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1,
+        }});
+        patch_status(&self.kubectl, &self.name, "statefulset/server", &rolled_out).unwrap();
+    }
+}
+
+fn patch_status(kubectl: &Kubectl, namespace: &str, object: &str, patch: &Value) -> Result<String> {
+    let patch = patch.to_string();
+    kubectl.run(&[
+        "patch",
+        "-n",
+        namespace,
+        object,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &patch,
+    ])
+}
