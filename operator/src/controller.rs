@@ -68,6 +68,10 @@ pub async fn run(
     };
     let port = axum::serve(admin_port, admin::router(admin)).with_graceful_shutdown(stop.clone());
     let port = tokio::spawn(port.into_future());
+    // Without the API server's addresses no policy can be drawn; every tenant
+    // would fail once for nothing.
+    let known = ctx.api_server_slices.wait_until_ready();
+    futures::future::select(Box::pin(known), stop.clone()).await;
     controller
         .graceful_shutdown_on(stop)
         .run(timed, retry, ctx)

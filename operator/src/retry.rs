@@ -10,6 +10,10 @@ const SHORTEST: Duration = Duration::from_millis(500);
 /// The longest wait: a person who mended the cause should not have to wonder.
 const LONGEST: Duration = Duration::from_mins(1);
 
+/// More tenants than a cluster can hold. Who was deleted while failing is
+/// remembered until then; to forget everybody costs a few early retries.
+const MOST: usize = 10_000;
+
 /// The failures in a row of each tenant, by UID.
 #[derive(Debug, Default)]
 pub struct Retries {
@@ -20,6 +24,9 @@ impl Retries {
     /// Counts a failure of `uid` and says how long to wait.
     pub fn failed(&self, uid: &str) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() >= MOST && !failures.contains_key(uid) {
+            failures.clear();
+        }
         let count = failures.entry(uid.to_owned()).or_default();
         *count = count.saturating_add(1);
         wait(*count)
@@ -55,5 +62,14 @@ mod tests {
         retries.forget("a");
         assert_eq!(retries.failed("a"), SHORTEST);
         assert_eq!(wait(u32::MAX), LONGEST);
+    }
+
+    #[test]
+    fn who_is_remembered_has_a_limit() {
+        let retries = Retries::default();
+        for number in 0..=MOST {
+            retries.failed(&number.to_string());
+        }
+        assert_eq!(retries.failures.lock().unwrap().len(), 1);
     }
 }
