@@ -1,6 +1,6 @@
 //! Who may do what: the operator and a server, with the roles of the charts.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenantry_tests::kubectl::{Kubectl, condition, wait_for};
 
 use crate::EXAMPLE;
@@ -150,6 +150,36 @@ fn a_server_knows_its_contract_and_its_keys_and_nothing_else() {
     plane.onboard("neighbour").wait_for_reason("ServerStarting");
     assert!(!can(server, "neighbour", "get", "mcpservers/server"));
     assert!(!can(server, "neighbour", "list", "mcpapikeys"));
+}
+
+#[test]
+fn our_pods_keep_the_restricted_pod_security_standard() {
+    let plane = Plane::shared();
+    let acme = plane.onboard("secured");
+    acme.wait_for_reason("ServerStarting");
+    let operator = ["deployment/tenantry-operator", "-n", "tenantry-system"];
+    for set in [
+        acme.get("statefulset/server").unwrap(),
+        acme.kubectl.get(&operator).unwrap(),
+    ] {
+        let mut spec = set["spec"]["template"]["spec"].clone();
+        // What the StatefulSet's controller would add; there is none here.
+        let volumes = spec["volumes"].as_array_mut().unwrap();
+        volumes.push(json!({"name": "ledger", "emptyDir": {}}));
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "secured", "namespace": "secured"},
+            "spec": spec,
+        });
+        // The namespace enforces the standard, so a pod that breaks it fails.
+        acme.kubectl.apply(&pod.to_string()).unwrap();
+        let gone = ["delete", "pod", "secured", "-n", "secured", "--force"];
+        acme.kubectl.run(&gone).unwrap();
+        let mut root = pod;
+        root["spec"]["securityContext"]["runAsNonRoot"] = json!(false);
+        assert!(acme.kubectl.apply(&root.to_string()).is_err());
+    }
 }
 
 #[test]
