@@ -13,6 +13,7 @@ pub mod audit;
 pub mod authorize;
 pub mod digest;
 pub mod key;
+pub mod money;
 pub mod name;
 pub mod reason;
 pub mod strict_json;

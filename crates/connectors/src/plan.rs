@@ -1,0 +1,223 @@
+//! Compiled connector files: what the corridor executes. Everything here was
+//! checked by the loader; nothing here is looked at twice.
+
+use http::HeaderName;
+use tenantry_core::money::MinorUnit;
+use url::Url;
+
+use crate::pattern::Pattern;
+
+/// What holds for every tool of a connector.
+#[derive(Debug)]
+pub(crate) struct ApiPlan {
+    pub base_url: Url,
+    pub version: String,
+    /// The header in which the vendor says what version it served.
+    pub version_header: Option<HeaderName>,
+    pub account_pattern: Pattern,
+    pub confirm: Option<ConfirmPlan>,
+    pub error_body: ErrorBodyPlan,
+    pub errors: Vec<ErrorRule>,
+    pub quota: Vec<QuotaRule>,
+}
+
+/// How to ask the vendor who an account is, before its money is read.
+#[derive(Debug)]
+pub(crate) struct ConfirmPlan {
+    pub path: Vec<Segment>,
+    pub id_field: String,
+    pub currency_field: String,
+}
+
+/// Where an error body keeps its parts (JSON pointers).
+#[derive(Debug)]
+pub(crate) struct ErrorBodyPlan {
+    pub code: String,
+    pub subcode: String,
+    pub message: String,
+}
+
+/// One row of the error table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ErrorRule {
+    /// `None` matches every status that `match_success` lets through.
+    pub status: Option<Vec<u16>>,
+    /// All of them must hold.
+    pub body: Vec<BodyCondition>,
+    /// Whether an answer with a 2xx status may be this error.
+    pub match_success: bool,
+    pub class: ErrorClass,
+    pub applied: Applied,
+}
+
+/// Something that must hold of an error body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BodyCondition {
+    pub pointer: String,
+    /// Inclusive ranges; `None` asks only that the value is there.
+    pub codes: Option<Vec<(i64, i64)>>,
+}
+
+/// What an error means for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ErrorClass {
+    Throttled,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    Rejected,
+    Unavailable,
+}
+
+/// Whether a request that ended in the error took effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Applied {
+    Yes,
+    No,
+    Unknown,
+}
+
+/// A header that tells how much of a quota is used.
+#[derive(Debug)]
+pub(crate) struct QuotaRule {
+    pub bucket: String,
+    pub header: HeaderName,
+    pub shape: QuotaShape,
+    pub used_percent: Vec<String>,
+    /// The field that says how long to wait, and the milliseconds of its unit.
+    pub wait: Option<(String, u64)>,
+}
+
+/// How the header's JSON is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum QuotaShape {
+    /// One object of figures.
+    Object,
+    /// An object of lists of such objects, by the id of what they limit.
+    ObjectOfLists,
+}
+
+/// One piece of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Segment {
+    Literal(String),
+    Version,
+    Account,
+}
+
+/// How a tool asks and how it reads the answer.
+#[derive(Debug)]
+pub(crate) struct RequestPlan {
+    pub path: Vec<Segment>,
+    pub query: Vec<(String, QueryValue)>,
+    /// Arguments of which at most one may be given.
+    pub exclusive: Vec<String>,
+    pub rows: RowsPlan,
+    pub paging: PagingPlan,
+    pub output: OutputPlan,
+}
+
+/// What a query parameter is filled with.
+#[derive(Debug)]
+pub(crate) enum QueryValue {
+    Text(String),
+    Argument {
+        name: String,
+        /// Sent when the argument is absent, as its schema promises.
+        default: Option<serde_json::Value>,
+        encode: Encode,
+    },
+}
+
+/// How an argument is written into the query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Encode {
+    /// A text, number or boolean as it is.
+    Plain,
+    /// The JSON text of the value.
+    Json,
+}
+
+/// Where the rows are, and whose each of them is.
+#[derive(Debug)]
+pub(crate) struct RowsPlan {
+    pub pointer: String,
+    pub account_field: String,
+    /// What stands before the vendor's figure in our spelling of the account.
+    pub account_prefix: String,
+}
+
+/// How to come from one page to the next.
+#[derive(Debug)]
+pub(crate) struct PagingPlan {
+    pub next: String,
+    pub cursor: String,
+    pub limit_argument: String,
+    pub after_argument: String,
+    pub default_limit: u64,
+    pub most_pages: u32,
+}
+
+/// The rows as the tool answers them.
+#[derive(Debug)]
+pub(crate) struct OutputPlan {
+    pub name: String,
+    pub fields: Vec<OutputField>,
+}
+
+/// One allow-listed field of an answer.
+#[derive(Debug)]
+pub(crate) struct OutputField {
+    pub name: String,
+    pub from: String,
+    pub description: Option<String>,
+    pub always: bool,
+    /// A value by which the vendor says that there is none.
+    pub absent_when: Option<String>,
+    pub kind: FieldKind,
+}
+
+/// How a vendor's value is read, and what it becomes.
+#[derive(Debug)]
+pub(crate) enum FieldKind {
+    Text,
+    Integer,
+    Decimal,
+    Boolean,
+    Labels(std::collections::BTreeMap<i64, String>),
+    Money {
+        unit: MoneyUnit,
+        currency: CurrencyFrom,
+    },
+    List(Vec<OutputField>),
+}
+
+/// How the vendor writes the amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MoneyUnit {
+    Minor(MinorUnit),
+    Major,
+}
+
+/// Where the amount's currency stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CurrencyFrom {
+    /// The account's own, confirmed with the vendor.
+    Account,
+    /// A field of the same row.
+    Row(String),
+}
+
+impl Encode {
+    /// The value as query text.
+    pub fn text(self, value: &serde_json::Value) -> String {
+        match (self, value.as_str()) {
+            (Self::Plain, Some(text)) => text.to_owned(),
+            _ => value.to_string(),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+// Calls a server with an official MCP SDK client and prints one JSON object.
+//
+//   TENANTRY_API_KEY=… node call.mjs --era legacy|modern --url URL [--tool NAME [--arguments JSON]]
+//
+// legacy: SDK v1, which knows the revisions up to 2025-11-25 (initialize).
+// modern: SDK v2, pinned to 2026-07-28, so that it cannot fall back.
+// The key comes from the environment: arguments are visible to every process.
+import { parseArgs } from "node:util";
+import * as legacy from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport as LegacyTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import * as modern from "@modelcontextprotocol/client";
+
+const MODERN_VERSION = "2026-07-28";
+
+const { values } = parseArgs({
+  options: {
+    era: { type: "string" },
+    url: { type: "string" },
+    tool: { type: "string" },
+    arguments: { type: "string", default: "{}" },
+  },
+});
+if (!values.url || !["legacy", "modern"].includes(values.era)) {
+  console.error("usage: TENANTRY_API_KEY=… node call.mjs --era legacy|modern --url URL [--tool NAME [--arguments JSON]]");
+  process.exit(2);
+}
+
+const identity = { name: `tenantry-${values.era}-client`, version: "1.0.0" };
+const headers = process.env.TENANTRY_API_KEY ? { Authorization: `Bearer ${process.env.TENANTRY_API_KEY}` } : {};
+const [client, transport] =
+  values.era === "modern"
+    ? [
+        new modern.Client(identity, { versionNegotiation: { mode: { pin: MODERN_VERSION } } }),
+        new modern.StreamableHTTPClientTransport(new URL(values.url), { requestInit: { headers } }),
+      ]
+    : [new legacy.Client(identity), new LegacyTransport(new URL(values.url), { requestInit: { headers } })];
+
+try {
+  await client.connect(transport);
+  const { tools } = await client.listTools();
+  const report = {
+    era: values.era,
+    protocolVersion: values.era === "modern" ? MODERN_VERSION : transport.protocolVersion,
+    tools: tools.map((tool) => tool.name),
+  };
+  if (values.tool) {
+    const result = await client.callTool({ name: values.tool, arguments: JSON.parse(values.arguments) });
+    report.isError = result.isError ?? false;
+    report.structuredContent = result.structuredContent;
+  }
+  console.log(JSON.stringify(report));
+} catch (error) {
+  console.log(JSON.stringify({ era: values.era, error: String(error.message ?? error), code: error.code }));
+  process.exitCode = 1;
+} finally {
+  await client.close().catch(() => {});
+}
