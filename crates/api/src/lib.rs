@@ -4,7 +4,10 @@
 //!
 //! No client is linked here; what needs one lives in operator, server or CLI.
 
+pub mod compile;
 pub mod condition;
+pub mod crd;
 pub mod label;
 pub mod mcp_api_key;
 pub mod mcp_server;
+pub mod mcp_tenant;

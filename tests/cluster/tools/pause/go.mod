@@ -1,0 +1,3 @@
+module tenantry.dev/tools/pause
+
+go 1.26.0

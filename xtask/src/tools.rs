@@ -1,0 +1,46 @@
+//! The pinned programs: building them, and running kubectl and Helm of the very versions
+//! that the local Kubernetes is tested with.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use tenantry_cluster::cluster;
+use tenantry_cluster::progress::Progress;
+use tenantry_cluster::site;
+use tenantry_cluster::tools::{Tool, Toolbox};
+
+pub fn build() -> Result<ExitCode> {
+    let toolbox = Toolbox::open()?;
+    toolbox.ensure(&Tool::ALL, &Progress::notes_only())?;
+    for tool in Tool::ALL {
+        println!("{}", toolbox.path(tool).display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn kubectl(args: &[OsString]) -> Result<ExitCode> {
+    ensure!(
+        site::kubeconfig().exists(),
+        "the local Kubernetes is not up: `cargo xtask up`"
+    );
+    let toolbox = with(Tool::Kubectl)?;
+    become_program(&mut cluster::kubectl(&toolbox), args)
+}
+
+pub fn helm(args: &[OsString]) -> Result<ExitCode> {
+    let toolbox = with(Tool::Helm)?;
+    become_program(&mut cluster::helm(&toolbox), args)
+}
+
+fn with(tool: Tool) -> Result<Toolbox> {
+    let toolbox = Toolbox::open()?;
+    toolbox.ensure(&[tool], &Progress::notes_only())?;
+    Ok(toolbox)
+}
+
+fn become_program(command: &mut Command, args: &[OsString]) -> Result<ExitCode> {
+    let error = command.args(args).exec();
+    Err(error).with_context(|| format!("cannot start {}", command.get_program().display()))
+}
