@@ -4,11 +4,12 @@
 
 mod exchange;
 mod limits;
+mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tenantry_core::name::{AccountId, Currency};
 use tenantry_core::tenant::AccountConfig;
 use tokio::time::Instant;
@@ -20,9 +21,8 @@ use crate::answer;
 use crate::call_error::CallError;
 use crate::connector::{Connector, Tool};
 use crate::corridor::exchange::{Exchange, Tally};
-use crate::plan::{
-    ConfirmPlan, CurrencyFrom, FieldKind, OutputField, QueryValue, RequestPlan, Segment,
-};
+use crate::corridor::progress::{Progress, query_text};
+use crate::plan::{ConfirmPlan, CurrencyFrom, FieldKind, OutputField, RequestPlan, Segment};
 use crate::quota::QuotaObservation;
 use crate::token::TokenSource;
 
@@ -30,9 +30,9 @@ use crate::token::TokenSource;
 pub struct Corridor {
     connector: Arc<Connector>,
     accounts: BTreeMap<AccountId, AccountConfig>,
-    exchange: Exchange,
+    exchange: Arc<Exchange>,
     /// Accounts whose currency the vendor has confirmed; it never changes there.
-    confirmed: Mutex<BTreeSet<AccountId>>,
+    confirmed: Arc<Mutex<BTreeSet<AccountId>>>,
 }
 
 /// An account that belongs to the organisation. Only a corridor makes one.
@@ -95,14 +95,6 @@ pub enum CorridorError {
     Client(#[source] reqwest::Error),
 }
 
-/// Where a paged read stands.
-struct Progress {
-    rows: Vec<Value>,
-    pages: u32,
-    wanted: u64,
-    after: Option<String>,
-}
-
 impl OwnedAccount {
     /// The account, in the vendor's spelling.
     pub fn id(&self) -> &AccountId {
@@ -151,9 +143,24 @@ impl Corridor {
         Ok(Self {
             connector,
             accounts: owned,
-            exchange,
-            confirmed: Mutex::default(),
+            exchange: Arc::new(exchange),
+            confirmed: Arc::default(),
         })
+    }
+
+    /// The same way for some of the accounts, such as those of one key. It
+    /// shares connections, quotas and confirmations, so that it costs little.
+    #[must_use]
+    pub fn narrowed(&self, keep: impl Fn(&AccountId) -> bool) -> Self {
+        let kept = self.accounts.iter().filter(|(id, _)| keep(id));
+        Self {
+            connector: Arc::clone(&self.connector),
+            accounts: kept
+                .map(|(id, account)| (id.clone(), account.clone()))
+                .collect(),
+            exchange: Arc::clone(&self.exchange),
+            confirmed: Arc::clone(&self.confirmed),
+        }
     }
 
     /// The proof that an account is the organisation's, if it is.
@@ -172,6 +179,7 @@ impl Corridor {
 
     /// Asks the vendor. The arguments must match the tool's input schema, and
     /// `account` must be the one they name, if the tool has such an argument.
+    /// The tool must come from the very connector that this corridor was made with.
     pub async fn read(
         &self,
         tool: &Tool,
@@ -373,83 +381,6 @@ impl Corridor {
             })
             .collect()
     }
-}
-
-impl Progress {
-    fn begin(plan: &RequestPlan, args: &Map<String, Value>) -> Self {
-        let limit = args
-            .get(&plan.paging.limit_argument)
-            .and_then(Value::as_u64);
-        let after = args
-            .get(&plan.paging.after_argument)
-            .and_then(Value::as_str);
-        Self {
-            rows: Vec::new(),
-            pages: 0,
-            wanted: limit.unwrap_or(plan.paging.default_limit),
-            after: after.map(str::to_owned),
-        }
-    }
-
-    /// How many rows are still wanted; pages are asked for in this size, so
-    /// that a cursor never stands in the middle of one.
-    fn missing(&self) -> u64 {
-        self.wanted
-            .saturating_sub(u64::try_from(self.rows.len()).unwrap_or(u64::MAX))
-    }
-
-    /// Goes to the next page; answers whether the reading is over. An empty
-    /// page is not the end: only the absence of a next one is.
-    fn turn(&mut self, plan: &RequestPlan, body: &Value) -> Result<bool, CallError> {
-        let malformed = |problem: &str| CallError::Malformed {
-            problem: problem.into(),
-        };
-        self.pages += 1;
-        if body.pointer(&plan.paging.next).is_none_or(Value::is_null) {
-            self.after = None;
-            return Ok(true);
-        }
-        let cursor = body.pointer(&plan.paging.cursor).and_then(Value::as_str);
-        let cursor = cursor.ok_or_else(|| malformed("a next page without a cursor"))?;
-        if self.after.as_deref() == Some(cursor) {
-            return Err(malformed("a next page that is the same page"));
-        }
-        self.after = Some(cursor.to_owned());
-        Ok(self.missing() == 0 || self.pages >= plan.paging.most_pages)
-    }
-
-    fn into_data(self, plan: &RequestPlan) -> Value {
-        let mut data = json!({plan.output.name.as_str(): self.rows});
-        if let (Some(fields), Some(after)) = (data.as_object_mut(), self.after) {
-            fields.insert("next_cursor".to_owned(), Value::from(after));
-        }
-        data
-    }
-}
-
-fn query_text(
-    plan: &RequestPlan,
-    value: &QueryValue,
-    args: &Map<String, Value>,
-    progress: &Progress,
-) -> Option<String> {
-    let (name, default, encode) = match value {
-        QueryValue::Text(text) => return Some(text.clone()),
-        QueryValue::Argument {
-            name,
-            default,
-            encode,
-        } => (name, default, encode),
-    };
-    if *name == plan.paging.limit_argument {
-        return Some(progress.missing().to_string());
-    }
-    if *name == plan.paging.after_argument {
-        return progress.after.clone();
-    }
-    args.get(name)
-        .or(default.as_ref())
-        .map(|value| encode.text(value))
 }
 
 /// Whether an amount takes its currency from the account instead of its row.

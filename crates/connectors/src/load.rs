@@ -1,12 +1,259 @@
-//! From text to a compiled connector.
+//! From text to a compiled connector. The loader refuses whatever it does not
+//! fully understand, with the line and the reason.
+
+mod output;
+mod rules;
+mod schema;
+mod tool;
+
+use std::collections::BTreeSet;
+
+use http::HeaderName;
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+use serde_saphyr::{DefaultMessageFormatter, Error, MessageFormatter, Spanned};
+use tenantry_core::name::ConnectorName;
+use url::Url;
 
 use crate::connector::Connector;
+use crate::form::{AccountsForm, ConfirmForm, ConnectorForm};
 use crate::load_error::LoadError;
+use crate::pattern::Pattern;
+use crate::plan::{ApiPlan, ConfirmPlan, ErrorBodyPlan, Segment};
 
-pub(crate) fn connector(file_name: &str, _text: &str) -> Result<Connector, LoadError> {
-    Err(LoadError {
-        file: file_name.into(),
-        line: 1,
-        reason: "loading lands in a later commit".into(),
+/// Far above any file of ours; a larger one is not a connector file.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Something doubtful, not yet with the name of its file.
+#[derive(Debug)]
+pub(crate) struct Doubt {
+    line: u64,
+    reason: String,
+}
+
+/// A doubt about what stands at `place`.
+fn doubt<T, R>(place: &Spanned<T>, reason: impl Into<String>) -> Result<R, Doubt> {
+    Err(Doubt {
+        line: place.referenced.line(),
+        reason: reason.into(),
     })
+}
+
+/// Compiles the text of a connector file.
+pub(crate) fn connector(file_name: &str, text: &str) -> Result<Connector, LoadError> {
+    let named = |Doubt { line, reason }| LoadError {
+        file: file_name.to_owned(),
+        line,
+        reason,
+    };
+    let form = read(text).map_err(named)?;
+    compile(&form).map_err(named)
+}
+
+fn read(text: &str) -> Result<ConnectorForm, Doubt> {
+    if text.len() > MOST_BYTES {
+        return Err(Doubt {
+            line: 1,
+            reason: format!("the file is longer than {MOST_BYTES} bytes"),
+        });
+    }
+    let mut options = serde_saphyr::Options::default();
+    options.duplicate_keys = DuplicateKeyPolicy::Error;
+    options.merge_keys = MergeKeyPolicy::Error;
+    options.alias_limits.max_total_replayed_events = 0;
+    options.strict_booleans = true;
+    options.reject_unsupported_tags = true;
+    options.with_snippet = false;
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| Doubt {
+        line: error.location().map_or(1, |location| location.line()),
+        reason: match &error {
+            Error::DuplicateMappingKey { key: Some(key), .. } => {
+                format!("key `{key}` stands twice")
+            }
+            Error::AliasReplayLimitExceeded { .. } => {
+                "aliases hide what a file asks for".to_owned()
+            }
+            _ => DefaultMessageFormatter.format_message(&error).into_owned(),
+        },
+    })
+}
+
+fn compile(form: &ConnectorForm) -> Result<Connector, Doubt> {
+    let name = match ConnectorName::parse(&form.connector.value) {
+        Ok(name) => name,
+        Err(error) => return doubt(&form.connector, error.to_string()),
+    };
+    let api = api(form)?;
+    let mut names = BTreeSet::new();
+    let mut tools = Vec::new();
+    for tool in &form.tools {
+        if !names.insert(&tool.name.value) {
+            return doubt(
+                &tool.name,
+                format!("tool `{}` stands twice", tool.name.value),
+            );
+        }
+        tools.push(tool::compile(&name, &api, &form.accounts, tool)?);
+    }
+    if tools.is_empty() {
+        return doubt(&form.connector, "the file has no tools");
+    }
+    Ok(Connector { name, api, tools })
+}
+
+fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
+    let body = &form.error_body;
+    Ok(ApiPlan {
+        base_url: base_url(&form.api.base)?,
+        version: version(&form.api.version)?,
+        version_header: form.api.version_header.as_ref().map(header).transpose()?,
+        account_pattern: account_pattern(&form.accounts)?,
+        confirm: form.accounts.confirm.as_ref().map(confirm).transpose()?,
+        error_body: ErrorBodyPlan {
+            code: pointer(&body.code)?,
+            subcode: pointer(&body.subcode)?,
+            message: pointer(&body.message)?,
+        },
+        errors: rules::errors(&form.errors)?,
+        quota: rules::quota(&form.quota)?,
+    })
+}
+
+fn base_url(base: &Spanned<String>) -> Result<Url, Doubt> {
+    let text = base.value.as_str();
+    let Ok(url) = Url::parse(text) else {
+        return doubt(base, format!("`{text}` is not a URL"));
+    };
+    if url.scheme() != "https" {
+        return doubt(base, format!("base URL `{text}` is not https"));
+    }
+    let host = url.host_str().unwrap_or_default();
+    // A port, path, user or query would make the two differ.
+    if text != format!("https://{host}") || !matches!(url.host(), Some(url::Host::Domain(_))) {
+        return doubt(
+            base,
+            format!("base URL `{text}` is more than https:// and a host name"),
+        );
+    }
+    Ok(url)
+}
+
+fn version(version: &Spanned<String>) -> Result<String, Doubt> {
+    let text = version.value.as_str();
+    let plain = |one: u8| one.is_ascii_alphanumeric() || one == b'.' || one == b'-';
+    if text.is_empty() || text.starts_with('.') || text.len() > 16 || !text.bytes().all(plain) {
+        return doubt(
+            version,
+            format!("version `{text}` cannot be a path segment"),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+fn header(name: &Spanned<String>) -> Result<HeaderName, Doubt> {
+    match HeaderName::from_bytes(name.value.as_bytes()) {
+        Ok(header) if header.as_str() == name.value => Ok(header),
+        _ => doubt(
+            name,
+            format!("`{}` is not a header name in small letters", name.value),
+        ),
+    }
+}
+
+fn account_pattern(form: &AccountsForm) -> Result<Pattern, Doubt> {
+    match Pattern::parse(&form.pattern.value) {
+        Ok(pattern) if pattern.is_path_safe() => Ok(pattern),
+        Ok(_) => doubt(
+            &form.pattern,
+            "the account pattern admits more than one plain path segment",
+        ),
+        Err(problem) => doubt(&form.pattern, problem),
+    }
+}
+
+fn confirm(form: &ConfirmForm) -> Result<ConfirmPlan, Doubt> {
+    let path = path(&form.path, Some("account"), |_| false)?;
+    if !path.contains(&Segment::Account) {
+        return doubt(&form.path, "the path of `confirm` lacks `{account}`");
+    }
+    Ok(ConfirmPlan {
+        path,
+        id_field: word(&form.id)?,
+        currency_field: word(&form.currency)?,
+    })
+}
+
+/// A path of literals, `{version}` and the account.
+fn path(
+    path: &Spanned<String>,
+    account: Option<&str>,
+    is_argument: impl Fn(&str) -> bool,
+) -> Result<Vec<Segment>, Doubt> {
+    let Some(rest) = path.value.strip_prefix('/') else {
+        return doubt(
+            path,
+            format!("path `{}` does not begin with `/`", path.value),
+        );
+    };
+    rest.split('/')
+        .map(|segment| self::segment(path, segment, account, &is_argument))
+        .collect()
+}
+
+fn segment(
+    path: &Spanned<String>,
+    segment: &str,
+    account: Option<&str>,
+    is_argument: impl Fn(&str) -> bool,
+) -> Result<Segment, Doubt> {
+    let slot = segment
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    match slot {
+        Some("version") => Ok(Segment::Version),
+        Some(slot) if Some(slot) == account => Ok(Segment::Account),
+        Some(slot) if is_argument(slot) => doubt(
+            path,
+            format!(
+                "path slot `{{{slot}}}` names an object whose account nothing proves; only the account may stand in a path"
+            ),
+        ),
+        Some(slot) => doubt(
+            path,
+            format!("path slot `{{{slot}}}` is not declared in `input`"),
+        ),
+        None if is_word(segment) => Ok(Segment::Literal(segment.to_owned())),
+        None => doubt(
+            path,
+            format!("path segment `{segment}` is neither a plain word nor a slot"),
+        ),
+    }
+}
+
+/// A JSON pointer of plain names.
+fn pointer(pointer: &Spanned<String>) -> Result<String, Doubt> {
+    let text = pointer.value.as_str();
+    match text.strip_prefix('/') {
+        Some(rest) if rest.split('/').all(is_word) => Ok(text.to_owned()),
+        _ => doubt(
+            pointer,
+            format!("`{text}` is not a pointer such as `/error/code`"),
+        ),
+    }
+}
+
+/// A name of a field, argument or parameter.
+fn word(name: &Spanned<String>) -> Result<String, Doubt> {
+    if is_word(&name.value) {
+        Ok(name.value.clone())
+    } else {
+        doubt(
+            name,
+            format!("`{}` is not a name of a-z, 0-9 and `_`", name.value),
+        )
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let plain = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'_';
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(plain)
 }

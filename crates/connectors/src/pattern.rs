@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 /// Longest text that any pattern of ours may admit; a cursor is the longest.
 const MOST_REPEATS: u32 = 1024;
 
+/// Inclusive ranges of characters.
+type Ranges = Vec<(char, char)>;
+
 /// A pattern such as `^act_[0-9]{1,20}$`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern(Vec<Step>);
@@ -14,7 +17,7 @@ pub(crate) struct Pattern(Vec<Step>);
 /// Some characters, and how many of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Step {
-    ranges: Vec<(char, char)>,
+    ranges: Ranges,
     least: u32,
     most: u32,
 }
@@ -90,11 +93,7 @@ impl Step {
     }
 }
 
-fn characters<'t>(
-    first: char,
-    rest: &'t str,
-    whole: &str,
-) -> Result<(Vec<(char, char)>, &'t str), String> {
+fn characters<'t>(first: char, rest: &'t str, whole: &str) -> Result<(Ranges, &'t str), String> {
     if first == '[' {
         let (class, after) = rest
             .strip_prefix('[')
@@ -111,7 +110,7 @@ fn characters<'t>(
     ))
 }
 
-fn ranges(class: &str, whole: &str) -> Result<Vec<(char, char)>, String> {
+fn ranges(class: &str, whole: &str) -> Result<Ranges, String> {
     let mut rest = class.chars().peekable();
     let mut found = Vec::new();
     while let Some(from) = rest.next() {

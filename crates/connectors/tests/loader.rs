@@ -1,0 +1,154 @@
+//! Connector files: ours and the smallest good one load, and each doubtful
+//! change to the latter is refused with its line and its reason.
+
+use serde::Deserialize;
+use tenantry_connectors::connector::Connector;
+
+const MINIMAL: &str = include_str!("loader/minimal.yaml");
+const DOUBTFUL: &str = include_str!("loader/doubtful.yaml");
+const META: &str = include_str!("../../../connectors/meta.yaml");
+
+/// One change to the minimal file, and how it is refused.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Doubtful {
+    replace: String,
+    by: String,
+    line: u64,
+    reason: String,
+}
+
+#[test]
+fn the_minimal_file_loads() {
+    let connector = Connector::load("minimal.yaml", MINIMAL).unwrap();
+    assert_eq!(connector.name().as_str(), "meta");
+    assert_eq!(connector.base_url().as_str(), "https://graph.facebook.com/");
+    assert_eq!(connector.tools().count(), 1);
+}
+
+#[test]
+fn every_doubtful_change_is_refused_with_its_line_and_reason() {
+    let table: Vec<Doubtful> = serde_saphyr::from_str(DOUBTFUL).unwrap();
+    assert!(table.len() >= 75);
+    for case in table {
+        let Doubtful { replace, by, .. } = &case;
+        assert!(
+            MINIMAL.contains(replace),
+            "the minimal file lacks {replace:?}"
+        );
+        let changed = MINIMAL.replacen(replace, by, 1);
+        let error = Connector::load("minimal.yaml", &changed).expect_err(by);
+        assert_eq!(
+            (error.line, &error.reason),
+            (case.line, &case.reason),
+            "{replace:?} -> {by:?}"
+        );
+        assert_eq!(error.file, "minimal.yaml");
+    }
+}
+
+#[test]
+fn a_second_tool_of_the_same_name_is_refused() {
+    let tool = MINIMAL.split_once("tools:\n").unwrap().1;
+    let error = Connector::load("m.yaml", &format!("{MINIMAL}{tool}")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "connector file `m.yaml`, line 57: tool `meta_list_campaigns` stands twice"
+    );
+}
+
+#[test]
+fn what_is_no_connector_file_is_refused() {
+    for text in [
+        "",
+        "[]",
+        "connector: meta\n",
+        "\t",
+        "a: [",
+        "--- {}\n--- {}\n",
+        "\u{0}",
+    ] {
+        assert!(Connector::load("odd.yaml", text).is_err(), "{text:?}");
+    }
+    let huge = format!("#{}", " ".repeat(2 << 20));
+    let error = Connector::load("huge.yaml", &huge).unwrap_err();
+    assert_eq!(error.reason, "the file is longer than 1048576 bytes");
+}
+
+#[test]
+fn the_meta_file_offers_its_tools_with_strict_schemas() {
+    let meta = Connector::load("meta.yaml", META).unwrap();
+    let tools: Vec<(&str, Option<&str>)> = meta
+        .tools()
+        .map(|tool| (tool.name.as_str(), tool.account_argument.as_deref()))
+        .collect();
+    assert_eq!(
+        tools,
+        [
+            ("meta_list_ad_accounts", None),
+            ("meta_list_campaigns", Some("account")),
+            ("meta_get_insights", Some("account")),
+        ]
+    );
+    for tool in meta.tools() {
+        for schema in [&tool.input_schema, &tool.output_schema] {
+            let schema = serde_json::Value::from(schema.clone());
+            jsonschema::meta::validate(&schema).unwrap();
+            assert_eq!(schema["additionalProperties"], false, "{}", tool.name);
+            jsonschema::draft202012::new(&schema).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_meta_schemas_admit_what_agents_should_send_and_nothing_else() {
+    let meta = Connector::load("meta.yaml", META).unwrap();
+    let admits = |tool: &str, args: serde_json::Value| {
+        let schema = serde_json::Value::from(meta.tool(tool).unwrap().input_schema.clone());
+        jsonschema::draft202012::new(&schema)
+            .unwrap()
+            .is_valid(&args)
+    };
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let good = [
+        ("meta_list_ad_accounts", "{}"),
+        (
+            "meta_list_campaigns",
+            r#"{"account":"act_1","effective_status":["ACTIVE"],"limit":5}"#,
+        ),
+        (
+            "meta_get_insights",
+            r#"{"account":"act_1","level":"ad","date_preset":"last_7d"}"#,
+        ),
+        (
+            "meta_get_insights",
+            r#"{"account":"act_1","level":"ad","time_range":{"since":"2026-01-01","until":"2026-01-31"}}"#,
+        ),
+    ];
+    for (tool, args) in good {
+        assert!(admits(tool, json(args)), "{tool} {args}");
+    }
+    let bad = [
+        ("meta_list_ad_accounts", r#"{"fields":"id"}"#),
+        ("meta_list_campaigns", "{}"),
+        ("meta_list_campaigns", r#"{"account":"act_1/../me"}"#),
+        ("meta_list_campaigns", r#"{"account":"1"}"#),
+        ("meta_list_campaigns", r#"{"account":"act_1","limit":0}"#),
+        (
+            "meta_list_campaigns",
+            r#"{"account":"act_1","after":"a&method=post"}"#,
+        ),
+        ("meta_get_insights", r#"{"account":"act_1"}"#),
+        (
+            "meta_get_insights",
+            r#"{"account":"act_1","level":"ad","time_range":{"since":"2026-01-01"}}"#,
+        ),
+        (
+            "meta_get_insights",
+            r#"{"account":"act_1","level":"ad","method":"post"}"#,
+        ),
+    ];
+    for (tool, args) in bad {
+        assert!(!admits(tool, json(args)), "{tool} {args}");
+    }
+}

@@ -1,0 +1,194 @@
+//! A corridor, and a fake Meta at its other end.
+
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tenantry_connectors::call_error::CallError;
+use tenantry_connectors::connector::{Connector, Tool};
+use tenantry_connectors::corridor::{Answer, Corridor, CorridorError, CorridorLimits};
+use tenantry_connectors::token::{StaticToken, TokenSource};
+use tenantry_core::access::Access;
+use tenantry_core::name::{AccountId, Currency};
+use tenantry_core::tenant::AccountConfig;
+use tenantry_fakes::meta::FakeMeta;
+use tokio::time::Instant;
+use tracing::subscriber::DefaultGuard;
+
+const META: &str = include_str!("../../../../connectors/meta.yaml");
+const OURS: &[(&str, &str)] = &[("act_1001", "EUR"), ("act_1002", "TWD")];
+
+/// Production's shape, without its patience.
+pub const FAST: CorridorLimits = CorridorLimits {
+    shortest_pause_ms: 1,
+    longest_pause_ms: 2,
+    ..CorridorLimits::PRODUCTION
+};
+
+/// One organisation's corridor and the vendor.
+pub struct Bench {
+    pub fake: FakeMeta,
+    pub corridor: Corridor,
+    connector: Arc<Connector>,
+    token: String,
+}
+
+impl Bench {
+    pub async fn start() -> Self {
+        Self::with(OURS, tenantry_fakes::meta::SANDBOX_TOKEN, FAST).await
+    }
+
+    pub async fn with(accounts: &[(&str, &str)], token: &str, limits: CorridorLimits) -> Self {
+        // Another test of this process may have installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let fake = FakeMeta::start().await.unwrap();
+        let connector = Arc::new(Connector::load("meta.yaml", META).unwrap());
+        let source = Arc::new(StaticToken::new(token.into()));
+        let corridor = Corridor::new(
+            Arc::clone(&connector),
+            configured(accounts),
+            Some(fake.url().parse().unwrap()),
+            source,
+            limits,
+        );
+        Self {
+            corridor: corridor.unwrap(),
+            fake,
+            connector,
+            token: token.to_owned(),
+        }
+    }
+
+    pub fn tool(&self, name: &str) -> &Tool {
+        self.connector.tool(name).unwrap()
+    }
+
+    /// Calls a tool, with the account that the arguments name.
+    pub async fn call(&self, tool: &str, asked: Value) -> Result<Answer, CallError> {
+        self.call_at(&self.corridor, tool, asked, at(20_000)).await
+    }
+
+    pub async fn call_at(
+        &self,
+        corridor: &Corridor,
+        tool: &str,
+        asked: Value,
+        deadline: Instant,
+    ) -> Result<Answer, CallError> {
+        let account = asked.get("account").and_then(Value::as_str);
+        let account = account.map(|id| corridor.own(id).unwrap());
+        corridor
+            .read(self.tool(tool), &args(asked), account, deadline)
+            .await
+    }
+
+    pub async fn campaigns(&self) -> Result<Answer, CallError> {
+        self.call(
+            "meta_list_campaigns",
+            serde_json::json!({"account": "act_1001"}),
+        )
+        .await
+    }
+
+    /// Gets the confirmation of an account's currency out of the way.
+    pub async fn confirm(&self, account: &str) {
+        let asked = serde_json::json!({"account": account});
+        self.call("meta_list_campaigns", asked).await.unwrap();
+        self.fake.forget_requests();
+    }
+
+    pub fn corridor_with(&self, limits: CorridorLimits) -> Corridor {
+        self.corridor_to(&self.fake.url(), limits)
+    }
+
+    pub fn corridor_to(&self, address: &str, limits: CorridorLimits) -> Corridor {
+        let source = Arc::new(StaticToken::new(self.token.as_str().into()));
+        self.make(OURS, address, source, limits).unwrap()
+    }
+
+    pub fn corridor_from(&self, tokens: Arc<dyn TokenSource>) -> Corridor {
+        self.make(OURS, &self.fake.url(), tokens, FAST).unwrap()
+    }
+
+    pub fn try_corridor(
+        &self,
+        accounts: &[(&str, &str)],
+        address: &str,
+    ) -> Result<Corridor, CorridorError> {
+        let source = Arc::new(StaticToken::new(self.token.as_str().into()));
+        self.make(accounts, address, source, FAST)
+    }
+
+    fn make(
+        &self,
+        accounts: &[(&str, &str)],
+        address: &str,
+        tokens: Arc<dyn TokenSource>,
+        limits: CorridorLimits,
+    ) -> Result<Corridor, CorridorError> {
+        let address = address.parse().unwrap();
+        Corridor::new(
+            Arc::clone(&self.connector),
+            configured(accounts),
+            Some(address),
+            tokens,
+            limits,
+        )
+    }
+}
+
+/// Arguments as the server hands them over.
+pub fn args(asked: Value) -> Map<String, Value> {
+    serde_json::from_value(asked).unwrap()
+}
+
+/// A deadline so many milliseconds from now.
+pub fn at(ms: u64) -> Instant {
+    Instant::now() + Duration::from_millis(ms)
+}
+
+fn configured(accounts: &[(&str, &str)]) -> Vec<AccountConfig> {
+    let account = |&(id, currency): &(&str, &str)| AccountConfig {
+        id: AccountId::parse(id).unwrap(),
+        currency: Currency::parse(currency).unwrap(),
+        time_zone: "Europe/Berlin".into(),
+        access: Access::ReadOnly,
+    };
+    accounts.iter().map(account).collect()
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Captures everything that this thread logs, down to the finest level.
+pub fn capture_log() -> (Log, DefaultGuard) {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    (log, tracing::subscriber::set_default(subscriber))
+}

@@ -1,0 +1,6 @@
+//! The corridor against a fake Meta.
+
+mod answers;
+mod bench;
+mod failures;
+mod safety;

@@ -1,0 +1,97 @@
+//! The request log and the endpoints under `/_oracle`. Tokens do not enter the
+//! log, only where they stood.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::faults::Faults;
+use super::graph::Asked;
+
+/// A log nobody forgets must not eat the machine.
+const MOST_ENTRIES: usize = 10_000;
+
+/// Where a request carried its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenPlace {
+    /// Nowhere.
+    Absent,
+    /// In `Authorization: Bearer`, where it belongs.
+    Header,
+    /// In the URL or the form, where logs would find it.
+    Parameter,
+}
+
+/// One request that arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Logged {
+    /// The method that counted: `?method=post` makes a GET a POST.
+    pub method: String,
+    /// The method on the wire.
+    pub wire_method: String,
+    /// The path, with its version.
+    pub path: String,
+    /// The parameters, without the token.
+    pub parameters: Vec<(String, String)>,
+    /// Where the token stood.
+    pub token: TokenPlace,
+    /// The status of the answer; 0 while there is none, or if it broke off.
+    pub status: u16,
+}
+
+#[derive(Default)]
+pub(super) struct Oracle {
+    entries: Vec<Logged>,
+    arrived: usize,
+}
+
+impl Oracle {
+    /// Logs a request; answers its number.
+    pub fn arrive(&mut self, asked: &Asked) -> usize {
+        self.arrived += 1;
+        if self.entries.len() < MOST_ENTRIES {
+            self.entries.push(asked.logged());
+        }
+        self.arrived - 1
+    }
+
+    pub fn answered(&mut self, number: usize, status: u16) {
+        if let Some(entry) = self.entries.get_mut(number) {
+            entry.status = status;
+        }
+    }
+
+    pub fn arrived(&self) -> usize {
+        self.arrived
+    }
+
+    pub fn entries(&self) -> Vec<Logged> {
+        self.entries.clone()
+    }
+}
+
+pub(super) async fn read(State(shared): State<Arc<Shared>>) -> Json<Vec<Logged>> {
+    Json(shared.lock().oracle.entries())
+}
+
+pub(super) async fn forget(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.forget_requests();
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn faults(State(shared): State<Arc<Shared>>) -> Json<Faults> {
+    Json(shared.lock().faults.clone())
+}
+
+pub(super) async fn set_faults(
+    State(shared): State<Arc<Shared>>,
+    Json(faults): Json<Faults>,
+) -> StatusCode {
+    shared.set_faults(faults);
+    StatusCode::NO_CONTENT
+}
