@@ -1,10 +1,18 @@
 //! The project's own commands, `cargo xtask <command>`. One module a topic; the work itself is in
 //! the crates they call.
 
+mod clients;
 mod cluster;
+mod crds;
+mod images;
+mod install;
 mod node;
+mod target;
+mod test;
 mod tools;
+mod tour;
 mod up;
+mod workspace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -21,8 +29,30 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Commands {
-    /// Bring up a local Kubernetes (root; installs and builds what it needs)
-    Up,
+    /// Bring up Tenantry with a sample organisation, in a Kubernetes of its own or in yours
+    ///
+    /// Without options a local one-node Kubernetes is made first (Linux, root);
+    /// what it needs is installed and built. A second run takes up what changed.
+    Up {
+        /// A kubeconfig context: install there instead of into a local Kubernetes
+        #[arg(long, value_name = "NAME")]
+        context: Option<String>,
+        /// Where that cluster pulls images from, HOST/PATH; images are pushed there with skopeo.
+        /// Not needed for kind, k3d and minikube
+        #[arg(long, requires = "context", value_name = "HOST/PATH")]
+        registry: Option<String>,
+    },
+    /// Run all tests, or the tiers named
+    Test {
+        /// The tiers to run, in this order
+        tiers: Vec<test::Tier>,
+    },
+    /// Write crds/ from the types
+    Crds {
+        /// Only say what would change, and fail if anything would
+        #[arg(long)]
+        check: bool,
+    },
     /// Take the local Kubernetes down; nothing of it is left
     Down,
     /// Say whether the local Kubernetes runs, and what is left of it if not
@@ -67,7 +97,9 @@ fn main() -> ExitCode {
 
 fn run(command: Commands) -> Result<ExitCode> {
     match command {
-        Commands::Up => up::up(),
+        Commands::Up { context, registry } => up::up(context.as_deref(), registry.as_deref()),
+        Commands::Test { tiers } => test::run(&tiers),
+        Commands::Crds { check } => crds::run(check),
         Commands::Down => cluster::down(),
         Commands::Status => Ok(cluster::status()),
         Commands::Tools => tools::build(),

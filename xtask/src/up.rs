@@ -1,4 +1,5 @@
-//! `up`: the local Kubernetes, and Tenantry in it.
+//! `up`: a Kubernetes, Tenantry in it, and a first organisation with a first
+//! call.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,27 +7,46 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use tenantry_cluster::cluster;
+use tenantry_cluster::progress::Progress;
 
-pub fn up() -> Result<ExitCode> {
-    let this_program = std::env::current_exe().context("cannot find this program")?;
-    let kubeconfig = publish(&cluster::up(&this_program)?)?;
-    install(&kubeconfig)?;
-    println!("export KUBECONFIG={}", kubeconfig.display());
+use crate::install::{self, Installed};
+use crate::target::Target;
+use crate::{clients, images, tour};
+
+/// Brings everything up, in a local cluster or in the one of `context`.
+pub fn up(context: Option<&str>, registry: Option<&str>) -> Result<ExitCode> {
+    images::can_build()?;
+    let target = match context {
+        None => local()?,
+        Some(context) => Target::existing(context, registry)?,
+    };
+    let progress = Progress::new(install::STEPS + 1 + tour::STEPS);
+    install::install(&target, &progress)?;
+    let node = clients::install()?;
+    progress.step("MCP clients installed");
+    let tour = tour::take(&target.kubectl(), &node, &progress)?;
+    tour::tell(&tour, &target)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the cluster's kubeconfig lies in this source tree while the cluster runs.
+/// The local cluster with Tenantry in it, and nothing else; for tests.
+pub fn up_for_tests() -> Result<(Target, Installed)> {
+    images::can_build()?;
+    let target = local()?;
+    let installed = install::install(&target, &Progress::new(install::STEPS))?;
+    Ok((target, installed))
+}
+
+/// Where the local cluster's kubeconfig lies in this source tree while the
+/// cluster runs.
 pub fn published_kubeconfig() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tenantry/kubeconfig")
 }
 
-/// Installs Tenantry and the example into the cluster of `kubeconfig`.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "what is to be installed here can fail"
-)]
-fn install(_kubeconfig: &Path) -> Result<()> {
-    Ok(())
+fn local() -> Result<Target> {
+    let this_program = std::env::current_exe().context("cannot find this program")?;
+    let kubeconfig = publish(&cluster::up(&this_program)?)?;
+    Target::local(&kubeconfig)
 }
 
 fn publish(kubeconfig: &Path) -> Result<PathBuf> {

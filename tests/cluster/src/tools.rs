@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use recipe::digest;
-pub(crate) use recipe::hex;
+pub use recipe::{digest, hex};
 
 use crate::command::CommandError;
 use crate::progress::Progress;

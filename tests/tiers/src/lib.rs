@@ -1,1 +1,12 @@
-//! Under construction in the commits that follow.
+//! The proving ground's harness: what the tiers share.
+//!
+//! A tier is one test binary under `tests/`: contract needs nothing,
+//! apiserver a control plane, cluster a node with Tenantry installed. The last
+//! two run only when asked for by feature, and never skip in silence.
+
+pub mod audit;
+pub mod forward;
+pub mod kubectl;
+pub mod mcp;
+pub mod namespace;
+pub mod probe;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::leftovers::bpf_programs;
 use super::{ClusterError, command, system, turn};
 use crate::command::run;
 use crate::network;
@@ -14,6 +15,9 @@ use crate::wait;
 
 /// The kernel empties cgroups a moment after their processes ended.
 const CGROUPS_WITHIN: Duration = Duration::from_secs(20);
+
+/// And it frees programs that call each other a moment after their interfaces went.
+const BPF_WITHIN: Duration = Duration::from_secs(20);
 
 /// Takes the cluster down: no process, mount, interface, namespace, cgroup or file is left.
 pub fn down() -> Result<(), ClusterError> {
@@ -34,6 +38,10 @@ pub(super) fn clear() -> Result<(), ClusterError> {
     run(Command::new("rm").args(["-rf", "--one-file-system", STATE]))
         .map_err(command("remove the cluster's files"))?;
     created.lines().for_each(remove_if_empty);
+    // What is still there after that is for `leftovers` to tell.
+    wait::until(BPF_WITHIN, || {
+        bpf_programs().map_or(Some(()), |left| left.is_empty().then_some(()))
+    });
     Ok(())
 }
 

@@ -51,15 +51,24 @@ pub fn leftovers() -> Result<Vec<String>, ClusterError> {
             .filter(is_ours)
             .map(|line| format!("interface {line}")),
     );
-    if packages::find("bpftool").is_some() {
-        let programs = run(Command::new("bpftool").args(["prog", "show"]));
-        let programs = programs.map_err(command("list BPF programs"))?;
-        found.extend(lines_with(&programs, &BPF_NAMES, "BPF program"));
-    }
+    found.extend(bpf_programs()?);
     if TcpStream::connect((Ipv4Addr::LOCALHOST, HOST_PORT)).is_ok() {
         found.push(format!("listener on port {HOST_PORT}"));
     }
     Ok(found)
+}
+
+/// BPF programs of the pod network; none where nothing is there to list them.
+pub(super) fn bpf_programs() -> Result<Vec<String>, ClusterError> {
+    if packages::find("bpftool").is_none() {
+        return Ok(Vec::new());
+    }
+    let programs = run(Command::new("bpftool").args(["prog", "show"]));
+    Ok(lines_with(
+        &programs.map_err(command("list BPF programs"))?,
+        &BPF_NAMES,
+        "BPF program",
+    ))
 }
 
 /// Processes that are in the cluster's cgroups, or have its folder in their command line.

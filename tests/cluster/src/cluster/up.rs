@@ -107,6 +107,7 @@ fn make_folders(toolbox: &Toolbox) -> Result<(), ClusterError> {
         site::logs(),
         site::path("volumes"),
         site::path("cni-bin"),
+        site::path("tmp"),
     ] {
         fs::create_dir_all(&folder).map_err(system("create", &folder))?;
     }
@@ -189,6 +190,8 @@ fn spawn(init: &Path, listener: TcpListener) -> Result<Child, ClusterError> {
     .args(["--fork", "--kill-child=SIGKILL", "--"])
     .arg(init)
     .arg("node-init")
+    // Programs that are killed leave what they had there.
+    .env("TMPDIR", site::path("tmp"))
     .current_dir(STATE)
     .stdin(OwnedFd::from(listener))
     .stdout(log.try_clone().map_err(system("open", &path))?)
