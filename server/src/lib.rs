@@ -1,0 +1,11 @@
+//! The counter: serves one organisation over MCP, holds its keys, keeps its
+//! record. `run` is the way in; `pipeline` is the heart.
+//!
+//! What the contract, keys, refusals and audit lines mean stands in
+//! `tenantry-core`; how vendors are spoken to, in `tenantry-connectors`.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::expect_used))]
+
+pub mod audit;
+pub mod cause;
+pub mod metrics;
