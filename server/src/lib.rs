@@ -8,4 +8,6 @@
 
 pub mod audit;
 pub mod cause;
+pub mod control_plane;
+pub mod knowledge;
 pub mod metrics;
