@@ -7,7 +7,12 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::expect_used))]
 
 pub mod audit;
+pub mod catalog;
 pub mod cause;
 pub mod control_plane;
+pub mod counter;
+pub mod credentials;
+pub mod in_force;
 pub mod knowledge;
+pub mod limiter;
 pub mod metrics;
