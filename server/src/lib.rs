@@ -6,9 +6,11 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::expect_used))]
 
+pub mod admin;
 pub mod audit;
 pub mod catalog;
 pub mod cause;
+pub mod cli;
 pub mod control_plane;
 pub mod counter;
 pub mod credentials;
@@ -16,6 +18,10 @@ pub mod gate;
 pub mod in_force;
 pub mod knowledge;
 pub mod limiter;
+pub mod listener;
 pub mod mcp;
 pub mod metrics;
 pub mod pipeline;
+pub mod readiness;
+pub mod report;
+pub mod run;
