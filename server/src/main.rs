@@ -1,3 +1,92 @@
-//! Under construction in the commits that follow.
+//! The front door: command line, logs, signals, and out.
 
-fn main() {}
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use tenantry_server::catalog::Catalog;
+use tenantry_server::cli::{Cli, LogLevel};
+use tenantry_server::control_plane::kubernetes::Kubernetes;
+use tenantry_server::run::{self, Parts};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    log_to_stderr(cli.log_level);
+    // One TLS stack, chosen before anything opens a connection.
+    let installed = rustls::crypto::ring::default_provider().install_default();
+    installed.map_err(|_| anyhow::anyhow!("another TLS provider was installed before ours"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cli.workers.into())
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let ended = runtime.block_on(serve(&cli));
+    if let Err(error) = &ended {
+        tracing::error!(error = format!("{error:#}"), "the server ends");
+    }
+    ended
+}
+
+async fn serve(cli: &Cli) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone())?;
+    let catalog = Catalog::load(cli.connectors_dir.as_deref()).context("loading the connectors")?;
+    let control_plane = Kubernetes::connect(&cli.namespace, &cli.pod_name).await?;
+    let stdout = std::io::stdout()
+        .as_fd()
+        .try_clone_to_owned()
+        .context("opening stdout for the audit stream")?;
+    let parts = Parts {
+        control_plane: Arc::new(control_plane),
+        catalog,
+        // The bare file: std's own stdout would keep the rest of a failed write.
+        audit_out: Box::new(std::fs::File::from(stdout)),
+        open_ports: watch::Sender::default(),
+    };
+    run::run(parts, cli.settings(new_boot_id()?), stop).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}
+
+fn new_boot_id() -> anyhow::Result<String> {
+    let number =
+        getrandom::u64().map_err(|error| anyhow::anyhow!("drawing the boot id: {error}"))?;
+    Ok(format!("{number:016x}"))
+}
+
+fn log_to_stderr(level: LogLevel) {
+    // Libraries speak up when something is wrong; their detail is not ours.
+    let targets = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("tenantry_server", level.filter())
+        .with_target("tenantry_connectors", level.filter());
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(targets)
+        .init();
+}

@@ -52,6 +52,8 @@ reasons! {
     OriginRefused => "call the server from a program, or have the origin allowed",
     /// The request body is too large.
     BodyTooLarge => "send a smaller request",
+    /// The request is not one that MCP sends over HTTP.
+    RequestInvalid => "POST one JSON-RPC message as application/json to /mcp",
     /// The request body is not acceptable JSON.
     BodyInvalid => "send one JSON-RPC message of valid JSON, each key once",
     // --- calls that are refused
@@ -71,6 +73,12 @@ reasons! {
     ServerBusy => "call again in a moment, with fewer calls at once",
     /// The server's knowledge of keys and access is too old to rely on.
     ControlPlaneStale => "call again later; the platform team sees the cause in the tenant's conditions",
+    /// The call could not be put on record, so it was not made.
+    AuditUnavailable => "call again later; the platform team sees the cause in the server's log",
+    /// The caller hung up before the call began.
+    ClientGone => "call again",
+    /// The server failed in a way that is its own fault.
+    InternalFault => "call again later; report it with the call_id if it stays",
     /// The server is shutting down.
     ServerStopping => "call again; another replica will answer",
     // --- calls that fail at the vendor

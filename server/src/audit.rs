@@ -1,0 +1,308 @@
+//! The audit stream: one line a call, written by one thread, in order and
+//! without gaps (WRITES §10).
+//!
+//! A call takes its place in the queue before anything is done for it, so a
+//! line can always be written when the call ends, and a stalled stdout refuses
+//! calls instead of blocking them. What a line says is `tenantry_core::audit`.
+
+mod sampler;
+mod writer;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tenantry_core::audit::AuditEvent;
+use tenantry_core::name::Organization;
+use tokio::sync::mpsc;
+
+use crate::metrics::Metrics;
+use sampler::Sampler;
+pub use writer::AuditWriter;
+use writer::{Line, Queued};
+
+/// Lines that are queued or promised to a call in progress. A line is mostly
+/// under 1 KiB and never over 10, so this is a few hundred KiB in bad times.
+const MOST_QUEUED: usize = 1_024;
+
+/// How long a call waits for its place. Stdout that is a pipe empties in
+/// microseconds; a quarter of a second without a place means that it stalls.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+
+/// The audit stream cannot take another line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the audit stream is stalled")]
+pub struct AuditStalled;
+
+/// Whose server this is, in every line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The organisation.
+    pub organization: Organization,
+    /// The UID of the `McpTenant`.
+    pub tenant_uid: String,
+}
+
+/// The entrance to the audit stream.
+pub struct Audit {
+    queue: mpsc::Sender<Queued>,
+    boot_id: String,
+    identity: Mutex<Option<Arc<Identity>>>,
+    sampler: Mutex<Sampler>,
+    metrics: Arc<Metrics>,
+}
+
+/// The place of one line in the queue.
+pub struct AuditSlot {
+    place: mpsc::OwnedPermit<Queued>,
+    audit: Arc<Audit>,
+}
+
+impl Audit {
+    /// Starts the stream into `out`.
+    pub fn start(
+        out: Box<dyn Write + Send>,
+        boot_id: String,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Arc<Self>, AuditWriter), std::io::Error> {
+        let (queue, lines) = mpsc::channel(MOST_QUEUED);
+        let writer = AuditWriter::start(out, boot_id.clone(), lines, queue.clone(), &metrics)?;
+        let audit = Self {
+            queue,
+            boot_id,
+            identity: Mutex::new(None),
+            sampler: Mutex::new(Sampler::new(Instant::now())),
+            metrics,
+        };
+        Ok((Arc::new(audit), writer))
+    }
+
+    /// Identifies this process: new at every start.
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
+    /// Says whose server this is; lines before that are only counted.
+    pub fn identify(&self, identity: Identity) {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(identity));
+    }
+
+    /// A place for the line of a call that is about to begin.
+    pub async fn reserve(self: &Arc<Self>) -> Result<AuditSlot, AuditStalled> {
+        let place = tokio::time::timeout(LONGEST_WAIT, self.queue.clone().reserve_owned()).await;
+        match place {
+            Ok(Ok(place)) => Ok(AuditSlot {
+                place,
+                audit: Arc::clone(self),
+            }),
+            Ok(Err(_)) | Err(_) => Err(AuditStalled),
+        }
+    }
+
+    /// A line about a stranger, of whom there may be any number: a bounded
+    /// number a second is written, the rest is counted on the next one.
+    pub fn sample(&self, event: AuditEvent) {
+        let admitted = {
+            let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
+            sampler.admit(Instant::now())
+        };
+        let place =
+            admitted.and_then(|suppressed| Some((suppressed, self.queue.try_reserve().ok()?)));
+        match place {
+            Some((suppressed, place)) => self.put(
+                AuditEvent {
+                    suppressed,
+                    ..event
+                },
+                |line| place.send(line),
+            ),
+            None => self.suppress(admitted),
+        }
+    }
+
+    /// Counts an event that gets no line of its own.
+    pub fn count_only(&self) {
+        self.suppress(None);
+    }
+
+    /// How much of the queue is taken, for readiness: full means stalled.
+    pub fn is_stalled(&self) -> bool {
+        self.queue.capacity() == 0 || self.queue.is_closed()
+    }
+
+    fn suppress(&self, taken: Option<u64>) {
+        let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
+        sampler.give_back(taken.unwrap_or(0) + 1);
+        self.metrics.audit_suppressed.inc();
+    }
+
+    fn put(&self, event: AuditEvent, send: impl FnOnce(Queued)) {
+        let identity = self
+            .identity
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match identity {
+            Some(identity) => {
+                send(Queued::Line(Box::new(Line {
+                    identity,
+                    time: Timestamp::now(),
+                    event,
+                })));
+            }
+            // Nobody to account to: the listener opens after the first
+            // contract, so this is a tenant whose contract never came.
+            None => self.suppress(None),
+        }
+    }
+}
+
+impl AuditSlot {
+    /// Puts the line into its place; it cannot fail.
+    pub fn put(self, event: AuditEvent) {
+        let place = self.place;
+        self.audit.put(event, |line| {
+            place.send(line);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_core::answer::Status;
+    use tenantry_core::audit::Stage;
+    use tenantry_core::reason::Reason;
+
+    use super::*;
+
+    /// A stdout whose reader has stopped, until told otherwise.
+    struct Stalled {
+        open: std::sync::mpsc::Receiver<()>,
+        text: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Stalled {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            // An error means that the test has let go of the other end: open.
+            let _ = self.open.recv();
+            self.text.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn event(call_id: &str) -> AuditEvent {
+        AuditEvent {
+            call_id: call_id.into(),
+            actor: None,
+            method: None,
+            tool: None,
+            class: None,
+            connector: None,
+            account: None,
+            arguments: None,
+            outcome: Status::Refused,
+            reason: Some(Reason::KeyUnknown),
+            stage: Stage::Authenticate,
+            vendor_requests: 0,
+            duration_ms: 0,
+            suppressed: 0,
+        }
+    }
+
+    /// The stream, its writer, what holds stdout shut, and what stdout got.
+    type Started = (
+        Arc<Audit>,
+        AuditWriter,
+        std::sync::mpsc::Sender<()>,
+        Arc<Mutex<Vec<u8>>>,
+    );
+
+    fn started() -> Started {
+        let (gate, open) = std::sync::mpsc::channel();
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let out = Stalled {
+            open,
+            text: Arc::clone(&text),
+        };
+        let metrics = Arc::new(Metrics::new());
+        let (audit, writer) = Audit::start(Box::new(out), "boot".into(), metrics).unwrap();
+        audit.identify(Identity {
+            organization: Organization::parse("acme").unwrap(),
+            tenant_uid: "uid".into(),
+        });
+        (audit, writer, gate, text)
+    }
+
+    fn lines(text: &Mutex<Vec<u8>>) -> Vec<serde_json::Value> {
+        let text = text.lock().unwrap();
+        let lines = text
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        lines
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn lines_are_numbered_without_gaps_and_flushed_at_the_end() {
+        let (audit, writer, gate, text) = started();
+        drop(gate);
+        for number in 0..100 {
+            audit
+                .reserve()
+                .await
+                .unwrap()
+                .put(event(&number.to_string()));
+        }
+        assert!(writer.close(Duration::from_secs(10)).await);
+        let lines = lines(&text);
+        let sequences: Vec<u64> = lines
+            .iter()
+            .map(|line| line["sequence"].as_u64().unwrap())
+            .collect();
+        assert_eq!(sequences, (1..=100).collect::<Vec<_>>());
+        assert_eq!(lines[41]["call_id"], "41");
+        assert_eq!(lines[0]["boot_id"], "boot");
+        assert_eq!(lines[0]["organization"], "acme");
+    }
+
+    #[tokio::test]
+    async fn a_stalled_stream_refuses_instead_of_blocking() {
+        let (audit, writer, gate, text) = started();
+        let mut slots = Vec::new();
+        while let Ok(slot) = audit.reserve().await {
+            slots.push(slot);
+        }
+        assert_eq!(slots.len(), MOST_QUEUED);
+        assert!(audit.is_stalled());
+        drop(gate);
+        for slot in slots {
+            slot.put(event("late"));
+        }
+        assert!(writer.close(Duration::from_secs(10)).await);
+        assert_eq!(lines(&text).len(), MOST_QUEUED);
+    }
+
+    #[tokio::test]
+    async fn what_strangers_cause_is_sampled_and_counted() {
+        let (audit, writer, gate, text) = started();
+        drop(gate);
+        for _ in 0..1_000 {
+            audit.sample(event("stranger"));
+        }
+        assert!(writer.close(Duration::from_secs(10)).await);
+        let written = lines(&text);
+        let suppressed: u64 = written
+            .iter()
+            .filter_map(|line| line["suppressed"].as_u64())
+            .sum();
+        let waiting = audit.sampler.lock().unwrap().waiting();
+        assert_eq!(written.len() as u64 + suppressed + waiting, 1_000);
+        assert!(written.len() < 100, "{}", written.len());
+    }
+}

@@ -1,0 +1,237 @@
+//! The door: what a request must be before MCP sees it. Cheap checks stand
+//! first, and nobody's body is read before their key was found good.
+
+pub mod bearer;
+pub mod message;
+pub mod origin;
+pub mod rejection;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tenantry_core::audit::{Actor, AuditEvent, Stage};
+use tenantry_core::reason::{Reason, Refusal};
+use tokio::time::Instant;
+
+use crate::counter::Counter;
+use crate::pipeline::record::{self, Entry};
+use crate::pipeline::{Authenticated, Stopped};
+use message::Message;
+use rejection::Rejection;
+
+/// Of a request body. The largest tool takes a few KiB; 1 MiB leaves room for
+/// what clients put into `_meta`, and times 512 connections is still bearable.
+pub const BODY_LIMIT: usize = 1 << 20;
+
+/// For a body to arrive. Agents send a few KiB; who takes longer holds a
+/// connection for nothing.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// The line of a tool call, on its way through the MCP library to the handler.
+#[derive(Clone)]
+pub struct Ticket(Arc<Mutex<Option<Entry>>>);
+
+impl Ticket {
+    fn new(entry: Entry) -> Self {
+        Self(Arc::new(Mutex::new(Some(entry))))
+    }
+
+    /// The line; once, for whoever makes the call.
+    pub fn take(&self) -> Option<Entry> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Lets a request through to MCP, or answers it.
+pub async fn pass(State(counter): State<Arc<Counter>>, request: Request, next: Next) -> Response {
+    let arrived = Instant::now();
+    let call_id = counter.next_call_id();
+    let caller = match authenticate(&counter, &request, arrived, &call_id) {
+        Ok(caller) => caller,
+        Err(rejection) => return refuse_stranger(&counter, &rejection, &call_id, arrived),
+    };
+    match read(&counter, &caller, request).await {
+        Ok((request, ticket)) => answer(request, ticket, next).await,
+        Err(rejection) => refuse_caller(&counter, &rejection, &caller).await,
+    }
+}
+
+/// The first room of the pipeline: is this request for us, and from whom?
+/// Decides by headers alone.
+fn authenticate(
+    counter: &Counter,
+    request: &Request,
+    arrived: Instant,
+    call_id: &str,
+) -> Result<Authenticated, Rejection> {
+    if counter.is_stopping() {
+        return Err(Rejection::unavailable(
+            Reason::ServerStopping,
+            "the server is shutting down",
+        ));
+    }
+    let Some(in_force) = counter.standing().in_force else {
+        return Err(Rejection::unavailable(
+            Reason::ContractPending,
+            "the server has no contract to serve under",
+        ));
+    };
+    origin::check_host(
+        request.uri(),
+        request.headers(),
+        &in_force.tenant.allowed_hosts,
+    )?;
+    origin::check_origin(request.headers(), &in_force.tenant.allowed_origins)?;
+    check_form(request.method(), request.headers())?;
+    let presented = bearer::presented(request.headers())?;
+    let key = bearer::admit(&counter.knowledge, &presented, jiff::Timestamp::now())?;
+    Ok(Authenticated {
+        key,
+        in_force,
+        arrived,
+        call_id: call_id.to_owned(),
+    })
+}
+
+fn check_form(method: &Method, headers: &HeaderMap) -> Result<(), Rejection> {
+    if method != Method::POST {
+        return Err(Rejection::method());
+    }
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = content_type
+        .and_then(|text| text.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let refusal = Refusal::new(
+        Reason::RequestInvalid,
+        "the content type is not application/json",
+    );
+    Err(Rejection::receive(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        refusal,
+    ))
+}
+
+/// Reads the body, and opens the line if it is a tool call.
+async fn read(
+    counter: &Counter,
+    caller: &Authenticated,
+    request: Request,
+) -> Result<(Request, Option<Ticket>), Rejection> {
+    let (mut parts, body) = request.into_parts();
+    let body = collect(body).await?;
+    let message = Message::read(&body)?;
+    let ticket = match message.tool() {
+        None => None,
+        Some(tool) => Some(Ticket::new(open_line(counter, caller, tool).await?)),
+    };
+    parts.extensions.insert(caller.clone());
+    if let Some(ticket) = ticket.clone() {
+        parts.extensions.insert(ticket);
+    }
+    Ok((Request::from_parts(parts, Body::from(body)), ticket))
+}
+
+async fn collect(body: Body) -> Result<Bytes, Rejection> {
+    let body = Limited::new(body, BODY_LIMIT);
+    match tokio::time::timeout(BODY_WAIT, body.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejection::too_large(BODY_LIMIT)),
+        Ok(Err(_)) => Err(Rejection::body("the body broke off")),
+        Err(_) => {
+            let refusal = Refusal::new(Reason::RequestInvalid, "the body took too long to arrive");
+            Err(Rejection::receive(StatusCode::REQUEST_TIMEOUT, refusal))
+        }
+    }
+}
+
+async fn open_line(
+    counter: &Counter,
+    caller: &Authenticated,
+    tool: &str,
+) -> Result<Entry, Rejection> {
+    let stalled =
+        |_| Rejection::unavailable(Reason::AuditUnavailable, "the call cannot be put on record");
+    let slot = counter.audit.reserve().await.map_err(stalled)?;
+    let metrics = Arc::clone(&counter.metrics);
+    Ok(Entry::begin(
+        slot,
+        caller.call_id.clone(),
+        &caller.key,
+        tool,
+        caller.arrived,
+        metrics,
+    ))
+}
+
+/// Hands the request on. A tool call that never came out at the handler was
+/// answered by the MCP library: its headers or its `_meta` were wrong.
+async fn answer(request: Request, ticket: Option<Ticket>, next: Next) -> Response {
+    let response = next.run(request).await;
+    if let Some(entry) = ticket.and_then(|ticket| ticket.take()) {
+        let refusal = Refusal::new(
+            Reason::RequestInvalid,
+            "not a request of the MCP revision it names",
+        );
+        entry.finish(&Err(Stopped::refused(Stage::Receive, refusal)));
+    }
+    response
+}
+
+fn refuse_stranger(
+    counter: &Counter,
+    rejection: &Rejection,
+    call_id: &str,
+    arrived: Instant,
+) -> Response {
+    counter.metrics.request_refused(rejection.refusal.reason);
+    let line = event(rejection, call_id.to_owned(), None, arrived);
+    counter.audit.sample(line);
+    rejection.answer(call_id).into_response()
+}
+
+async fn refuse_caller(
+    counter: &Counter,
+    rejection: &Rejection,
+    caller: &Authenticated,
+) -> Response {
+    counter.metrics.request_refused(rejection.refusal.reason);
+    let actor = Some(Actor::of(&caller.key));
+    match counter.audit.reserve().await {
+        Ok(slot) => slot.put(event(
+            rejection,
+            caller.call_id.clone(),
+            actor,
+            caller.arrived,
+        )),
+        Err(_) => counter.audit.count_only(),
+    }
+    rejection.answer(&caller.call_id).into_response()
+}
+
+fn event(
+    rejection: &Rejection,
+    call_id: String,
+    actor: Option<Actor>,
+    arrived: Instant,
+) -> AuditEvent {
+    AuditEvent {
+        actor,
+        reason: Some(rejection.refusal.reason),
+        stage: rejection.stage,
+        duration_ms: u64::try_from(arrived.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ..record::blank(call_id)
+    }
+}

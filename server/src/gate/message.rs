@@ -1,0 +1,108 @@
+//! What the body says, read strictly and before the MCP library reads it, so
+//! that a doubled key or a rounded number ends here.
+
+use serde_json::{Map, Value};
+use tenantry_core::strict_json;
+
+use super::rejection::Rejection;
+
+/// One JSON-RPC message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A tool is called.
+    ToolCall {
+        /// Its name.
+        tool: String,
+    },
+    /// Anything else; the MCP library knows what.
+    Other,
+}
+
+impl Message {
+    /// Reads a body.
+    pub fn read(body: &[u8]) -> Result<Self, Rejection> {
+        let value = strict_json::parse(body).map_err(|error| Rejection::body(error.to_string()))?;
+        let Value::Object(message) = value else {
+            return Err(Rejection::body("the body is not one JSON-RPC message"));
+        };
+        if message.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+            return Err(Rejection::body("the message is not of JSON-RPC 2.0"));
+        }
+        match message.get("method") {
+            Some(Value::String(method)) if method == "tools/call" => tool_call(&message),
+            Some(Value::String(_)) | None => Ok(Self::Other),
+            Some(_) => Err(Rejection::body("the method is not a string")),
+        }
+    }
+
+    /// The tool that is called, if one is.
+    pub fn tool(&self) -> Option<&str> {
+        match self {
+            Self::ToolCall { tool } => Some(tool),
+            Self::Other => None,
+        }
+    }
+}
+
+fn tool_call(message: &Map<String, Value>) -> Result<Message, Rejection> {
+    let is_request = matches!(message.get("id"), Some(Value::String(_) | Value::Number(_)));
+    if !is_request {
+        return Err(Rejection::body(
+            "a tool call needs an id, a string or a number",
+        ));
+    }
+    let params = message.get("params").and_then(Value::as_object);
+    let name = params
+        .and_then(|params| params.get("name"))
+        .and_then(Value::as_str);
+    let tool = name
+        .ok_or_else(|| Rejection::body("a tool call needs params.name"))?
+        .to_owned();
+    match params.and_then(|params| params.get("arguments")) {
+        None | Some(Value::Object(_)) => Ok(Message::ToolCall { tool }),
+        Some(_) => Err(Rejection::body("params.arguments is not an object")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<String>, String> {
+        let message =
+            Message::read(text.as_bytes()).map_err(|rejection| rejection.refusal.message)?;
+        Ok(message.tool().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_tool_call_is_told_from_other_messages() {
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{}}}"#;
+        assert_eq!(read(call), Ok(Some("t".into())));
+        assert_eq!(
+            read(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#),
+            Ok(None)
+        );
+        assert_eq!(
+            read(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn a_doubtful_message_is_refused() {
+        for text in [
+            "",
+            "[]",
+            r#"[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]"#,
+            r#"{"id":1,"method":"tools/list"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","method":"tools/list"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#,
+            r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"t"}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"method":"tools/call","params":{"name":"t"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":[]}}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The contract that is obeyed, with everything that was built from it: the
+//! corridors, the limits, the hosts and origins. A new contract makes a new
+//! one; calls in progress keep the one they began with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tenantry_connectors::corridor::{Corridor, CorridorError, CorridorLimits};
+use tenantry_connectors::token::TokenSource;
+use tenantry_core::authorize::visible_accounts;
+use tenantry_core::key::KeyRecord;
+use tenantry_core::name::{AccountId, ConnectorName};
+use tenantry_core::tenant::{ConnectorConfig, ContractError, TenantConfig};
+use url::Url;
+
+use crate::catalog::Catalog;
+use crate::credentials::FileTokenSource;
+use crate::knowledge::RawContract;
+use crate::limiter::Limiter;
+
+/// Why a contract cannot be obeyed.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeUpError {
+    /// It cannot be read.
+    #[error("reading the contract")]
+    Unreadable(#[source] ContractError),
+    /// It names a connector that this release does not have.
+    #[error("this release has no connector `{0}`")]
+    UnknownConnector(ConnectorName),
+    /// It sends a connector to an address that is none.
+    #[error("the sandbox address of connector `{connector}` is no URL")]
+    SandboxAddress {
+        /// The connector.
+        connector: ConnectorName,
+        /// Why not.
+        #[source]
+        cause: url::ParseError,
+    },
+    /// The way to the vendor cannot be built.
+    #[error("building the corridor of connector `{connector}`")]
+    Corridor {
+        /// The connector.
+        connector: ConnectorName,
+        /// Why not.
+        #[source]
+        cause: CorridorError,
+    },
+}
+
+/// What a contract is built from, beside itself.
+pub struct Workshop {
+    /// The tools there are.
+    pub catalog: Arc<Catalog>,
+    /// Where the connectors' Secrets are mounted.
+    pub credentials_dir: PathBuf,
+    /// The bounds of every corridor.
+    pub corridor_limits: CorridorLimits,
+}
+
+/// A contract that is obeyed.
+pub struct InForce {
+    /// What it says.
+    pub tenant: TenantConfig,
+    /// The object and generation that it came in.
+    pub source: Arc<RawContract>,
+    /// What is used of its limits.
+    pub limiter: Arc<Limiter>,
+    connectors: BTreeMap<ConnectorName, Arc<Embassy>>,
+}
+
+/// One connector of the contract: its token and the way to it.
+struct Embassy {
+    config: ConnectorConfig,
+    tokens: Arc<dyn TokenSource>,
+    corridor: Arc<Corridor>,
+}
+
+impl Workshop {
+    /// Builds what `source` asks for. What did not change since `before` is
+    /// kept, with its connections and its counts.
+    pub fn take_up(
+        &self,
+        source: Arc<RawContract>,
+        before: Option<&InForce>,
+    ) -> Result<InForce, TakeUpError> {
+        let tenant = TenantConfig::read(&source.contract).map_err(TakeUpError::Unreadable)?;
+        let mut connectors = BTreeMap::new();
+        for config in &tenant.connectors {
+            let kept = before
+                .and_then(|before| before.connectors.get(&config.name))
+                .filter(|embassy| embassy.config == *config)
+                .map(Arc::clone);
+            let embassy = match kept {
+                Some(embassy) => embassy,
+                None => Arc::new(self.embassy(config)?),
+            };
+            connectors.insert(config.name.clone(), embassy);
+        }
+        let limiter = before
+            .map(|before| &before.limiter)
+            .filter(|limiter| limiter.limits() == tenant.limits)
+            .map_or_else(|| Arc::new(Limiter::new(tenant.limits)), Arc::clone);
+        Ok(InForce {
+            tenant,
+            source,
+            limiter,
+            connectors,
+        })
+    }
+
+    fn embassy(&self, config: &ConnectorConfig) -> Result<Embassy, TakeUpError> {
+        let tokens: Arc<dyn TokenSource> =
+            Arc::new(FileTokenSource::new(&self.credentials_dir, &config.name));
+        let corridor = self.corridor(config, Arc::clone(&tokens))?;
+        Ok(Embassy {
+            config: config.clone(),
+            tokens,
+            corridor: Arc::new(corridor),
+        })
+    }
+
+    fn corridor(
+        &self,
+        config: &ConnectorConfig,
+        tokens: Arc<dyn TokenSource>,
+    ) -> Result<Corridor, TakeUpError> {
+        let connector = self
+            .catalog
+            .connector(&config.name)
+            .ok_or_else(|| TakeUpError::UnknownConnector(config.name.clone()))?;
+        let address = config
+            .sandbox_base_url
+            .as_deref()
+            .map(Url::parse)
+            .transpose();
+        let address = address.map_err(|cause| TakeUpError::SandboxAddress {
+            connector: config.name.clone(),
+            cause,
+        })?;
+        Corridor::new(
+            Arc::clone(connector),
+            config.accounts.clone(),
+            address,
+            tokens,
+            self.corridor_limits,
+        )
+        .map_err(|cause| TakeUpError::Corridor {
+            connector: config.name.clone(),
+            cause,
+        })
+    }
+}
+
+impl InForce {
+    /// Whether the organisation uses `connector`.
+    pub fn uses(&self, connector: &ConnectorName) -> bool {
+        self.connectors.contains_key(connector)
+    }
+
+    /// The way to `connector` for `key`, in which no account exists that the
+    /// key may not touch: tools that span accounts answer for those alone.
+    pub fn corridor_for(
+        &self,
+        key: &KeyRecord,
+        connector: &ConnectorName,
+    ) -> Option<Arc<Corridor>> {
+        let embassy = self.connectors.get(connector)?;
+        let visible: BTreeSet<&AccountId> = visible_accounts(&self.tenant, key, connector)
+            .map(|account| &account.id)
+            .collect();
+        if visible.len() == embassy.config.accounts.len() {
+            return Some(Arc::clone(&embassy.corridor));
+        }
+        Some(Arc::new(
+            embassy
+                .corridor
+                .narrowed(|account| visible.contains(account)),
+        ))
+    }
+
+    /// The connectors, each with the source of its token.
+    pub fn tokens(&self) -> impl Iterator<Item = (&ConnectorName, &dyn TokenSource)> {
+        self.connectors
+            .iter()
+            .map(|(name, embassy)| (name, embassy.tokens.as_ref()))
+    }
+}

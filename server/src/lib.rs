@@ -1,0 +1,27 @@
+//! The counter: serves one organisation over MCP, holds its keys, keeps its
+//! record. `run` is the way in; `pipeline` is the heart.
+//!
+//! What the contract, keys, refusals and audit lines mean stands in
+//! `tenantry-core`; how vendors are spoken to, in `tenantry-connectors`.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::expect_used))]
+
+pub mod admin;
+pub mod audit;
+pub mod catalog;
+pub mod cause;
+pub mod cli;
+pub mod control_plane;
+pub mod counter;
+pub mod credentials;
+pub mod gate;
+pub mod in_force;
+pub mod knowledge;
+pub mod limiter;
+pub mod listener;
+pub mod mcp;
+pub mod metrics;
+pub mod pipeline;
+pub mod readiness;
+pub mod report;
+pub mod run;

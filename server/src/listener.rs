@@ -1,0 +1,103 @@
+//! Connections: bounded in number, patient only so long, drained at the end.
+//!
+//! HTTP/1.1 alone, which every gateway speaks to its backends: it needs no
+//! stream limits, no frame floods are possible, and a silent connection is
+//! closed by the header timeout from its first byte on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Connections at the same time. Agents are few; a gateway pools. Each costs
+/// about 20 KiB idle and at most a body (1 MiB) when its caller is known.
+pub const MOST_CONNECTIONS: usize = 512;
+
+/// For the head of a request to arrive, and for a connection to stay idle.
+const HEAD_WAIT: Duration = Duration::from_secs(30);
+
+/// Of the head of a request; a key has 110 characters.
+const HEAD_LIMIT: usize = 16 * 1024;
+
+/// After a failed accept: out of file descriptors, most likely.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `router` on `listener` until `stop`, then lets requests in progress
+/// end for `drain` at most.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: Gauge,
+    stop: CancellationToken,
+    drain: Duration,
+) {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let (stream, place) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &places) => match accepted {
+                Some(accepted) => accepted,
+                None => continue,
+            },
+        };
+        let connection = connection(stream, router.clone());
+        let connection = graceful.watch(connection);
+        let connections = connections.clone();
+        connections.inc();
+        tokio::spawn(async move {
+            // A connection that breaks is the client's affair; what it asked
+            // for is on record.
+            let _ = connection.await;
+            connections.dec();
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("connections were still open when the time to drain was over");
+    }
+}
+
+/// The next connection, and its place. Beyond the bound connections wait in
+/// the kernel's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    // The semaphore is never closed.
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Answers are single writes; waiting for more only delays them.
+            let _ = stream.set_nodelay(true);
+            Some((stream, place))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+
+fn connection(stream: TcpStream, router: Router) -> Connection {
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WAIT)
+        .max_buf_size(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+}

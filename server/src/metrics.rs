@@ -1,0 +1,192 @@
+//! What the server counts, for Prometheus. Labels are words of ours, never a
+//! caller's text, so that nobody can make series without number.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tenantry_core::answer::Status;
+use tenantry_core::reason::Reason;
+
+/// From a refusal in memory to the longest call (25 s).
+const SECONDS: [f64; 11] = [
+    0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 25.0,
+];
+
+/// One label.
+type Label = (&'static str, String);
+
+/// Every metric of the server.
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<[Label; 3], Counter>,
+    durations: Family<[Label; 1], Histogram>,
+    refused: Family<[Label; 1], Counter>,
+    vendor_requests: Family<[Label; 1], Counter>,
+    /// Calls in progress.
+    pub in_flight: Gauge,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// Audit lines written.
+    pub audit_lines: Counter,
+    /// Audit events that were only counted.
+    pub audit_suppressed: Counter,
+    /// API keys known.
+    pub keys: Gauge,
+    /// Seconds since the last word from the API server.
+    pub control_plane_age: Gauge<f64, AtomicU64>,
+    /// Whether this replica takes calls.
+    pub serving: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tenantry_server"),
+            calls: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            refused: Family::default(),
+            vendor_requests: Family::default(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            audit_lines: Counter::default(),
+            audit_suppressed: Counter::default(),
+            keys: Gauge::default(),
+            control_plane_age: Gauge::default(),
+            serving: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    /// A call ended. `tool` must be the name of a tool that exists.
+    pub fn call_ended(
+        &self,
+        tool: Option<&str>,
+        outcome: Status,
+        reason: Option<Reason>,
+        duration: Duration,
+    ) {
+        let tool = tool.unwrap_or("none");
+        let reason = reason.map_or("none", Reason::as_str);
+        let labels = [
+            ("tool", tool.to_owned()),
+            ("outcome", outcome.as_str().to_owned()),
+            ("reason", reason.to_owned()),
+        ];
+        self.calls.get_or_create(&labels).inc();
+        let tool = [("tool", tool.to_owned())];
+        self.durations
+            .get_or_create(&tool)
+            .observe(duration.as_secs_f64());
+    }
+
+    /// A request was refused before it became a call.
+    pub fn request_refused(&self, reason: Reason) {
+        let labels = [("reason", reason.as_str().to_owned())];
+        self.refused.get_or_create(&labels).inc();
+    }
+
+    /// A call made `requests` to a vendor.
+    pub fn vendor_asked(&self, connector: &str, requests: u32) {
+        let labels = [("connector", connector.to_owned())];
+        self.vendor_requests
+            .get_or_create(&labels)
+            .inc_by(requests.into());
+    }
+
+    /// All of it in the text form of OpenMetrics.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("calls", "Tool calls that ended", self.calls.clone());
+        registry.register(
+            "call_duration_seconds",
+            "How long tool calls took",
+            self.durations.clone(),
+        );
+        registry.register(
+            "requests_refused",
+            "Requests refused before they became a call",
+            self.refused.clone(),
+        );
+        registry.register(
+            "vendor_requests",
+            "Requests made to a vendor",
+            self.vendor_requests.clone(),
+        );
+        registry.register(
+            "calls_in_flight",
+            "Tool calls in progress",
+            self.in_flight.clone(),
+        );
+        registry.register(
+            "connections",
+            "Client connections that are open",
+            self.connections.clone(),
+        );
+        registry.register(
+            "audit_lines",
+            "Audit lines written",
+            self.audit_lines.clone(),
+        );
+        registry.register(
+            "audit_suppressed",
+            "Audit events counted but not written",
+            self.audit_suppressed.clone(),
+        );
+        registry.register("keys", "API keys known", self.keys.clone());
+        registry.register(
+            "control_plane_age_seconds",
+            "Time since the last word from the API server",
+            self.control_plane_age.clone(),
+        );
+        registry.register(
+            "serving",
+            "Whether this replica takes calls",
+            self.serving.clone(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_counted_by_tool_outcome_and_reason() {
+        let metrics = Metrics::new();
+        metrics.call_ended(
+            Some("meta_list"),
+            Status::Refused,
+            Some(Reason::RateLimited),
+            Duration::from_millis(1),
+        );
+        metrics.vendor_asked("meta", 2);
+        let text = metrics.text();
+        let call = r#"tenantry_server_calls_total{tool="meta_list",outcome="refused",reason="RateLimited"} 1"#;
+        assert!(text.contains(call), "{text}");
+        assert!(
+            text.contains(r#"tenantry_server_vendor_requests_total{connector="meta"} 2"#),
+            "{text}"
+        );
+    }
+}

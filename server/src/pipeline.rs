@@ -1,0 +1,153 @@
+//! The way of one call, a room after the other (WRITES §1):
+//! authenticate → check → authorize → own → send → record → respond.
+//!
+//! Each room takes what the last one proved and adds one proof; none can be
+//! entered otherwise. Authentication stands at the door, in `gate`.
+
+pub mod authorize;
+pub mod check;
+pub mod own;
+pub mod record;
+pub mod send;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tenantry_core::answer::{Envelope, Status};
+use tenantry_core::audit::Stage;
+use tenantry_core::key::KeyRecord;
+use tenantry_core::reason::{Reason, Refusal};
+use tokio::time::Instant;
+
+use crate::counter::Counter;
+use crate::in_force::InForce;
+use record::Entry;
+
+/// From the arrival of a request to its answer (WRITES §1).
+pub const CALL_LIMIT: Duration = Duration::from_secs(25);
+
+/// The vendor gets what is left after this, so that the caller still hears
+/// what became of the call.
+const OWN_SHARE: Duration = Duration::from_secs(1);
+
+/// A caller whose key was found good.
+#[derive(Clone)]
+pub struct Authenticated {
+    /// The key.
+    pub key: Arc<KeyRecord>,
+    /// The contract under which the request is handled, from its first byte
+    /// to its last.
+    pub in_force: Arc<InForce>,
+    /// When the request arrived.
+    pub arrived: Instant,
+    /// Identifies the request.
+    pub call_id: String,
+}
+
+/// What is asked for, in the caller's words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The tool's name.
+    pub tool: String,
+    /// Its arguments.
+    pub arguments: Map<String, Value>,
+}
+
+/// Why a call ended before its answer, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stopped {
+    /// In which room.
+    pub stage: Stage,
+    /// Refused, or tried in vain.
+    pub status: Status,
+    /// What the caller hears.
+    pub refusal: Refusal,
+}
+
+impl Stopped {
+    /// A call that may not be carried out.
+    pub fn refused(stage: Stage, refusal: Refusal) -> Self {
+        Self {
+            stage,
+            status: Status::Refused,
+            refusal,
+        }
+    }
+
+    /// A call that was tried, or could not be.
+    pub fn failed(stage: Stage, refusal: Refusal) -> Self {
+        Self {
+            stage,
+            status: Status::Failed,
+            refusal,
+        }
+    }
+}
+
+/// How a call ended.
+pub type Ended = Result<Value, Stopped>;
+
+/// Carries a call out and puts it on record. Once begun it goes on whether or
+/// not somebody still listens, so the record says how it really ended.
+pub async fn carry_out(
+    counter: Arc<Counter>,
+    caller: Authenticated,
+    asked: Asked,
+    entry: Entry,
+) -> Ended {
+    let deadline = caller.arrived + CALL_LIMIT;
+    let work = recorded(Arc::clone(&counter), caller, asked, entry);
+    match tokio::time::timeout_at(deadline, counter.calls.spawn(work)).await {
+        Ok(Ok(ended)) => ended,
+        // A panic: its entry was put on record when the task unwound.
+        Ok(Err(_)) => Err(fault("the server failed while it handled the call")),
+        Err(_) => Err(late()),
+    }
+}
+
+async fn recorded(
+    counter: Arc<Counter>,
+    caller: Authenticated,
+    asked: Asked,
+    mut entry: Entry,
+) -> Ended {
+    let ended = {
+        let walk = walk(&counter, &caller, asked, &mut entry);
+        tokio::select! {
+            ended = walk => ended,
+            () = counter.cut.cancelled() => Err(stopping()),
+        }
+    };
+    entry.finish(&ended);
+    ended
+}
+
+async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &mut Entry) -> Ended {
+    let checked = check::check(&counter.workshop.catalog, &caller.in_force, asked, entry)?;
+    let permitted = authorize::permit(counter, caller, checked, entry)?;
+    let owned = own::own(caller, permitted)?;
+    send::send(owned, caller.arrived + CALL_LIMIT - OWN_SHARE, entry).await
+}
+
+/// The answer to a call that ended so.
+pub fn respond(call_id: &str, ended: Ended) -> Envelope {
+    match ended {
+        Ok(data) => Envelope::done(call_id, data),
+        Err(stopped) => Envelope::not_done(stopped.status, call_id, stopped.refusal),
+    }
+}
+
+fn stopping() -> Stopped {
+    let message = "the server stopped before the vendor answered";
+    Stopped::failed(Stage::Send, Refusal::new(Reason::ServerStopping, message))
+}
+
+fn fault(message: &str) -> Stopped {
+    Stopped::failed(Stage::Respond, Refusal::new(Reason::InternalFault, message))
+}
+
+fn late() -> Stopped {
+    let message = format!("the call took longer than {} seconds", CALL_LIMIT.as_secs());
+    Stopped::failed(Stage::Send, Refusal::new(Reason::DeadlineExceeded, message))
+}

@@ -1,0 +1,70 @@
+//! The third room: may this key do that now? Rights are decided by
+//! `tenantry_core::authorize`; here come freshness, rates and places.
+
+use std::time::Instant;
+
+use tenantry_core::audit::Stage;
+use tenantry_core::authorize::{self, Request};
+use tenantry_core::reason::{Reason, Refusal};
+use tenantry_core::tenant::AccountConfig;
+
+use super::check::Checked;
+use super::record::Entry;
+use super::{Authenticated, Stopped};
+use crate::counter::Counter;
+use crate::limiter::Place;
+
+/// A call that may be made, and its place among the others.
+pub struct Permitted<'c> {
+    /// The call.
+    pub checked: Checked<'c>,
+    /// The account that it concerns, where it concerns one.
+    pub account: Option<&'c AccountConfig>,
+    /// Held until the call has ended.
+    pub place: Place,
+}
+
+/// Decides whether the call may be made.
+pub fn permit<'c>(
+    counter: &'c Counter,
+    caller: &'c Authenticated,
+    checked: Checked<'c>,
+    entry: &mut Entry,
+) -> Result<Permitted<'c>, Stopped> {
+    let refused = |refusal| Stopped::refused(Stage::Authorize, refusal);
+    if counter.is_stale(Instant::now()) {
+        return Err(refused(stale()));
+    }
+    let tool = checked.found.tool;
+    let named = tool
+        .account_argument
+        .as_ref()
+        .and_then(|argument| checked.arguments.get(argument));
+    let request = Request {
+        tool: &tool.name,
+        connector: checked.found.connector.name(),
+        class: tool.class,
+        account: named.and_then(|account| account.as_str()),
+    };
+    let account =
+        authorize::authorize(&caller.in_force.tenant, &caller.key, &request).map_err(refused)?;
+    if let Some(account) = account {
+        entry.account(&account.id);
+    }
+    let place = caller
+        .in_force
+        .limiter
+        .take(&caller.key.id)
+        .map_err(refused)?;
+    Ok(Permitted {
+        checked,
+        account,
+        place,
+    })
+}
+
+fn stale() -> Refusal {
+    let message =
+        "the server has not heard from its control plane for too long to know who may do what";
+    Refusal::new(Reason::ControlPlaneStale, message)
+}

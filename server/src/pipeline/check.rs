@@ -1,0 +1,178 @@
+//! The second room: is this a tool, and do the arguments match its schema?
+//! Says what was expected, and repeats of what came only names, cut short.
+
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
+use serde_json::{Map, Value};
+use tenantry_core::audit::{Arguments, Stage};
+use tenantry_core::reason::{Reason, Refusal};
+
+use super::record::Entry;
+use super::{Asked, Stopped};
+use crate::catalog::{Catalog, Found};
+use crate::in_force::InForce;
+
+/// Mistakes that are told at once; who corrects these hears of the others.
+const MOST_MISTAKES: usize = 5;
+
+/// Characters that are repeated of a name that the caller chose.
+const LONGEST_NAME: usize = 64;
+
+/// A tool of the organisation, with arguments that match its schema.
+pub struct Checked<'c> {
+    /// The tool.
+    pub found: Found<'c>,
+    /// The arguments.
+    pub arguments: Map<String, Value>,
+}
+
+/// Checks what is asked for.
+pub fn check<'c>(
+    catalog: &'c Catalog,
+    in_force: &InForce,
+    asked: Asked,
+    entry: &mut Entry,
+) -> Result<Checked<'c>, Stopped> {
+    let refused = |refusal| Stopped::refused(Stage::Check, refusal);
+    let found = catalog
+        .find(&asked.tool)
+        .filter(|found| in_force.uses(found.connector.name()))
+        .ok_or_else(|| refused(unknown_tool(&asked.tool)))?;
+    entry.found(found.tool, found.connector.name());
+    let arguments = Value::Object(asked.arguments);
+    let mistakes = mistakes(&found, &arguments);
+    let Value::Object(arguments) = arguments else {
+        return Err(refused(Refusal::new(
+            Reason::ArgumentsInvalid,
+            "the arguments are not an object",
+        )));
+    };
+    if mistakes.is_empty() {
+        entry.arguments(Arguments::checked(&arguments));
+        Ok(Checked { found, arguments })
+    } else {
+        entry.arguments(Arguments::unchecked(&arguments));
+        Err(refused(Refusal::new(
+            Reason::ArgumentsInvalid,
+            mistakes.join("; "),
+        )))
+    }
+}
+
+fn unknown_tool(name: &str) -> Refusal {
+    Refusal::new(
+        Reason::ToolUnknown,
+        format!("there is no tool `{}`", excerpt(name)),
+    )
+}
+
+fn mistakes(found: &Found<'_>, arguments: &Value) -> Vec<String> {
+    let known = found
+        .tool
+        .input_schema
+        .get("properties")
+        .and_then(Value::as_object);
+    let errors = found.validator.iter_errors(arguments);
+    errors
+        .take(MOST_MISTAKES)
+        .map(|error| describe(&error, known))
+        .collect()
+}
+
+fn describe(error: &ValidationError<'_>, known: Option<&Map<String, Value>>) -> String {
+    let place = error
+        .instance_path()
+        .as_str()
+        .trim_start_matches('/')
+        .replace('/', ".");
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            unknown_arguments(unexpected, known)
+        }
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            let name = if place.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{place}.{name}")
+            };
+            format!("`{name}` is missing")
+        }
+        // Masked: a value may be a megabyte, or a secret in the wrong place.
+        _ if place.is_empty() => error.masked_with("the value").to_string(),
+        _ => format!("`{}`: {}", excerpt(&place), error.masked_with("the value")),
+    }
+}
+
+fn unknown_arguments(names: &[String], known: Option<&Map<String, Value>>) -> String {
+    let meant = |name: &str| known?.keys().find(|known| known.eq_ignore_ascii_case(name));
+    let describe = |name: &String| match meant(name) {
+        Some(meant) => format!("`{}` is unknown, `{meant}` is meant", excerpt(name)),
+        None => format!("`{}` is unknown", excerpt(name)),
+    };
+    let told: Vec<String> = names.iter().take(MOST_MISTAKES).map(describe).collect();
+    told.join("; ")
+}
+
+fn excerpt(text: &str) -> String {
+    let visible = text
+        .chars()
+        .map(|one| if one.is_control() { '\u{fffd}' } else { one });
+    if text.chars().count() <= LONGEST_NAME {
+        return visible.collect();
+    }
+    visible.take(LONGEST_NAME).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The mistakes in `arguments` for a tool of this release.
+    fn mistakes_in(arguments: &Value) -> Vec<String> {
+        let catalog = Catalog::load(None).unwrap();
+        let found = catalog.find("meta_list_ad_accounts").unwrap();
+        mistakes(&found, arguments)
+    }
+
+    #[test]
+    fn a_mistake_names_the_argument_and_what_is_expected() {
+        assert_eq!(mistakes_in(&json!({"limit": 3})), [""; 0]);
+        assert_eq!(
+            mistakes_in(&json!({"limit": "3"})),
+            [r#"`limit`: the value is not of type "integer""#]
+        );
+        assert_eq!(
+            mistakes_in(&json!({"limit": 101})),
+            ["`limit`: the value is greater than the maximum of 100"]
+        );
+        assert_eq!(mistakes_in(&json!({"x\n": 1})), ["`x\u{fffd}` is unknown"]);
+        assert_eq!(
+            mistakes_in(&json!({"Limit": 3})),
+            ["`Limit` is unknown, `limit` is meant"]
+        );
+    }
+
+    #[test]
+    fn a_mistake_never_repeats_what_came() {
+        let long = "x".repeat(1_000_000);
+        for arguments in [
+            json!({"limit": long}),
+            json!({"after": long}),
+            json!({long.as_str(): 1}),
+        ] {
+            let text = mistakes_in(&arguments).join("; ");
+            assert!(
+                !text.is_empty() && text.len() < 300,
+                "{} characters",
+                text.len()
+            );
+        }
+        let many: Map<String, Value> = (0..1_000)
+            .map(|number| (number.to_string(), json!(1)))
+            .collect();
+        assert!(mistakes_in(&Value::Object(many)).join("; ").len() < 300);
+    }
+}

@@ -1,0 +1,147 @@
+//! The sixth room, which every call passes however it ends: its line in the
+//! audit stream, and its figures in the metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tenantry_connectors::connector::Tool;
+use tenantry_core::answer::Status;
+use tenantry_core::audit::{Actor, Arguments, AuditEvent, Stage};
+use tenantry_core::key::KeyRecord;
+use tenantry_core::name::{AccountId, ConnectorName};
+use tenantry_core::reason::Reason;
+use tokio::time::Instant;
+
+use super::Ended;
+use crate::audit::AuditSlot;
+use crate::metrics::Metrics;
+
+/// Characters that are kept of a tool name that nobody knows.
+const LONGEST_NAME: usize = 64;
+
+/// The line of one call while it is being made. Dropped unfinished, by a panic
+/// or because nobody took the call up, it is put on record as that.
+pub struct Entry {
+    slot: Option<AuditSlot>,
+    event: AuditEvent,
+    /// Known tools alone become a label.
+    is_known: bool,
+    arrived: Instant,
+    vendor_requests: Arc<AtomicU32>,
+    metrics: Arc<Metrics>,
+}
+
+impl Entry {
+    /// The line of a call that an authenticated caller makes.
+    pub fn begin(
+        slot: AuditSlot,
+        call_id: String,
+        key: &KeyRecord,
+        tool: &str,
+        arrived: Instant,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        metrics.in_flight.inc();
+        let event = AuditEvent {
+            actor: Some(Actor::of(key)),
+            method: Some("tools/call".into()),
+            tool: Some(tool.chars().take(LONGEST_NAME).collect()),
+            ..blank(call_id)
+        };
+        let vendor_requests = Arc::new(AtomicU32::new(0));
+        Self {
+            slot: Some(slot),
+            event,
+            is_known: false,
+            arrived,
+            vendor_requests,
+            metrics,
+        }
+    }
+
+    /// The same as in the answer.
+    pub fn call_id(&self) -> &str {
+        &self.event.call_id
+    }
+
+    /// The tool exists.
+    pub fn found(&mut self, tool: &Tool, connector: &ConnectorName) {
+        self.is_known = true;
+        self.event.class = Some(tool.class);
+        self.event.connector = Some(connector.to_string());
+    }
+
+    /// These are its arguments.
+    pub fn arguments(&mut self, arguments: Arguments) {
+        self.event.arguments = Some(arguments);
+    }
+
+    /// The account is the organisation's.
+    pub fn account(&mut self, account: &AccountId) {
+        self.event.account = Some(account.to_string());
+    }
+
+    /// Where its requests to the vendor are counted.
+    pub fn vendor_requests(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.vendor_requests)
+    }
+
+    /// The call has ended so.
+    pub fn finish(mut self, ended: &Ended) {
+        let (outcome, reason, stage) = match ended {
+            Ok(_) => (Status::Done, None, Stage::Respond),
+            Err(stopped) => (stopped.status, Some(stopped.refusal.reason), stopped.stage),
+        };
+        self.write(outcome, reason, stage);
+    }
+
+    fn write(&mut self, outcome: Status, reason: Option<Reason>, stage: Stage) {
+        let Some(slot) = self.slot.take() else { return };
+        let duration = self.arrived.elapsed();
+        let vendor_requests = self.vendor_requests.load(Ordering::Relaxed);
+        let tool = self.event.tool.as_deref().filter(|_| self.is_known);
+        self.metrics.call_ended(tool, outcome, reason, duration);
+        if let Some(connector) = self.event.connector.as_deref() {
+            self.metrics.vendor_asked(connector, vendor_requests);
+        }
+        self.metrics.in_flight.dec();
+        slot.put(AuditEvent {
+            outcome,
+            reason,
+            stage,
+            vendor_requests,
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            ..self.event.clone()
+        });
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.write(Status::Failed, Some(Reason::InternalFault), Stage::Respond);
+        } else {
+            self.write(Status::Failed, Some(Reason::ClientGone), Stage::Receive);
+        }
+    }
+}
+
+/// An event about which nothing is known yet.
+pub fn blank(call_id: String) -> AuditEvent {
+    AuditEvent {
+        call_id,
+        actor: None,
+        method: None,
+        tool: None,
+        class: None,
+        connector: None,
+        account: None,
+        arguments: None,
+        outcome: Status::Refused,
+        reason: None,
+        stage: Stage::Receive,
+        vendor_requests: 0,
+        duration_ms: 0,
+        suppressed: 0,
+    }
+}

@@ -1,0 +1,37 @@
+//! The fifth room: the call to the vendor, through the corridor.
+
+use tenantry_connectors::call_error::CallError;
+use tenantry_core::audit::Stage;
+use tokio::time::Instant;
+
+use super::own::Owned;
+use super::record::Entry;
+use super::{Ended, Stopped};
+use crate::cause::chain;
+use crate::credentials;
+
+/// Asks the vendor, until `deadline` at most.
+pub async fn send(owned: Owned<'_>, deadline: Instant, entry: &mut Entry) -> Ended {
+    let Owned {
+        permitted,
+        corridor,
+        account,
+    } = owned;
+    let checked = &permitted.checked;
+    let tool = checked.found.tool;
+    let work = corridor.read(tool, &checked.arguments, account, deadline);
+    let answer = credentials::counting(entry.vendor_requests(), work).await;
+    answer.map(|answer| answer.data).map_err(|error| {
+        log(&error, tool.name.as_str(), entry.call_id());
+        Stopped::failed(Stage::Send, error.refusal())
+    })
+}
+
+fn log(error: &CallError, tool: &str, call_id: &str) {
+    tracing::warn!(
+        error = chain(&error),
+        tool,
+        call_id,
+        "a call to the vendor failed"
+    );
+}

@@ -1,0 +1,69 @@
+//! Whether this replica takes calls, and if not, why. Readiness probe, report
+//! and metric all say what stands here.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use tenantry_core::reason::Reason;
+
+use crate::cause::chain;
+use crate::counter::Counter;
+use crate::in_force::TakeUpError;
+
+/// One thing that is in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Obstacle {
+    /// The word.
+    pub reason: Reason,
+    /// The sentence.
+    pub message: String,
+}
+
+/// Everything that is in the way of serving, the worst first.
+pub fn obstacles(counter: &Counter, is_listening: bool, now: Instant) -> Vec<Obstacle> {
+    let standing = counter.standing();
+    let contract = match (&standing.refused, &standing.in_force) {
+        (Some(error), _) => Some(refused(error)),
+        (None, None) => Some((Reason::ContractPending, "there is no contract yet".into())),
+        (None, Some(_)) => None,
+    };
+    let told = |holds: bool, reason, message: &str| holds.then(|| (reason, message.to_owned()));
+    let all = [
+        told(
+            counter.is_stopping(),
+            Reason::ServerStopping,
+            "the server is shutting down",
+        ),
+        contract,
+        told(
+            counter.knowledge.key_count().is_none(),
+            Reason::ServerStarting,
+            "the keys have not been read yet",
+        ),
+        told(
+            counter.is_stale(now),
+            Reason::ControlPlaneStale,
+            "no word from the control plane for too long",
+        ),
+        told(
+            counter.audit.is_stalled(),
+            Reason::AuditUnavailable,
+            "the audit stream does not take lines",
+        ),
+        told(
+            !is_listening,
+            Reason::ServerStarting,
+            "the MCP port is not open yet",
+        ),
+    ];
+    let obstacle = |(reason, message)| Obstacle { reason, message };
+    all.into_iter().flatten().map(obstacle).collect()
+}
+
+fn refused(error: &TakeUpError) -> (Reason, String) {
+    let reason = match error {
+        TakeUpError::Unreadable(_) => Reason::ContractUnreadable,
+        _ => Reason::SpecInvalid,
+    };
+    (reason, chain(error))
+}

@@ -1,0 +1,160 @@
+//! The replica's own word in the status of `McpServer`: what it obeys, whether
+//! it serves, and the state of its credentials. Written only when it changes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tenantry_api::mcp_server::{ConnectorReport, ReplicaReport};
+use tenantry_connectors::token::{TokenError, TokenSource};
+use tenantry_core::reason::Reason;
+use tenantry_core::tenant::CONTRACT_VERSION;
+use tokio::sync::Notify;
+
+use crate::cause::chain;
+use crate::control_plane::ControlPlane;
+use crate::counter::Counter;
+use crate::in_force::InForce;
+use crate::readiness::{Obstacle, obstacles};
+
+/// How often the state is looked at without being told to: credentials and
+/// freshness change by themselves. Looking costs no request.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Between attempts to write; growing, because a cluster in trouble has better
+/// things to do.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Who reports.
+#[derive(Debug, Clone)]
+pub struct Pod {
+    /// The pod's name.
+    pub name: String,
+    /// The pod's UID.
+    pub uid: String,
+}
+
+/// What was last written, and in which object.
+type Written = (String, ReplicaReport);
+
+/// What this replica has to say now.
+pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) -> ReplicaReport {
+    let standing = counter.standing();
+    let obstacle = obstacles(counter, is_listening, now).into_iter().next();
+    let serving = obstacle.is_none();
+    let (reason, message) = obstacle
+        .map(|Obstacle { reason, message }| (reason.to_string(), message))
+        .unzip();
+    let in_force = standing.in_force.as_deref();
+    ReplicaReport {
+        pod: pod.name.clone(),
+        pod_uid: pod.uid.clone(),
+        observed_generation: in_force.and_then(|in_force| in_force.source.generation),
+        contract_digest: in_force.map(|in_force| in_force.tenant.digest().to_string()),
+        contract_versions: vec![CONTRACT_VERSION.to_owned()],
+        access: in_force.map(|in_force| in_force.tenant.access),
+        serving,
+        reason,
+        message,
+        connectors: in_force
+            .into_iter()
+            .flat_map(InForce::tokens)
+            .map(connector_report)
+            .collect(),
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+        changed_at: None,
+    }
+}
+
+fn connector_report(
+    (name, tokens): (&tenantry_core::name::ConnectorName, &dyn TokenSource),
+) -> ConnectorReport {
+    let (reason, message) = match tokens.token() {
+        Ok(_) => (None, None),
+        // The place is ours to say: it names a mount, not a secret.
+        Err(error @ (TokenError::Missing { .. } | TokenError::Unreadable { .. })) => (
+            Some(Reason::SecretMissing.to_string()),
+            Some(error.to_string()),
+        ),
+    };
+    ConnectorReport {
+        name: name.to_string(),
+        ready: reason.is_none(),
+        reason,
+        message,
+    }
+}
+
+/// Writes every change, for as long as it is polled. `changed` wakes it up.
+pub async fn keep_reported(
+    counter: &Counter,
+    control_plane: &dyn ControlPlane,
+    pod: &Pod,
+    is_listening: impl Fn() -> bool,
+    changed: Arc<Notify>,
+) {
+    let mut written: Option<Written> = None;
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let present = report(counter, pod, is_listening(), Instant::now());
+        counter.metrics.serving.set(present.serving.into());
+        match write_change(counter, control_plane, &mut written, present).await {
+            Ok(()) => {
+                pause = SHORTEST_PAUSE;
+                // Either way it is time to look again.
+                let _ = tokio::time::timeout(LOOK, changed.notified()).await;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "the report could not be written; trying again"
+                );
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Says once that this replica serves no more; the process is about to end.
+pub async fn say_goodbye(counter: &Counter, control_plane: &dyn ControlPlane, pod: &Pod) {
+    let last = report(counter, pod, false, Instant::now());
+    if let Err(error) = write_change(counter, control_plane, &mut None, last).await {
+        tracing::warn!(
+            error = chain(&error),
+            "the last report could not be written"
+        );
+    }
+}
+
+async fn write_change(
+    counter: &Counter,
+    control_plane: &dyn ControlPlane,
+    written: &mut Option<Written>,
+    present: ReplicaReport,
+) -> Result<(), crate::control_plane::ReportError> {
+    // Without an object there is nowhere to write; a new object has no status.
+    let Some(object) = counter
+        .knowledge
+        .contract()
+        .borrow()
+        .as_ref()
+        .map(|raw| raw.uid.clone())
+    else {
+        *written = None;
+        return Ok(());
+    };
+    let present = (object, present);
+    if written.as_ref() == Some(&present) {
+        return Ok(());
+    }
+    let dated = ReplicaReport {
+        changed_at: Some(Time(Timestamp::now())),
+        ..present.1.clone()
+    };
+    control_plane.report(&dated).await?;
+    *written = Some(present);
+    Ok(())
+}

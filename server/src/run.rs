@@ -1,0 +1,302 @@
+//! The life of the process: open the admin port, learn contract and keys, open
+//! the MCP port, serve, drain, leave. The only place that knows every part.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::{Router, middleware};
+use tenantry_api::label;
+use tenantry_connectors::corridor::CorridorLimits;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin};
+use crate::audit::{Audit, AuditWriter};
+use crate::catalog::Catalog;
+use crate::control_plane::ControlPlane;
+use crate::counter::{Counter, CounterParts};
+use crate::in_force::Workshop;
+use crate::knowledge::Knowledge;
+use crate::metrics::Metrics;
+use crate::report::{self, Pod};
+use crate::{gate, listener, mcp};
+
+/// For the last report; the cluster may be what is in trouble.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// For calls that were cut off to put down their line.
+const CUT_OFF: Duration = Duration::from_secs(2);
+
+/// For the queued audit lines. With draining (20 s), goodbye and this the
+/// process ends within the 30 s that Kubernetes gives.
+const FLUSH: Duration = Duration::from_secs(4);
+
+/// What is chosen from outside.
+pub struct Settings {
+    /// Where MCP is spoken.
+    pub mcp_listen: SocketAddr,
+    /// Where health and metrics are served.
+    pub admin_listen: SocketAddr,
+    /// Where the connectors' Secrets are mounted.
+    pub credentials_dir: PathBuf,
+    /// The bounds of every corridor.
+    pub corridor_limits: CorridorLimits,
+    /// After this time without word from the control plane, calls are refused.
+    pub stale_after: Duration,
+    /// For calls in progress to end, once the process was asked to.
+    pub drain: Duration,
+    /// Who reports.
+    pub pod: Pod,
+    /// Identifies the process in the audit stream.
+    pub boot_id: String,
+}
+
+/// What the process is made of.
+pub struct Parts {
+    /// Where contract and keys come from.
+    pub control_plane: Arc<dyn ControlPlane>,
+    /// The tools there are.
+    pub catalog: Catalog,
+    /// Where audit lines go.
+    pub audit_out: Box<dyn Write + Send>,
+    /// Told which ports are open.
+    pub open_ports: watch::Sender<OpenPorts>,
+}
+
+/// The ports that are open; the MCP port opens when there is something to serve.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenPorts {
+    /// Health and metrics.
+    pub admin: Option<SocketAddr>,
+    /// MCP.
+    pub mcp: Option<SocketAddr>,
+}
+
+/// Why the process cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A port cannot be opened.
+    #[error("opening the port {address}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// There is no thread for the audit stream.
+    #[error("starting the audit stream")]
+    Audit(#[source] std::io::Error),
+    /// Not every audit line could be written.
+    #[error("the audit stream did not take every line before the end")]
+    AuditUnfinished,
+}
+
+/// The parts that live as long as the process.
+struct Server {
+    counter: Arc<Counter>,
+    control_plane: Arc<dyn ControlPlane>,
+    settings: Settings,
+    is_listening: Arc<AtomicBool>,
+    changed: Arc<Notify>,
+}
+
+/// Serves until `stop`, then drains and leaves.
+pub async fn run(
+    parts: Parts,
+    settings: Settings,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let Parts {
+        control_plane,
+        catalog,
+        audit_out,
+        open_ports,
+    } = parts;
+    let metrics = Arc::new(Metrics::new());
+    let (audit, writer) = Audit::start(audit_out, settings.boot_id.clone(), Arc::clone(&metrics))
+        .map_err(RunError::Audit)?;
+    let workshop = Workshop {
+        catalog: Arc::new(catalog),
+        credentials_dir: settings.credentials_dir.clone(),
+        corridor_limits: settings.corridor_limits,
+    };
+    let knowledge = Arc::new(Knowledge::new());
+    let stale_after = settings.stale_after;
+    let counter = Counter::new(CounterParts {
+        knowledge,
+        workshop,
+        audit,
+        metrics,
+        stale_after,
+    });
+    let server = Server {
+        counter: Arc::new(counter),
+        control_plane,
+        settings,
+        is_listening: Arc::default(),
+        changed: Arc::default(),
+    };
+    let mut background = JoinSet::new();
+    let ended = server.serve(&mut background, &open_ports, &stop).await;
+    let flushed = server.leave(writer).await;
+    background.shutdown().await;
+    ended.and(flushed)
+}
+
+impl Server {
+    async fn serve(
+        &self,
+        background: &mut JoinSet<()>,
+        open_ports: &watch::Sender<OpenPorts>,
+        stop: &CancellationToken,
+    ) -> Result<(), RunError> {
+        let admin = bind(self.settings.admin_listen).await?;
+        open_ports.send_modify(|ports| ports.admin = admin.local_addr().ok());
+        background.spawn(self.admin(admin));
+        self.follow(background);
+        let reporter = background.spawn(self.keep_reported());
+        if stop
+            .run_until_cancelled(self.ready_to_serve())
+            .await
+            .is_some()
+        {
+            let mcp = bind(self.settings.mcp_listen).await?;
+            open_ports.send_modify(|ports| ports.mcp = mcp.local_addr().ok());
+            self.listening(true);
+            tracing::info!(address = %self.settings.mcp_listen, "serving");
+            self.answer(mcp, stop, &reporter).await;
+        }
+        Ok(())
+    }
+
+    /// Answers requests until `stop`, then until those in progress have ended.
+    async fn answer(
+        &self,
+        mcp: TcpListener,
+        stop: &CancellationToken,
+        reporter: &tokio::task::AbortHandle,
+    ) {
+        let closed = CancellationToken::new();
+        let connections = self.counter.metrics.connections.clone();
+        let drain = self.settings.drain;
+        let serving = listener::serve(mcp, self.router(), connections, closed.clone(), drain);
+        let stopping = async {
+            stop.cancelled().await;
+            tracing::info!("stopping: taking no more calls");
+            self.counter.stop();
+            self.is_listening.store(false, Ordering::Relaxed);
+            closed.cancel();
+            // Two writers of one report would race; the last word is ours.
+            reporter.abort();
+            let goodbye = report::say_goodbye(
+                &self.counter,
+                self.control_plane.as_ref(),
+                &self.settings.pod,
+            );
+            if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
+                tracing::warn!("the last report took too long");
+            }
+            Instant::now()
+        };
+        let ((), since) = tokio::join!(serving, stopping);
+        self.drain_calls(since + drain).await;
+    }
+
+    /// Waits for calls whose clients have gone, and cuts off what remains.
+    async fn drain_calls(&self, deadline: Instant) {
+        let calls = &self.counter.calls;
+        calls.close();
+        if tokio::time::timeout_at(deadline, calls.wait())
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        tracing::warn!(
+            calls = calls.len(),
+            "cutting off calls that did not end in time"
+        );
+        self.counter.cut.cancel();
+        // What still hangs then is past help; the process ends.
+        let _ = tokio::time::timeout(CUT_OFF, calls.wait()).await;
+    }
+
+    async fn leave(&self, writer: AuditWriter) -> Result<(), RunError> {
+        self.counter.stop();
+        if writer.close(FLUSH).await {
+            Ok(())
+        } else {
+            Err(RunError::AuditUnfinished)
+        }
+    }
+
+    fn router(&self) -> Router {
+        let gate = middleware::from_fn_with_state(Arc::clone(&self.counter), gate::pass);
+        Router::new()
+            .route_service(label::MCP_PATH, mcp::service(&self.counter))
+            .layer(gate)
+    }
+
+    fn admin(&self, listener: TcpListener) -> impl Future<Output = ()> + use<> {
+        let router = admin::router(Admin {
+            counter: Arc::clone(&self.counter),
+            is_listening: Arc::clone(&self.is_listening),
+        });
+        let connections = prometheus_client::metrics::gauge::Gauge::default();
+        let never = CancellationToken::new();
+        listener::serve(listener, router, connections, never, Duration::ZERO)
+    }
+
+    fn follow(&self, background: &mut JoinSet<()>) {
+        let knowledge = Arc::clone(&self.counter.knowledge);
+        let control_plane = Arc::clone(&self.control_plane);
+        background.spawn(async move { control_plane.follow(knowledge).await });
+        let counter = Arc::clone(&self.counter);
+        let changed = Arc::clone(&self.changed);
+        background.spawn(async move { counter.obey(|| changed.notify_one()).await });
+    }
+
+    fn keep_reported(&self) -> impl Future<Output = ()> + use<> {
+        let counter = Arc::clone(&self.counter);
+        let control_plane = Arc::clone(&self.control_plane);
+        let pod = self.settings.pod.clone();
+        let is_listening = Arc::clone(&self.is_listening);
+        let changed = Arc::clone(&self.changed);
+        async move {
+            let is_listening = || is_listening.load(Ordering::Relaxed);
+            report::keep_reported(
+                &counter,
+                control_plane.as_ref(),
+                &pod,
+                is_listening,
+                changed,
+            )
+            .await;
+        }
+    }
+
+    fn listening(&self, now: bool) {
+        self.is_listening.store(now, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// Returns when there is a contract to obey and the keys are known.
+    async fn ready_to_serve(&self) {
+        self.counter.in_force().await;
+        self.counter.knowledge.keys_known().await;
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| RunError::Bind { address, cause })
+}

@@ -1,0 +1,82 @@
+//! A control plane in memory: it tells what a test wants it to tell, and keeps
+//! the reports.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+use tenantry_api::mcp_server::ReplicaReport;
+use tenantry_core::key::KeyRecord;
+use tenantry_core::tenant::TenantConfig;
+use tenantry_server::control_plane::{ControlPlane, ReportError};
+use tenantry_server::knowledge::{Knowledge, RawContract, Topic};
+use tokio::sync::watch;
+
+/// What stands in the namespace, and what the server makes of it.
+pub struct InMemory {
+    contract: Mutex<Option<RawContract>>,
+    keys: Mutex<Vec<KeyRecord>>,
+    knowledge: watch::Sender<Option<Arc<Knowledge>>>,
+    reports: watch::Sender<Vec<ReplicaReport>>,
+}
+
+/// The contract as the operator would write it.
+pub fn raw(tenant: &TenantConfig, generation: i64) -> RawContract {
+    RawContract {
+        uid: "mcpserver-uid".into(),
+        generation: Some(generation),
+        contract: serde_json::to_value(tenant).unwrap(),
+    }
+}
+
+impl InMemory {
+    pub fn new(contract: Option<RawContract>, keys: Vec<KeyRecord>) -> Self {
+        Self {
+            contract: Mutex::new(contract),
+            keys: Mutex::new(keys),
+            knowledge: watch::Sender::new(None),
+            reports: watch::Sender::new(Vec::new()),
+        }
+    }
+
+    /// What the server knows, once it asked.
+    pub async fn knowledge(&self) -> Arc<Knowledge> {
+        let mut knowledge = self.knowledge.subscribe();
+        let known = knowledge.wait_for(Option::is_some).await.unwrap();
+        known.clone().unwrap()
+    }
+
+    /// The first report that fits.
+    pub async fn reported(&self, fits: impl Fn(&ReplicaReport) -> bool) -> ReplicaReport {
+        let mut reports = self.reports.subscribe();
+        let wanted = |reports: &Vec<ReplicaReport>| reports.iter().any(&fits);
+        let reports = tokio::time::timeout(crate::world::PATIENCE, reports.wait_for(wanted));
+        let reports = reports.await.expect("no such report").unwrap();
+        reports.iter().find(|report| fits(report)).unwrap().clone()
+    }
+
+    pub fn reports(&self) -> Vec<ReplicaReport> {
+        self.reports.borrow().clone()
+    }
+}
+
+impl ControlPlane for InMemory {
+    fn follow(&self, knowledge: Arc<Knowledge>) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            knowledge.tell_contract(self.contract.lock().unwrap().take());
+            knowledge.tell_keys(std::mem::take(&mut *self.keys.lock().unwrap()));
+            knowledge.heard(Topic::Contract, Instant::now());
+            knowledge.heard(Topic::Keys, Instant::now());
+            self.knowledge.send_replace(Some(knowledge));
+            std::future::pending::<()>().await;
+        })
+    }
+
+    fn report<'a>(&'a self, report: &'a ReplicaReport) -> BoxFuture<'a, Result<(), ReportError>> {
+        Box::pin(async move {
+            self.reports
+                .send_modify(|reports| reports.push(report.clone()));
+            Ok(())
+        })
+    }
+}

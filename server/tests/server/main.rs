@@ -1,0 +1,18 @@
+//! The whole server on loopback ports, before a fake vendor and a control
+//! plane in memory: every refusal, every answer, and the line that each leaves.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "all of this is tests, helpers as well"
+)]
+
+mod answers;
+mod client;
+mod control;
+mod door;
+mod life;
+mod limits;
+mod refusals;
+mod vendor;
+mod world;

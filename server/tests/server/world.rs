@@ -1,0 +1,336 @@
+//! Starts a server with everything around it, and at the end looks through all
+//! that it said for secrets.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tenantry_connectors::corridor::CorridorLimits;
+use tenantry_core::access::Access;
+use tenantry_core::key::{ApiKey, KeyRecord, Scope};
+use tenantry_core::name::{AccountId, ConnectorName, Currency, KeyId, Organization};
+use tenantry_core::tenant::{
+    AccountConfig, CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, TenantConfig,
+};
+use tenantry_fakes::meta::{FakeMeta, SANDBOX_TOKEN};
+use tenantry_server::catalog::Catalog;
+use tenantry_server::report::Pod;
+use tenantry_server::run::{self, OpenPorts, Parts, RunError, Settings};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::client::Client;
+use crate::control::{InMemory, raw};
+
+/// How long anything may take before a test gives it up for lost.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Text that many may write to.
+#[derive(Clone, Default)]
+pub struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    pub fn add(&self, bytes: &[u8]) {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.add(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// What a test is about; everything else is as usual.
+pub struct Setup {
+    pub tenant: TenantConfig,
+    pub keys: Vec<KeyRecord>,
+    pub token: Option<&'static str>,
+    pub stale_after: Duration,
+    pub drain: Duration,
+    pub audit_out: Option<Box<dyn Write + Send>>,
+    pub has_contract: bool,
+}
+
+/// A running server and its surroundings.
+pub struct World {
+    pub fake: FakeMeta,
+    pub control: Arc<InMemory>,
+    pub audit: Captured,
+    pub said: Captured,
+    pub mcp: SocketAddr,
+    pub admin: SocketAddr,
+    pub tenant: TenantConfig,
+    stop: CancellationToken,
+    ended: JoinHandle<Result<(), RunError>>,
+    credentials: TempDir,
+}
+
+/// The key with that id; its secret is made from the id.
+pub fn key(id: &str) -> ApiKey {
+    let mut secret = [0x5e; 32];
+    for (byte, letter) in secret.iter_mut().zip(id.bytes()) {
+        *byte = letter;
+    }
+    ApiKey::new(KeyId::parse(id).unwrap(), secret)
+}
+
+/// What the cluster keeps of that key: it may read.
+pub fn record(id: &str) -> KeyRecord {
+    KeyRecord {
+        id: KeyId::parse(id).unwrap(),
+        owner: "alice@acme.example".into(),
+        agent: Some("reporter".into()),
+        digest: key(id).digest(),
+        scopes: vec![Scope::parse("meta:read").unwrap()],
+        accounts: None,
+        not_before: None,
+        expires_at: None,
+        disabled: false,
+    }
+}
+
+pub fn account(id: &str, currency: &str) -> AccountConfig {
+    AccountConfig {
+        id: AccountId::parse(id).unwrap(),
+        currency: Currency::parse(currency).unwrap(),
+        time_zone: "Europe/Berlin".into(),
+        access: Access::ReadOnly,
+    }
+}
+
+fn tenant(vendor: String) -> TenantConfig {
+    let rate = RateLimit {
+        per_minute: 6_000,
+        burst: 1_000,
+    };
+    TenantConfig {
+        version: CONTRACT_VERSION.into(),
+        organization: Organization::parse("acme").unwrap(),
+        tenant_uid: "tenant-uid".into(),
+        access: Access::ReadOnly,
+        connectors: vec![ConnectorConfig {
+            name: ConnectorName::parse("meta").unwrap(),
+            accounts: vec![account("act_1001", "EUR"), account("act_1002", "TWD")],
+            sandbox_base_url: Some(vendor),
+        }],
+        limits: Limits {
+            per_key: rate,
+            per_tenant: rate,
+            concurrency: 64,
+        },
+        allowed_hosts: vec!["server.acme.svc".into()],
+        allowed_origins: vec!["https://app.acme.example".into()],
+    }
+}
+
+impl World {
+    /// The usual world, with one key `demo`.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A world that differs from the usual one as `change` says.
+    pub async fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
+        logs();
+        let fake = FakeMeta::start().await.unwrap();
+        let mut setup = Setup {
+            tenant: tenant(fake.url()),
+            keys: vec![record("demo")],
+            token: Some(SANDBOX_TOKEN),
+            stale_after: Duration::from_hours(1),
+            drain: PATIENCE,
+            audit_out: None,
+            has_contract: true,
+        };
+        change(&mut setup);
+        let audit = Captured::default();
+        let credentials = TempDir::new().unwrap();
+        if let Some(token) = setup.token {
+            mount(credentials.path(), token);
+        }
+        let contract = setup.has_contract.then(|| raw(&setup.tenant, 1));
+        let control = Arc::new(InMemory::new(contract, setup.keys));
+        let (open_ports, mut opened) = watch::channel(OpenPorts::default());
+        let parts = Parts {
+            control_plane: Arc::clone(&control) as _,
+            catalog: Catalog::load(None).unwrap(),
+            audit_out: setup.audit_out.unwrap_or_else(|| Box::new(audit.clone())),
+            open_ports,
+        };
+        let settings = settings(credentials.path(), setup.stale_after, setup.drain);
+        let stop = CancellationToken::new();
+        let ended = tokio::spawn(run::run(parts, settings, stop.clone()));
+        let open = opened.wait_for(|ports| {
+            ports.mcp.is_some() || (!setup.has_contract && ports.admin.is_some())
+        });
+        let open = *tokio::time::timeout(PATIENCE, open)
+            .await
+            .expect("the ports did not open")
+            .unwrap();
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        Self {
+            fake,
+            control,
+            audit,
+            said: Captured::default(),
+            mcp: open.mcp.unwrap_or(nowhere),
+            admin: open.admin.unwrap(),
+            tenant: setup.tenant,
+            stop,
+            ended,
+            credentials,
+        }
+    }
+
+    /// A client with that key.
+    pub fn client(&self, id: &str) -> Client {
+        Client::new(self.mcp, Some(key(id).reveal()), self.said.clone())
+    }
+
+    /// The present audit lines.
+    pub fn lines(&self) -> Vec<Value> {
+        self.audit
+            .text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Waits for the audit line number `count`, and answers it.
+    pub async fn line(&self, count: usize) -> Value {
+        until("an audit line", || self.lines().len() >= count).await;
+        self.lines()[count - 1].clone()
+    }
+
+    /// What the admin port answers: status and body.
+    pub async fn admin(&self, path: &str) -> (u16, String) {
+        let response = reqwest::get(format!("http://{}{path}", self.admin))
+            .await
+            .unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// Changes the mounted token.
+    pub fn mount(&self, token: &str) {
+        mount(self.credentials.path(), token);
+    }
+
+    /// Asks the server to stop.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Stops the server and looks through everything that was said.
+    pub async fn end(self) -> Vec<Value> {
+        self.stop.cancel();
+        tokio::time::timeout(2 * PATIENCE, self.ended)
+            .await
+            .expect("it did not stop")
+            .unwrap()
+            .unwrap();
+        let lines: Vec<Value> = self
+            .audit
+            .text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        for (position, line) in lines.iter().enumerate() {
+            assert_eq!(line["sequence"], position + 1, "{line}");
+            assert_eq!(line["organization"], "acme");
+            assert_eq!(line["tenant_uid"], "tenant-uid");
+            assert_eq!(line["boot_id"], "boot");
+        }
+        let everything = [self.audit.text(), self.said.text(), logs().text()];
+        for text in everything {
+            assert!(!text.contains("EAATenantry"), "a token was told: {text}");
+            for id in ["demo", "other", "narrow", "writer", "late", "early", "gone"] {
+                let secret = key(id).reveal();
+                let secret = &secret[secret.len() - 72..];
+                assert!(
+                    !text.contains(secret),
+                    "the secret of key `{id}` was told: {text}"
+                );
+            }
+        }
+        lines
+    }
+}
+
+/// Waits until `holds`.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let patience = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, patience)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for {what}"));
+}
+
+/// Every log line of this process, at the finest level there is for ours.
+fn logs() -> &'static Captured {
+    static LOGS: OnceLock<Captured> = OnceLock::new();
+    LOGS.get_or_init(|| {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .unwrap();
+        let logs = Captured::default();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG);
+        subscriber.json().with_writer(logs.clone()).init();
+        logs
+    })
+}
+
+fn settings(credentials: &Path, stale_after: Duration, drain: Duration) -> Settings {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    Settings {
+        mcp_listen: any,
+        admin_listen: any,
+        credentials_dir: credentials.to_owned(),
+        corridor_limits: CorridorLimits {
+            attempts: 2,
+            shortest_pause_ms: 1,
+            longest_pause_ms: 2,
+            ..CorridorLimits::PRODUCTION
+        },
+        stale_after,
+        drain,
+        pod: Pod {
+            name: "server-0".into(),
+            uid: "pod-uid".into(),
+        },
+        boot_id: "boot".into(),
+    }
+}
+
+fn mount(dir: &Path, token: &str) {
+    let folder = dir.join("meta");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("access_token.new"), token).unwrap();
+    std::fs::rename(folder.join("access_token.new"), folder.join("access_token")).unwrap();
+}
