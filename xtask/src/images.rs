@@ -53,7 +53,15 @@ pub fn build() -> Result<Images> {
 fn compile() -> Result<PathBuf> {
     let target = workspace::target_dir();
     let status = workspace::cargo()
-        .args(["build", "--workspace", "--bins", "--profile", "ci"])
+        .args(["build", "--bins", "--profile", "ci"])
+        .args([
+            "-p",
+            "tenantry-operator",
+            "-p",
+            "tenantry-server",
+            "-p",
+            "tenantry-fakes",
+        ])
         .args(["--target", TRIPLE, "--target-dir"])
         .arg(&target)
         .env("RUSTFLAGS", STATIC)

@@ -89,24 +89,14 @@ fn unit() -> Result<()> {
 }
 
 fn apiserver() -> Result<()> {
-    cargo(&[
-        "test",
-        "-p",
-        "tenantry-cluster",
-        "--features",
-        "cluster",
-        "--test",
-        "control_plane",
-    ])?;
-    cargo(&[
-        "test",
-        "-p",
-        "tenantry-tests",
-        "--features",
-        "apiserver",
-        "--test",
-        "apiserver",
-    ])
+    for [package, feature, test] in [
+        ["tenantry-cluster", "cluster", "control_plane"],
+        ["tenantry-server", "apiserver", "kubernetes"],
+        ["tenantry-tests", "apiserver", "apiserver"],
+    ] {
+        cargo(&["test", "-p", package, "--features", feature, "--test", test])?;
+    }
+    Ok(())
 }
 
 /// The local cluster comes up and leaves nothing behind; then everything is

@@ -22,7 +22,7 @@ const TOOL: &str = "meta_list_campaigns";
 
 /// Lines of the example that are shown: the first call of each era.
 const ERAS: [(Era, &str); 2] = [
-    (Era::Legacy, "2025-11-25 and earlier"),
+    (Era::Legacy, "up to 2025-11-25"),
     (Era::Modern, "2026-07-28"),
 ];
 
@@ -57,7 +57,7 @@ pub fn take(kubectl: &Kubectl, node: &Path, progress: &Progress) -> Result<Tour>
     let mut answer = Value::Null;
     for (era, revision) in ERAS {
         answer = call(era, node, &forward, &key)?;
-        progress.step(&format!("{TOOL} called by MCP {revision}"));
+        progress.step(&format!("tool called by a client of MCP {revision}"));
     }
     let call_id = answer["call_id"]
         .as_str()
@@ -84,17 +84,27 @@ pub fn tell(tour: &Tour, target: &Target) -> Result<()> {
     println!("\nIts audit line, from the log of the pod `server-0`:");
     println!("{}", tour.audit_line);
     let [kubectl, farewell] = target.commands();
-    let key = &tour.key;
+    let next = [
+        ("get mcpt -A", "organisations"),
+        (
+            "-n acme get all,networkpolicy,mcpservers",
+            "what was built for one",
+        ),
+        ("-n acme logs server-0 -c server -f", "its audit stream"),
+        (
+            "-n acme port-forward service/server 8080",
+            "its MCP server, for a client here:",
+        ),
+    ];
+    println!("\nNext:");
+    for (arguments, what) in next {
+        println!("  {kubectl} {arguments:<42}{what}");
+    }
     println!(
-        "\n\
-Next:
-  {kubectl} get mcpt -A                                    organisations
-  {kubectl} -n {NAMESPACE} get all,networkpolicy,mcpservers      what was built for one
-  {kubectl} -n {NAMESPACE} logs server-0 -c server -f            its audit stream
-  {kubectl} -n {NAMESPACE} port-forward service/server 8080      then point an MCP client at
-      http://127.0.0.1:8080/mcp with the header `Authorization: Bearer {key}`
-  {farewell}"
+        "      http://127.0.0.1:8080/mcp, header `Authorization: Bearer {}`",
+        tour.key
     );
+    println!("  {farewell}");
     Ok(())
 }
 

@@ -28,7 +28,11 @@ impl Forward {
             .context("run kubectl port-forward")?;
         let stdout = child.stdout.take().context("kubectl has no stdout")?;
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
+        let mut stdout = BufReader::new(stdout);
+        stdout.read_line(&mut line)?;
+        // kubectl says a line for each connection, and ends when nobody reads
+        // them; the thread ends with kubectl.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         let mut forward = Self { child, port: 0 };
         // "Forwarding from 127.0.0.1:40913 -> 8080"
         let local = line

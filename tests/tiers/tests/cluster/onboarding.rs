@@ -60,7 +60,7 @@ fn a_tenant_says_what_it_serves_where_kubectl_shows_it() {
         ["NAME", "ORGANIZATION", "READY", "REASON", "ACCESS", "AGE"]
     );
     let row = table.lines().nth(1).unwrap();
-    for word in ["columns", "True", "Serving"] {
+    for word in ["columns", "True", "AsDeclared"] {
         assert!(row.contains(word), "{table}");
     }
 }
