@@ -88,7 +88,24 @@ fn package(binaries: &Path, name: &str, room: &str, files: &[&str]) -> Result<Im
     }
     let reference = format!("localhost/{name}:{:.12}", hex(&digest.finalize()));
     let archive = build_image(&dockerfile, &folder, &reference)?;
+    forget_older(&archive, name)?;
     Ok(Image { reference, archive })
+}
+
+/// Removes the archives of earlier contents.
+fn forget_older(archive: &Path, name: &str) -> Result<()> {
+    let folder = archive.parent().context("an archive has no folder")?;
+    let prefix = format!("localhost_{name}_");
+    for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
+        let path = entry?.path();
+        let is_older = path
+            .file_name()
+            .is_some_and(|file| file.to_string_lossy().starts_with(&prefix));
+        if is_older && path != archive {
+            fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether this machine can build for [`TRIPLE`] as it is.
