@@ -1,17 +1,20 @@
 //! `cargo xtask test`: everything that continuous integration checks, tier by
 //! tier, the cheap ones first.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
+use tenantry_cluster::packages;
 use tenantry_cluster::progress::Progress;
 use tenantry_cluster::tools::{Tool, Toolbox, cache_dir};
 use tenantry_tests::namespace::print_evidence;
 
-use crate::{clients, cluster, crds, install, up, workspace};
+use crate::install::{self, Installed};
+use crate::target::Target;
+use crate::{clients, cluster, crds, images, up, workspace};
 
 /// The release of cargo-deny that the checks were written for.
 const CARGO_DENY: &str = "0.20.2";
@@ -54,6 +57,14 @@ impl Tier {
 /// Runs the tiers asked for, or all; stops at the first that fails.
 pub fn run(asked: &[Tier]) -> Result<ExitCode> {
     let tiers = if asked.is_empty() { &Tier::ALL } else { asked };
+    // Said now rather than after half an hour.
+    if tiers.contains(&Tier::Cluster) {
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "the tier `cluster` needs root; `cargo xtask test lint unit apiserver` does not"
+        );
+        packages::ensure()?;
+    }
     for tier in tiers {
         let started = Instant::now();
         println!("\n=== {} ===", tier.name());
@@ -89,64 +100,51 @@ fn unit() -> Result<()> {
 }
 
 fn apiserver() -> Result<()> {
-    for [package, feature, test] in [
-        ["tenantry-cluster", "cluster", "control_plane"],
-        ["tenantry-server", "apiserver", "kubernetes"],
-        ["tenantry-tests", "apiserver", "apiserver"],
-    ] {
-        cargo(&["test", "-p", package, "--features", feature, "--test", test])?;
-    }
-    Ok(())
+    test_binary(["tenantry-cluster", "cluster", "control_plane"], &[])?;
+    test_binary(["tenantry-server", "apiserver", "kubernetes"], &[])?;
+    test_binary(["tenantry-tests", "apiserver", "apiserver"], &[])
 }
 
 /// The local cluster comes up and leaves nothing behind; then everything is
 /// brought up in it as `cargo xtask up` does, proved, and taken down.
 fn cluster() -> Result<()> {
-    cargo(&[
-        "test",
-        "-p",
-        "tenantry-cluster",
-        "--features",
-        "lifecycle",
-        "--test",
-        "lifecycle",
-    ])?;
-    let (target, installed) = up::up_for_tests()?;
-    cargo(&[
-        "test",
-        "-p",
-        "tenantry-cluster",
-        "--features",
-        "cluster",
-        "--test",
-        "cluster",
-    ])?;
-    let node = clients::install()?;
-    let tested = cargo_with(
-        &[
-            "test",
-            "-p",
-            "tenantry-tests",
-            "--features",
-            "cluster",
-            "--test",
-            "cluster",
-        ],
-        &[
-            ("KUBECONFIG", up::published_kubeconfig().as_os_str()),
-            ("TENANTRY_KUBECTL", target.kubectl_program().as_os_str()),
-            ("TENANTRY_FAKES_IMAGE", OsStr::new(&installed.fakes_image)),
-            ("TENANTRY_NODE", node.as_os_str()),
-        ],
-    );
-    if tested.is_err() {
-        print_evidence(&target.kubectl(), install::NAMESPACE);
-    }
-    drop(target);
+    // What takes long on a new machine is done first, where it shows progress
+    // and no test waits for it.
+    Toolbox::open()?.ensure(&Tool::ALL, &Progress::notes_only())?;
+    images::build()?;
+    test_binary(["tenantry-cluster", "lifecycle", "lifecycle"], &[])?;
+    let tested = up::up_for_tests().and_then(|(target, installed)| prove(&target, &installed));
     let left = cluster::down()?;
     tested?;
     ensure!(left == ExitCode::SUCCESS, "`down` left something behind");
     Ok(())
+}
+
+/// The tests of a cluster with Tenantry in it; what they leave to look at when
+/// one fails.
+fn prove(target: &Target, installed: &Installed) -> Result<()> {
+    test_binary(["tenantry-cluster", "cluster", "cluster"], &[])?;
+    let node = clients::install()?;
+    let environment = [
+        ("KUBECONFIG", up::published_kubeconfig().into_os_string()),
+        ("TENANTRY_KUBECTL", target.kubectl_program().into()),
+        ("TENANTRY_FAKES_IMAGE", installed.fakes_image.clone().into()),
+        ("TENANTRY_NODE", node.into_os_string()),
+    ];
+    let tested = test_binary(["tenantry-tests", "cluster", "cluster"], &environment);
+    if tested.is_err() {
+        print_evidence(&target.kubectl(), install::NAMESPACE);
+    }
+    tested
+}
+
+/// Runs one test binary of a package, which a feature guards.
+fn test_binary(
+    [package, feature, test]: [&str; 3],
+    environment: &[(&str, OsString)],
+) -> Result<()> {
+    let arguments = ["test", "-p", package, "--features", feature, "--test", test];
+    cargo_with(&arguments, environment)
 }
 
 fn deny() -> Result<()> {
@@ -206,12 +204,12 @@ fn cargo(arguments: &[&str]) -> Result<()> {
     cargo_with(arguments, &[])
 }
 
-fn cargo_with(arguments: &[&str], environment: &[(&str, &OsStr)]) -> Result<()> {
+fn cargo_with(arguments: &[&str], environment: &[(&str, OsString)]) -> Result<()> {
     let mut cargo = workspace::cargo();
     cargo
         .args(arguments)
         .env("CARGO_TARGET_DIR", workspace::target_dir());
-    run_to_end(cargo.envs(environment.iter().copied()))
+    run_to_end(cargo.envs(environment.iter().map(|(name, value)| (name, value))))
 }
 
 fn run_to_end(command: &mut Command) -> Result<()> {

@@ -43,7 +43,7 @@ impl Drop for TestOrganisation<'_> {
 
 /// What a person would look at first when something in a namespace is wrong.
 pub fn print_evidence(kubectl: &Kubectl, namespace: &str) {
-    let looks: [&[&str]; 5] = [
+    let looks: [&[&str]; 6] = [
         &[
             "get",
             "all,pvc,networkpolicies,mcptenants,mcpservers,mcpapikeys",
@@ -53,7 +53,18 @@ pub fn print_evidence(kubectl: &Kubectl, namespace: &str) {
         &["get", "mcptenants,mcpservers", "-o", "yaml"],
         &["describe", "pods"],
         &["get", "events", "--sort-by=.lastTimestamp"],
-        &["logs", "server-0", "--tail=100"],
+        &[
+            "logs",
+            "--selector=tenantry.dev/component=server",
+            "--all-containers",
+            "--tail=100",
+        ],
+        &[
+            "logs",
+            "--selector=app.kubernetes.io/name=tenantry",
+            "--prefix",
+            "--tail=100",
+        ],
     ];
     for look in looks {
         let arguments = [look, &["-n", namespace]].concat();
