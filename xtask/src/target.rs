@@ -20,13 +20,8 @@ pub struct Target {
 }
 
 enum Kind {
-    Local {
-        kubeconfig: PathBuf,
-    },
-    Existing {
-        context: String,
-        registry: Option<String>,
-    },
+    Local { kubeconfig: PathBuf },
+    Existing { context: String, supply: Supply },
 }
 
 impl Target {
@@ -46,10 +41,9 @@ impl Target {
     /// A cluster that a kubeconfig context names. Its images come from
     /// `registry`, unless the context's name tells a tool that loads them.
     pub fn existing(context: &str, registry: Option<&str>) -> Result<Self> {
-        let registry = registry.map(|registry| registry.trim_end_matches('/').into());
         let kind = Kind::Existing {
             context: context.into(),
-            registry,
+            supply: Supply::of(context, registry)?,
         };
         let (kubectl, helm) = match (on_path("kubectl"), on_path("helm")) {
             (Some(kubectl), Some(helm)) => (kubectl, helm),
@@ -115,17 +109,7 @@ impl Target {
                 import_image(&image.archive)?;
                 Ok(image.reference.clone())
             }
-            Kind::Existing {
-                registry: Some(registry),
-                ..
-            } => push(image, registry),
-            Kind::Existing {
-                context,
-                registry: None,
-            } => {
-                load_by_context(image, context)?;
-                Ok(image.reference.clone())
-            }
+            Kind::Existing { supply, .. } => supply.bring(image),
         }
     }
 }
@@ -137,53 +121,67 @@ fn built_programs() -> Result<(PathBuf, PathBuf)> {
     Ok((toolbox.path(Tool::Kubectl), toolbox.path(Tool::Helm)))
 }
 
-/// Pushes an image with skopeo, which needs no daemon.
-fn push(image: &Image, registry: &str) -> Result<String> {
-    let name = image.reference.trim_start_matches("localhost/");
-    let reference = format!("{registry}/{name}");
-    let source = format!("docker-archive:{}", image.archive.display());
-    let pushed = Command::new("skopeo")
-        .args(["copy", &source, &format!("docker://{reference}")])
-        .status()
-        .context("run skopeo, which pushes images (Debian: apt-get install skopeo)")?;
-    ensure!(
-        pushed.success(),
-        "`{reference}` could not be pushed; `skopeo login {registry}` may be missing"
-    );
-    Ok(reference)
+/// How an existing cluster comes by images.
+enum Supply {
+    /// It pulls them from here.
+    Registry(String),
+    /// The tool that made the cluster loads them.
+    Tool(&'static str, Vec<String>),
 }
 
-/// Loads an image with the tool that made the cluster; its name is in the
-/// context that the tool wrote.
-fn load_by_context(image: &Image, context: &str) -> Result<()> {
-    let archive = image.archive.to_string_lossy();
-    let (program, arguments): (&str, Vec<&str>) = match context.split_once('-') {
-        Some(("kind", cluster)) => (
-            "kind",
-            vec!["load", "image-archive", &archive, "--name", cluster],
-        ),
-        Some(("k3d", cluster)) => (
-            "k3d",
-            vec!["image", "import", &archive, "--cluster", cluster],
-        ),
-        _ if context == "minikube" => ("minikube", vec!["image", "load", &archive]),
-        _ => bail!(
-            "the context `{context}` is none of kind, k3d or minikube: say with --registry where \
-             the cluster pulls its images from"
-        ),
-    };
-    let loaded = Command::new(program)
-        .args(arguments)
-        .status()
-        .with_context(|| {
-            format!("run {program}, which made the cluster of the context `{context}`")
-        })?;
-    ensure!(
-        loaded.success(),
-        "{program} could not load `{}`",
-        image.reference
-    );
-    Ok(())
+impl Supply {
+    /// The registry that was named, or the tool that the context's name tells.
+    fn of(context: &str, registry: Option<&str>) -> Result<Self> {
+        if let Some(registry) = registry {
+            return Ok(Self::Registry(registry.trim_end_matches('/').into()));
+        }
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        match context.split_once('-') {
+            Some(("kind", name)) => Ok(Self::Tool(
+                "kind",
+                words(&["load", "image-archive", "--name", name]),
+            )),
+            Some(("k3d", name)) => Ok(Self::Tool(
+                "k3d",
+                words(&["image", "import", "--cluster", name]),
+            )),
+            _ if context == "minikube" => Ok(Self::Tool("minikube", words(&["image", "load"]))),
+            _ => bail!(
+                "the context `{context}` is none of kind, k3d or minikube: say with --registry \
+                 HOST/PATH where the cluster pulls its images from"
+            ),
+        }
+    }
+
+    /// Brings an image; the reference to use for it.
+    fn bring(&self, image: &Image) -> Result<String> {
+        let (mut command, reference) = match self {
+            Self::Registry(registry) => {
+                let name = image.reference.trim_start_matches("localhost/");
+                let reference = format!("{registry}/{name}");
+                // skopeo needs no daemon.
+                let mut push = Command::new("skopeo");
+                push.arg("copy")
+                    .arg(format!("docker-archive:{}", image.archive.display()))
+                    .arg(format!("docker://{reference}"));
+                (push, reference)
+            }
+            Self::Tool(program, arguments) => {
+                let mut load = Command::new(program);
+                load.args(arguments).arg(&image.archive);
+                (load, image.reference.clone())
+            }
+        };
+        let program = command.get_program().to_string_lossy().into_owned();
+        let brought = command
+            .status()
+            .with_context(|| format!("run {program}, which brings images to the cluster"))?;
+        ensure!(
+            brought.success(),
+            "{program} could not bring `{reference}` to the cluster"
+        );
+        Ok(reference)
+    }
 }
 
 fn on_path(program: &str) -> Option<PathBuf> {
@@ -191,4 +189,27 @@ fn on_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path)
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_tells_how_its_cluster_comes_by_images() {
+        let tool = |context| match Supply::of(context, None) {
+            Ok(Supply::Tool(program, arguments)) => format!("{program} {}", arguments.join(" ")),
+            Ok(Supply::Registry(registry)) => registry,
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(tool("kind-dev"), "kind load image-archive --name dev");
+        assert_eq!(tool("k3d-a-b"), "k3d image import --cluster a-b");
+        assert_eq!(tool("minikube"), "minikube image load");
+        assert!(tool("production").contains("--registry"));
+        let Ok(Supply::Registry(registry)) = Supply::of("kind-dev", Some("registry.test/team/"))
+        else {
+            panic!("a registry that is named is used");
+        };
+        assert_eq!(registry, "registry.test/team");
+    }
 }
