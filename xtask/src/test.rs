@@ -100,9 +100,9 @@ fn unit() -> Result<()> {
 }
 
 fn apiserver() -> Result<()> {
-    test_binary(["tenantry-cluster", "cluster", "control_plane"], &[])?;
-    test_binary(["tenantry-server", "apiserver", "kubernetes"], &[])?;
-    test_binary(["tenantry-tests", "apiserver", "apiserver"], &[])
+    test_binary("tenantry-cluster/cluster", "control_plane", &[])?;
+    test_binary("tenantry-server/apiserver", "kubernetes", &[])?;
+    test_binary("tenantry-tests/apiserver", "apiserver", &[])
 }
 
 /// The local cluster comes up and leaves nothing behind; then everything is
@@ -112,7 +112,7 @@ fn cluster() -> Result<()> {
     // and no test waits for it.
     Toolbox::open()?.ensure(&Tool::ALL, &Progress::notes_only())?;
     images::build()?;
-    test_binary(["tenantry-cluster", "lifecycle", "lifecycle"], &[])?;
+    test_binary("tenantry-cluster/lifecycle", "lifecycle", &[])?;
     let tested = up::up_for_tests().and_then(|(target, installed)| prove(&target, &installed));
     let left = cluster::down()?;
     tested?;
@@ -123,7 +123,7 @@ fn cluster() -> Result<()> {
 /// The tests of a cluster with Tenantry in it; what they leave to look at when
 /// one fails.
 fn prove(target: &Target, installed: &Installed) -> Result<()> {
-    test_binary(["tenantry-cluster", "cluster", "cluster"], &[])?;
+    test_binary("tenantry-cluster/cluster", "node", &[])?;
     let node = clients::install()?;
     let environment = [
         ("KUBECONFIG", up::published_kubeconfig().into_os_string()),
@@ -131,19 +131,18 @@ fn prove(target: &Target, installed: &Installed) -> Result<()> {
         ("TENANTRY_FAKES_IMAGE", installed.fakes_image.clone().into()),
         ("TENANTRY_NODE", node.into_os_string()),
     ];
-    let tested = test_binary(["tenantry-tests", "cluster", "cluster"], &environment);
+    let tested = test_binary("tenantry-tests/cluster", "cluster", &environment);
     if tested.is_err() {
         print_evidence(&target.kubectl(), install::NAMESPACE);
     }
     tested
 }
 
-/// Runs one test binary of a package, which a feature guards.
-fn test_binary(
-    [package, feature, test]: [&str; 3],
-    environment: &[(&str, OsString)],
-) -> Result<()> {
-    let arguments = ["test", "-p", package, "--features", feature, "--test", test];
+/// Runs one test binary, which a feature guards. Of the whole workspace: for
+/// one package alone the dependencies would be built once more, with fewer
+/// features.
+fn test_binary(feature: &str, test: &str, environment: &[(&str, OsString)]) -> Result<()> {
+    let arguments = ["test", "--workspace", "--features", feature, "--test", test];
     cargo_with(&arguments, environment)
 }
 
