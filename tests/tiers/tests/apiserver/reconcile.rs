@@ -126,6 +126,33 @@ fn nothing_is_written_when_nothing_changed() {
 }
 
 #[test]
+fn what_the_api_server_refuses_is_told_once() {
+    let plane = Plane::shared();
+    let acme = plane.onboard("refused");
+    acme.wait_for_reason("ServerStarting");
+    let keys = (0..16).map(|number| (format!("bad key {number}"), json!("")));
+    let selector: serde_json::Map<_, _> = keys.collect();
+    let patch = json!({"spec": {"server": {"nodeSelector": selector}}}).to_string();
+    let words = ["patch", "-n", "refused", "mcpt/refused", "--type=merge"];
+    acme.kubectl
+        .run(&[&words[..], &["-p", &patch]].concat())
+        .unwrap();
+    let tenant = acme.wait_for_reason("ApplyFailed");
+    let message = condition(&tenant, "Ready")["message"].clone();
+    let told = message.as_str().unwrap();
+    let first = "applying `StatefulSet/server`: spec.template.spec.nodeSelector: Invalid value: \"bad key 0\"";
+    assert!(told.starts_with(first), "{told}");
+    assert_eq!(told.matches("bad key 0").count(), 1, "{told}");
+    let events = wait_for("the Event of the refusal", || {
+        let list = acme.get("events.events.k8s.io")?;
+        let all = list["items"].as_array().unwrap();
+        let failed = all.iter().filter(|event| event["reason"] == "ApplyFailed");
+        Ok(Some(failed.count()).filter(|count| *count > 0))
+    });
+    assert_eq!(events.unwrap(), 1);
+}
+
+#[test]
 fn deleted_and_changed_children_are_put_right() {
     let plane = Plane::shared();
     let acme = plane.onboard("drift");
