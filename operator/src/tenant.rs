@@ -12,7 +12,7 @@ pub mod validate;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::core::{DeserializeGuard, DynamicObject, error_boundary::InvalidObject};
+use kube::core::{DeserializeGuard, DynamicObject, Status, error_boundary::InvalidObject};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource as _};
 use tenantry_api::mcp_tenant::{McpTenant, McpTenantStatus};
@@ -137,8 +137,70 @@ fn not_bound(namespace: &str, ctx: &Context) -> Obstacle {
     Obstacle::new(Reason::OperatorNotBound, message)
 }
 
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+/// An error and its causes in one line, each told once.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = vec![];
+    for error in std::iter::successors(Some(error), |error| error.source()) {
+        if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+            // What lies below says the same again.
+            told.push(refusal(status));
+            break;
+        }
+        told.push(error.to_string());
+    }
+    told.join(": ")
+}
+
+/// What the API server said. It tells the flaws of a map in any order; in ours
+/// the same refusal reads the same, or each retry would write a new status,
+/// and each new status would call for a retry.
+fn refusal(status: &Status) -> String {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let mut flaws: Vec<_> = causes
+        .filter(|cause| !cause.field.is_empty())
+        .map(|cause| format!("{}: {}", cause.field, cause.message))
+        .collect();
+    flaws.sort_unstable();
+    flaws.dedup();
+    if flaws.is_empty() {
+        return status.message.clone();
+    }
+    flaws.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(flaws: &[(&str, &str)]) -> ApplyError {
+        let causes: Vec<_> = flaws
+            .iter()
+            .map(|(field, message)| json!({"reason": "FieldValueInvalid", "field": field, "message": message}))
+            .collect();
+        let status = json!({
+            "status": "Failure", "code": 422, "reason": "Invalid", "message": "it is invalid", "details": {"causes": causes},
+        });
+        ApplyError::Failed {
+            object: "StatefulSet/server".into(),
+            source: kube::Error::Api(serde_json::from_value(status).unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_once_and_always_in_the_same_words() {
+        let (first, second) = (("spec.a", "wrong"), ("spec.b", "worse"));
+        let expected = "applying `StatefulSet/server`: spec.a: wrong; spec.b: worse";
+        assert_eq!(chain(&refused(&[first, second])), expected);
+        assert_eq!(chain(&refused(&[second, first, second])), expected);
+    }
+
+    #[test]
+    fn a_refusal_without_fields_is_told_in_the_api_servers_words() {
+        assert_eq!(
+            chain(&TenantError::Apply(refused(&[]))),
+            "applying: applying `StatefulSet/server`: it is invalid"
+        );
+    }
 }

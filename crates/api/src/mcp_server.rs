@@ -33,7 +33,8 @@ use tenantry_core::access::Access;
     validation = Rule::new("self.metadata.name == 'server'").message("an organisation has one McpServer, named `server`")
 )]
 #[cfg_attr(feature = "cel", kube(cel))]
-#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+// Atomic: what somebody adds to the contract conflicts, and goes.
+#[schemars(extend("x-kubernetes-preserve-unknown-fields" = true, "x-kubernetes-map-type" = "atomic"))]
 pub struct McpServerSpec {
     /// The version of the contract; it says how to read the rest.
     #[schemars(length(min = 1, max = 16))]

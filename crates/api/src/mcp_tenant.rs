@@ -110,7 +110,7 @@ pub struct Credentials {
     /// The Secret in this namespace that holds them. It is mounted into the
     /// server; the operator never reads it. It may be created later.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')").message("secretName is the name of a Secret in this namespace: a-z, 0-9, `-` and `.`, starting and ending with a letter or digit"))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')").message("secretName is the name of a Secret in this namespace: words of a-z, 0-9 and `-`, parted by `.`, each starting and ending with a letter or digit"))]
     pub secret_name: String,
 }
 
@@ -197,6 +197,7 @@ pub struct Sqlite {
     /// The StorageClass of the volume. Left out, the cluster's default class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')").message("storageClassName is the name of a StorageClass: words of a-z, 0-9 and `-`, parted by `.`, each starting and ending with a letter or digit"))]
     pub storage_class_name: Option<String>,
 }
 
@@ -230,6 +231,8 @@ pub struct Server {
 /// Compute resources.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu) || !isQuantity(self.requests.cpu) || !isQuantity(self.limits.cpu) || !quantity(self.requests.cpu).isGreaterThan(quantity(self.limits.cpu))").message("requests.cpu is more than limits.cpu"))]
+#[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || !isQuantity(self.requests.memory) || !isQuantity(self.limits.memory) || !quantity(self.requests.memory).isGreaterThan(quantity(self.limits.memory))").message("requests.memory is more than limits.memory"))]
 pub struct Resources {
     /// What the server is promised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -247,13 +250,13 @@ pub struct Quantities {
     /// CPU, such as 100m or "1".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
-    #[x_kube(validation = Rule::new("isQuantity(self)").message("cpu is a quantity, such as 100m or \"1\""))]
+    #[x_kube(validation = Rule::new("isQuantity(self) && !quantity(self).isLessThan(quantity('0'))").message("cpu is a quantity, such as 100m or \"1\""))]
     pub cpu: Option<String>,
 
     /// Memory, such as 128Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
-    #[x_kube(validation = Rule::new("isQuantity(self)").message("memory is a quantity, such as 128Mi"))]
+    #[x_kube(validation = Rule::new("isQuantity(self) && !quantity(self).isLessThan(quantity('0'))").message("memory is a quantity, such as 128Mi"))]
     pub memory: Option<String>,
 }
 

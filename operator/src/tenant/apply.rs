@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use kube::api::{Patch, PatchParams};
 use kube::core::{NamespaceResourceScope, Status};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -65,8 +66,8 @@ pub async fn apply(
     };
     Ok(Children {
         // The walls stand before anybody moves in.
-        default_deny: hand.place(default_deny).await?,
-        network_policy: hand.place(network_policy).await?,
+        default_deny: hand.place_wall(default_deny).await?,
+        network_policy: hand.place_wall(network_policy).await?,
         // A pod needs its identity, and the identity its rights.
         service_account: hand.place(service_account).await?,
         role_binding: hand.place(role_binding).await?,
@@ -86,6 +87,14 @@ struct Hand<'a> {
 }
 
 impl Hand<'_> {
+    async fn place_wall(&self, drawn: NetworkPolicy) -> Result<NetworkPolicy, ApplyError> {
+        let placed = self.place(drawn.clone()).await?;
+        match closed(&drawn, &placed) {
+            None => Ok(placed),
+            Some(closed) => self.place(closed).await,
+        }
+    }
+
     async fn place<K>(&self, drawn: K) -> Result<K, ApplyError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -116,6 +125,23 @@ impl Hand<'_> {
             source => ApplyError::Failed { object, source },
         })
     }
+}
+
+/// `drawn` with lists for the rules that it leaves out, where others added
+/// some: what is left out is not ours, and would stay. Only there, because an
+/// empty list is never stored and would be written each time.
+fn closed(drawn: &NetworkPolicy, placed: &NetworkPolicy) -> Option<NetworkPolicy> {
+    let (ours, theirs) = (drawn.spec.as_ref()?, placed.spec.as_ref()?);
+    let is_opened = (ours.ingress.is_none() && theirs.ingress.is_some())
+        || (ours.egress.is_none() && theirs.egress.is_some());
+    is_opened.then(|| NetworkPolicy {
+        spec: Some(NetworkPolicySpec {
+            ingress: Some(ours.ingress.clone().unwrap_or_default()),
+            egress: Some(ours.egress.clone().unwrap_or_default()),
+            ..ours.clone()
+        }),
+        ..drawn.clone()
+    })
 }
 
 /// Who else holds fields that we draw.

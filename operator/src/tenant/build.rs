@@ -111,6 +111,8 @@ fn service(tenant: &ValidTenant) -> Service {
     Service {
         metadata: metadata(tenant, label::SERVER),
         spec: Some(ServiceSpec {
+            // Said, so that a change to it is taken back.
+            type_: Some("ClusterIP".into()),
             selector: Some(pod_labels()),
             ports: Some(vec![port]),
             ..ServiceSpec::default()

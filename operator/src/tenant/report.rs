@@ -24,6 +24,9 @@ use crate::context::Context;
 use crate::tenant::Tenant;
 use crate::tenant::validate::Obstacle;
 
+/// The API server refuses an Event with a longer note.
+const LONGEST_NOTE_BYTES: usize = 1024;
+
 /// How a reconcile ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -153,6 +156,7 @@ pub fn transition(before: &McpTenantStatus, after: &McpTenantStatus) -> Option<E
     }
     let now = find(after, READY)?;
     let is_trouble = find(after, STALLED).is_some() || now.reason == Reason::ApplyFailed.as_str();
+    let end = now.message.floor_char_boundary(LONGEST_NOTE_BYTES);
     Some(Event {
         type_: if is_trouble {
             EventType::Warning
@@ -160,7 +164,7 @@ pub fn transition(before: &McpTenantStatus, after: &McpTenantStatus) -> Option<E
             EventType::Normal
         },
         reason: now.reason.clone(),
-        note: Some(now.message.clone()),
+        note: Some(now.message[..end].to_owned()),
         action: "Reconcile".into(),
         secondary: None,
     })
@@ -269,6 +273,14 @@ mod tests {
             at(1),
         );
         assert_eq!(words(&status), ["Ready=False"]);
+    }
+
+    #[test]
+    fn a_long_message_still_makes_an_event() {
+        let outcome = Outcome::Failed("ü".repeat(1000));
+        let long = status(&subject(McpTenantStatus::default()), &outcome, at(1));
+        let event = transition(&McpTenantStatus::default(), &long).unwrap();
+        assert_eq!(event.note, Some("ü".repeat(512)));
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn ready(
     endpoint: &str,
     contract: &TenantConfig,
 ) -> Finding {
-    if wanted == 0 {
+    if wanted == 0 && server.reason == Reason::ScaledToZero {
         return Finding::new(
             READY,
             true,
@@ -140,7 +140,15 @@ fn server(set: &StatefulSet, wanted: i32, report: Option<&ReplicaReport>, digest
     let finding =
         |holds, reason, message: &str| Finding::new(SERVER_AVAILABLE, holds, reason, message);
     if wanted == 0 {
-        return finding(false, Reason::ScaledToZero, "spec.server.replicas is 0");
+        let is_gone = set
+            .status
+            .as_ref()
+            .is_none_or(|status| status.replicas == 0);
+        return if is_gone {
+            finding(false, Reason::ScaledToZero, "spec.server.replicas is 0")
+        } else {
+            finding(false, Reason::ServerStopping, "the pod server-0 still ends")
+        };
     }
     match report {
         Some(report) if !report.serving => {
@@ -446,6 +454,19 @@ mod tests {
         CredentialsReady=false ScaledToZero: no server runs to look at them
         ");
         assert_eq!(observed.access, None);
+    }
+
+    #[test]
+    fn a_server_that_still_ends_is_not_stopped_yet() {
+        let mut tenant = example::valid();
+        tenant.server.replicas = 0;
+        let observed = observe(&placed(&tenant, 1, None), &tenant);
+        insta::assert_snapshot!(lines(&observed), @r"
+        Ready=false ServerStopping: the pod server-0 still ends
+        Reconciling=true ServerStopping: the pod server-0 still ends
+        ServerAvailable=false ServerStopping: the pod server-0 still ends
+        CredentialsReady=false ScaledToZero: no server runs to look at them
+        ");
     }
 
     #[test]

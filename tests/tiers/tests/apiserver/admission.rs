@@ -116,12 +116,43 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
+/// The same for what the API server would refuse in a child otherwise.
+fn mistakes_of_children() -> Vec<(&'static str, Value, &'static str)> {
+    vec![
+        (
+            "/ledger",
+            json!({"sqlite": {"storageClassName": "Fast SSD"}}),
+            "storageClassName is the name of a StorageClass",
+        ),
+        (
+            "/connectors/0/credentials/secretName",
+            json!("meta..credentials"),
+            "secretName is the name of a Secret in this namespace",
+        ),
+        (
+            "/server",
+            json!({"resources": {"requests": {"cpu": "-1"}}}),
+            "cpu is a quantity, such as 100m or \"1\"",
+        ),
+        (
+            "/server",
+            json!({"resources": {"limits": {"memory": "-1Gi"}}}),
+            "memory is a quantity, such as 128Mi",
+        ),
+        (
+            "/server",
+            json!({"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "512Mi"}}}),
+            "spec.server.resources: Invalid value: requests.memory is more than limits.memory",
+        ),
+    ]
+}
+
 #[test]
 fn what_cannot_work_is_refused_with_what_to_write_instead() {
     let plane = Plane::shared();
     let kubectl = plane.kubectl();
     assert_eq!(refusal(&kubectl, &tenant("default")), "");
-    for (pointer, value, message) in mistakes() {
+    for (pointer, value, message) in mistakes().into_iter().chain(mistakes_of_children()) {
         let told = refusal(&kubectl, &with(pointer, value));
         assert!(
             told.contains(message),

@@ -1,5 +1,6 @@
 //! From a declared tenant to its server, and back to it after changes.
 
+use anyhow::ensure;
 use serde_json::{Value, json};
 use tenantry_tests::kubectl::{condition, wait_for};
 
@@ -126,6 +127,33 @@ fn nothing_is_written_when_nothing_changed() {
 }
 
 #[test]
+fn what_the_api_server_refuses_is_told_once() {
+    let plane = Plane::shared();
+    let acme = plane.onboard("refused");
+    acme.wait_for_reason("ServerStarting");
+    let keys = (0..16).map(|number| (format!("bad key {number}"), json!("")));
+    let selector: serde_json::Map<_, _> = keys.collect();
+    let patch = json!({"spec": {"server": {"nodeSelector": selector}}}).to_string();
+    let words = ["patch", "-n", "refused", "mcpt/refused", "--type=merge"];
+    acme.kubectl
+        .run(&[&words[..], &["-p", &patch]].concat())
+        .unwrap();
+    let tenant = acme.wait_for_reason("ApplyFailed");
+    let message = condition(&tenant, "Ready")["message"].clone();
+    let told = message.as_str().unwrap();
+    let first = "applying `StatefulSet/server`: spec.template.spec.nodeSelector: Invalid value: \"bad key 0\"";
+    assert!(told.starts_with(first), "{told}");
+    assert_eq!(told.matches("bad key 0").count(), 1, "{told}");
+    let events = wait_for("the Event of the refusal", || {
+        let list = acme.get("events.events.k8s.io")?;
+        let all = list["items"].as_array().unwrap();
+        let failed = all.iter().filter(|event| event["reason"] == "ApplyFailed");
+        Ok(Some(failed.count()).filter(|count| *count > 0))
+    });
+    assert_eq!(events.unwrap(), 1);
+}
+
+#[test]
 fn deleted_and_changed_children_are_put_right() {
     let plane = Plane::shared();
     let acme = plane.onboard("drift");
@@ -138,17 +166,6 @@ fn deleted_and_changed_children_are_put_right() {
     }
     let scale = ["scale", "-n", "drift", "statefulset/server", "--replicas=3"];
     acme.kubectl.run(&scale).unwrap();
-    let open = json!({"spec": {"egress": [{}]}}).to_string();
-    let open = [
-        "patch",
-        "-n",
-        "drift",
-        "networkpolicy/tenantry-default-deny",
-        "--type=merge",
-        "-p",
-        &open,
-    ];
-    acme.kubectl.run(&open).unwrap();
     wait_for("one replica again", || {
         let set = acme.get("statefulset/server")?;
         Ok((set["spec"]["replicas"] == 1).then_some(()))
@@ -170,6 +187,32 @@ fn deleted_and_changed_children_are_put_right() {
         Ok((server["spec"]["access"] == "ReadOnly").then_some(()))
     })
     .unwrap();
+}
+
+#[test]
+fn what_others_add_is_taken_away() {
+    let plane = Plane::shared();
+    let acme = plane.onboard("added");
+    acme.wait_for_reason("ServerStarting");
+    let open = json!({"ingress": [{}], "egress": [{}]});
+    let additions = [
+        ("networkpolicy/tenantry-default-deny", open.clone()),
+        ("networkpolicy/tenantry-server", open),
+        ("mcpserver/server", json!({"surprise": 1})),
+        ("service/server", json!({"type": "NodePort"})),
+    ];
+    for (child, addition) in additions {
+        let before = acme.get(child).unwrap()["spec"].clone();
+        let patch = json!({"spec": addition}).to_string();
+        let words = ["patch", "-n", "added", child, "--type=merge", "-p", &patch];
+        acme.kubectl.run(&words).unwrap();
+        wait_for(&format!("{child} as it was"), || {
+            let now = acme.get(child)?["spec"].clone();
+            ensure!(now == before, "it is {now}");
+            Ok(Some(()))
+        })
+        .unwrap();
+    }
 }
 
 #[test]
