@@ -14,7 +14,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tenantry_core::audit::{Actor, AuditEvent, Stage};
 use tenantry_core::reason::{Reason, Refusal};
@@ -199,7 +199,12 @@ fn refuse_stranger(
     counter.metrics.request_refused(rejection.refusal.reason);
     let line = event(rejection, call_id.to_owned(), None, arrived);
     counter.audit.sample(line);
-    rejection.answer(call_id).into_response()
+    let mut response = rejection.answer(call_id);
+    // Connections are few, and a stranger could keep one by asking again, or
+    // for ever by asking ahead and not reading.
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 async fn refuse_caller(

@@ -76,17 +76,39 @@ fn new_boot_id() -> anyhow::Result<String> {
 }
 
 fn log_to_stderr(level: LogLevel) {
-    // Libraries speak up when something is wrong; their detail is not ours.
-    let targets = Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_target("tenantry_server", level.filter())
-        .with_target("tenantry_connectors", level.filter());
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_writer(std::io::stderr);
     tracing_subscriber::registry()
         .with(lines)
-        .with(targets)
+        .with(targets(level))
         .init();
+}
+
+fn targets(level: LogLevel) -> Targets {
+    // Libraries speak up when something is wrong; their detail is not ours.
+    Targets::new()
+        .with_default(LevelFilter::WARN)
+        // Warns of every refused message with its id and method, which are the
+        // caller's words, of any length; the audit stream has it already.
+        .with_target("rmcp", LevelFilter::ERROR)
+        .with_target("tenantry_server", level.filter())
+        .with_target("tenantry_connectors", level.filter())
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn what_callers_say_does_not_come_into_the_log_by_way_of_the_mcp_library() {
+        let targets = targets(LogLevel::Debug);
+        assert!(!targets.would_enable("rmcp::service", &Level::WARN));
+        assert!(targets.would_enable("rmcp::service", &Level::ERROR));
+        assert!(targets.would_enable("hyper", &Level::WARN));
+        assert!(targets.would_enable("tenantry_server::run", &Level::DEBUG));
+    }
 }

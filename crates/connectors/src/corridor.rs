@@ -177,7 +177,8 @@ impl Corridor {
         self.exchange.quota()
     }
 
-    /// Asks the vendor. The arguments must match the tool's input schema, and
+    /// Asks the vendor. The arguments must match the tool's input schema, with
+    /// integers written as such, and
     /// `account` must be the one they name, if the tool has such an argument.
     /// The tool must come from the very connector that this corridor was made with.
     pub async fn read(

@@ -13,8 +13,12 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// The host must be one of ours; its port may be anything, because proxies and
 /// port-forwards choose their own.
 pub fn check_host(uri: &Uri, headers: &HeaderMap, allowed: &[String]) -> Result<(), Rejection> {
-    let host = named_host(uri, headers)
-        .ok_or_else(|| forbidden(Reason::HostRefused, "the Host header names no host"))?;
+    let host = named_host(uri, headers).ok_or_else(|| {
+        forbidden(
+            Reason::HostRefused,
+            "the request names no host, or more than one",
+        )
+    })?;
     let is_ours = LOOPBACK.contains(&host.as_str())
         || allowed.iter().any(|ours| ours.eq_ignore_ascii_case(&host));
     if is_ours {
@@ -51,6 +55,11 @@ fn named_host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
         (None, _) => uri.authority()?.clone(),
         (Some(_), Some(_)) => return None,
     };
+    // By RFC 9112 §3.2.2 a target with a host outranks the header, so a proxy
+    // may have looked at the one and we at the other.
+    if uri.authority().is_some_and(|target| *target != authority) {
+        return None;
+    }
     if authority.as_str().contains('@') {
         return None;
     }
@@ -112,6 +121,20 @@ mod tests {
         }
         assert!(!host(&["localhost", "localhost"]));
         assert!(!host(&[]));
+    }
+
+    #[test]
+    fn a_target_with_a_host_of_its_own_is_refused_unless_the_header_agrees() {
+        let host = |target: &'static str, values: &[&'static str]| {
+            let headers = with(&header::HOST, values);
+            check_host(&Uri::from_static(target), &headers, &[]).is_ok()
+        };
+        assert!(host("http://localhost:8080/mcp", &["localhost:8080"]));
+        assert!(host("http://localhost/mcp", &["LOCALHOST"]));
+        assert!(host("http://localhost/mcp", &[]));
+        assert!(!host("http://evil.example/mcp", &["localhost"]));
+        assert!(!host("http://localhost/mcp", &["evil.example"]));
+        assert!(!host("http://evil.example/mcp", &[]));
     }
 
     #[test]

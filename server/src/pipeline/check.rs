@@ -3,7 +3,7 @@
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use tenantry_core::audit::{Arguments, Stage};
 use tenantry_core::reason::{Reason, Refusal};
 
@@ -39,7 +39,8 @@ pub fn check<'c>(
         .filter(|found| in_force.uses(found.connector.name()))
         .ok_or_else(|| refused(unknown_tool(&asked.tool)))?;
     entry.found(found.tool, found.connector.name());
-    let arguments = Value::Object(asked.arguments);
+    let mut arguments = Value::Object(asked.arguments);
+    write_integers_plainly(&mut arguments);
     let mistakes = mistakes(&found, &arguments);
     let Value::Object(arguments) = arguments else {
         return Err(refused(Refusal::new(
@@ -56,6 +57,27 @@ pub fn check<'c>(
             Reason::ArgumentsInvalid,
             mistakes.join("; "),
         )))
+    }
+}
+
+/// JSON Schema takes 1.0 for an integer, and readers of integers do not: once
+/// here, so that schema, plan and record see the same number.
+fn write_integers_plainly(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(write_integers_plainly),
+        Value::Object(entries) => entries.values_mut().for_each(write_integers_plainly),
+        Value::Number(number) if number.is_f64() => {
+            // A float that is whole prints as `1.0`, or with an exponent when
+            // it is larger than any that is admitted.
+            let text = number.to_string();
+            let whole = text
+                .strip_suffix(".0")
+                .and_then(|whole| whole.parse::<i64>().ok());
+            if let Some(whole) = whole {
+                *number = Number::from(whole);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -152,6 +174,16 @@ mod tests {
         assert_eq!(
             mistakes_in(&json!({"Limit": 3})),
             ["`Limit` is unknown, `limit` is meant"]
+        );
+    }
+
+    #[test]
+    fn whole_numbers_alone_are_written_as_such() {
+        let mut arguments = json!({"limit": 3.0, "within": [3e0, -0.0, "3.0", 3.5, 1e300]});
+        write_integers_plainly(&mut arguments);
+        assert_eq!(
+            arguments,
+            json!({"limit": 3, "within": [3, 0, "3.0", 3.5, 1e300]})
         );
     }
 

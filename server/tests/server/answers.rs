@@ -42,6 +42,22 @@ async fn every_era_is_greeted_without_a_session() {
     );
 }
 
+/// JSON knows no integers: 1.0 is 1, and a program may well write it so.
+#[tokio::test]
+async fn a_whole_number_is_one_however_it_is_written() {
+    let world = World::start().await;
+    let client = world.client("demo");
+    let result = client
+        .call("meta_list_ad_accounts", json!({"limit": 1.0}))
+        .await;
+    let rows = &result["structuredContent"]["data"]["accounts"];
+    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+    assert_eq!(
+        world.end().await[0]["arguments"],
+        json!({"checked": {"limit": 1}})
+    );
+}
+
 #[tokio::test]
 async fn the_tool_list_is_the_same_each_time_and_complete() {
     let world = World::start().await;

@@ -17,6 +17,7 @@ use tenantry_server::gate::{self, BODY_LIMIT};
 use tenantry_server::in_force::Workshop;
 use tenantry_server::knowledge::Knowledge;
 use tenantry_server::metrics::Metrics;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 
 use crate::client::{Client, Reply};
@@ -282,6 +283,26 @@ async fn strangers_without_number_leave_few_lines_and_a_count() {
     );
     let lines = world.end().await;
     assert!(lines.len() < 100, "{}", lines.len());
+}
+
+/// Who has no key must not hold a connection by asking again, nor by asking
+/// ahead without reading the answers.
+#[tokio::test]
+async fn a_stranger_does_not_keep_the_connection() {
+    let world = World::start().await;
+    let mut stream = tokio::net::TcpStream::connect(world.mcp).await.unwrap();
+    let request = "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+    let twice = request.repeat(2);
+    stream.write_all(twice.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer))
+        .await
+        .expect("the connection stayed open")
+        .unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert_eq!(world.end().await.len(), 1);
 }
 
 /// By itself, because a server that stops closes its connections: only a
