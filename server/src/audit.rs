@@ -231,11 +231,15 @@ mod tests {
         };
         let metrics = Arc::new(Metrics::new());
         let (audit, writer) = Audit::start(Box::new(out), "boot".into(), metrics).unwrap();
-        audit.identify(Identity {
+        audit.identify(identity());
+        (audit, writer, gate, text)
+    }
+
+    fn identity() -> Identity {
+        Identity {
             organization: Organization::parse("acme").unwrap(),
             tenant_uid: "uid".into(),
-        });
-        (audit, writer, gate, text)
+        }
     }
 
     fn lines(text: &Mutex<Vec<u8>>) -> Vec<serde_json::Value> {
@@ -286,6 +290,49 @@ mod tests {
         }
         assert!(writer.close(Duration::from_secs(10)).await);
         assert_eq!(lines(&text).len(), MOST_QUEUED);
+    }
+
+    /// A stdout that takes nothing at the first try.
+    struct Hesitant {
+        has_refused: bool,
+        text: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Hesitant {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            if !std::mem::replace(&mut self.has_refused, true) {
+                return Ok(0);
+            }
+            self.text.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_that_stdout_did_not_take_is_written_again() {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let out = Hesitant {
+            has_refused: false,
+            text: Arc::clone(&text),
+        };
+        let metrics = Arc::new(Metrics::new());
+        let (audit, writer) = Audit::start(Box::new(out), "boot".into(), metrics).unwrap();
+        audit.identify(identity());
+        audit.reserve().await.unwrap().put(event("first"));
+        let written = async {
+            while text.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), written)
+            .await
+            .unwrap();
+        assert!(writer.close(Duration::from_secs(10)).await);
+        assert_eq!(lines(&text)[0]["call_id"], "first");
     }
 
     #[tokio::test]

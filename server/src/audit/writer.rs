@@ -126,8 +126,11 @@ impl Pen {
     fn write(&mut self, text: &[u8]) -> bool {
         let mut rest = text;
         while !rest.is_empty() {
-            match self.out.write(rest) {
-                Ok(0) => return self.fail(&std::io::ErrorKind::WriteZero.into()),
+            let written = match self.out.write(rest) {
+                Ok(0) => Err(std::io::ErrorKind::WriteZero.into()),
+                written => written,
+            };
+            match written {
                 Ok(written) => rest = rest.get(written..).unwrap_or_default(),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => {
