@@ -62,7 +62,7 @@ pub struct McpServerStatus {
 pub struct ReplicaReport {
     /// The pod's name.
     pub pod: String,
-    /// The pod's UID: a report of an earlier pod of the same name is void.
+    /// The UID of the pod that reported, for whoever compares it with the pod.
     pub pod_uid: String,
     /// The `metadata.generation` of the McpServer that it obeys.
     #[serde(default, skip_serializing_if = "Option::is_none")]

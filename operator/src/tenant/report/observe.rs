@@ -162,7 +162,7 @@ fn server(set: &StatefulSet, wanted: i32, report: Option<&ReplicaReport>, digest
         _ if !is_rolled_out(set, wanted) => finding(
             false,
             Reason::ServerStarting,
-            "the pod server-0 is not ready yet",
+            "the pod server-0 is not ready yet; `kubectl describe pod server-0` tells why",
         ),
         None => finding(
             false,
@@ -398,9 +398,9 @@ mod tests {
     #[test]
     fn a_pod_that_is_not_ready_is_starting_whatever_was_reported_before() {
         insta::assert_snapshot!(told(0, |_| ()), @r"
-        Ready=false ServerStarting: the pod server-0 is not ready yet
-        Reconciling=true ServerStarting: the pod server-0 is not ready yet
-        ServerAvailable=false ServerStarting: the pod server-0 is not ready yet
+        Ready=false ServerStarting: the pod server-0 is not ready yet; `kubectl describe pod server-0` tells why
+        Reconciling=true ServerStarting: the pod server-0 is not ready yet; `kubectl describe pod server-0` tells why
+        ServerAvailable=false ServerStarting: the pod server-0 is not ready yet; `kubectl describe pod server-0` tells why
         CredentialsReady=true AsDeclared: every connector has credentials
         ");
     }
