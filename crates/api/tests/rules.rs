@@ -85,7 +85,7 @@ fn each_rule_refuses_with_a_message_to_act_on() {
         (
             "/connectors/0/credentials/secretName",
             json!("Meta_Secret"),
-            "spec.connectors[0].credentials.secretName: secretName is the name of a Secret in this namespace: a-z, 0-9, `-` and `.`, starting and ending with a letter or digit",
+            "spec.connectors[0].credentials.secretName: secretName is the name of a Secret in this namespace: words of a-z, 0-9 and `-`, parted by `.`, each starting and ending with a letter or digit",
         ),
         (
             "/connectors/0/accounts/0/id",
