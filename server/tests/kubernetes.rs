@@ -8,7 +8,7 @@
 )]
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -188,27 +188,7 @@ async fn the_program_serves_reports_and_leaves_in_order() {
     apply(&server, &key_form(false));
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (mcp, admin) = (free_port(), free_port());
-    let mut program = Command::new(env!("CARGO_BIN_EXE_tenantry-server"))
-        .env("KUBECONFIG", server.kubeconfig())
-        .args([
-            "--namespace",
-            "default",
-            "--pod-name",
-            "server-0",
-            "--pod-uid",
-            "u",
-        ])
-        .args([
-            "--mcp-listen",
-            &mcp,
-            "--admin-listen",
-            &admin,
-            "--credentials-dir",
-            "/nowhere",
-        ])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut program = start(&server, &mcp, &admin);
     let status = || {
         let jsonpath = "-o=jsonpath={.status.replicas[0].serving}";
         run(server
@@ -253,6 +233,31 @@ async fn the_program_serves_reports_and_leaves_in_order() {
         (&line["reason"], &line["sequence"]),
         (&json!("SecretMissing"), &json!(1))
     );
+}
+
+/// The program itself, as in a pod.
+fn start(server: &ApiServer, mcp: &str, admin: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_tenantry-server"))
+        .env("KUBECONFIG", server.kubeconfig())
+        .args([
+            "--namespace",
+            "default",
+            "--pod-name",
+            "server-0",
+            "--pod-uid",
+            "u",
+        ])
+        .args([
+            "--mcp-listen",
+            mcp,
+            "--admin-listen",
+            admin,
+            "--credentials-dir",
+            "/nowhere",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 fn free_port() -> String {

@@ -17,6 +17,9 @@ use crate::{EXAMPLE, example_key};
 
 const TOOL: &str = "meta_list_campaigns";
 
+/// A message whose first reader and second reader may see different methods.
+const TWICE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","method":"tools/list"}"#;
+
 #[test]
 fn each_refusal_has_its_own_words_and_an_audit_line() {
     let kubectl = Kubectl::from_environment();
@@ -55,76 +58,44 @@ fn each_refusal_has_its_own_words_and_an_audit_line() {
 /// Calls that differ from a good one in one thing each, and the reason to
 /// hear.
 fn refusals(good: &RawCall) -> Vec<(&'static str, RawCall)> {
-    let good = || good.clone();
+    let bent = |bend: fn(&mut RawCall)| {
+        let mut call = good.clone();
+        bend(&mut call);
+        call
+    };
     let tool =
-        |tool: &str, arguments: Value| RawCall::tool(&good().url, example_key(), tool, &arguments);
-    let twice = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","method":"tools/list"}"#;
+        |tool: &str, arguments: Value| RawCall::tool(&good.url, example_key(), tool, &arguments);
+    let misspelt = json!({"account": "act_1001", "acount": "act_2001"});
     vec![
-        (
-            "KeyMissing",
-            RawCall {
-                key: None,
-                ..good()
-            },
-        ),
+        ("KeyMissing", bent(|call| call.key = None)),
         (
             "KeyMalformed",
-            RawCall {
-                key: Some("tnt_demo_0".into()),
-                ..good()
-            },
+            bent(|call| call.key = Some("tnt_demo_0".into())),
         ),
         (
             "KeyUnknown",
-            RawCall {
-                key: Some(key("demo").reveal()),
-                ..good()
-            },
+            bent(|call| call.key = Some(key("demo").reveal())),
         ),
         (
             "ScopeMissing",
-            RawCall {
-                key: Some(key("scopeless").reveal()),
-                ..good()
-            },
+            bent(|call| call.key = Some(key("scopeless").reveal())),
         ),
         (
             "HostRefused",
-            RawCall {
-                host: Some("evil.example".into()),
-                ..good()
-            },
+            bent(|call| call.host = Some("evil.example".into())),
         ),
         (
             "OriginRefused",
-            RawCall {
-                origin: Some("https://evil.example".into()),
-                ..good()
-            },
+            bent(|call| call.origin = Some("https://evil.example".into())),
         ),
-        (
-            "BodyInvalid",
-            RawCall {
-                body: twice.to_vec(),
-                ..good()
-            },
-        ),
+        ("BodyInvalid", bent(|call| call.body = TWICE.into())),
         ("AccountRefused", tool(TOOL, json!({"account": "act_2001"}))),
-        (
-            "ArgumentsInvalid",
-            tool(TOOL, json!({"account": "act_1001", "acount": "act_2001"})),
-        ),
+        ("ArgumentsInvalid", tool(TOOL, misspelt)),
         ("ArgumentsInvalid", tool(TOOL, json!({"account": 1001}))),
         ("ToolUnknown", tool("meta_delete_everything", json!({}))),
         // The last: the server does not read such a body to its end, and kubectl
         // gives a port-forward up when a connection ends like that.
-        (
-            "BodyTooLarge",
-            RawCall {
-                body: vec![b' '; 4 << 20],
-                ..good()
-            },
-        ),
+        ("BodyTooLarge", bent(|call| call.body = vec![b' '; 4 << 20])),
     ]
 }
 
@@ -142,18 +113,7 @@ fn a_revoked_key_is_refused_from_then_on() {
     );
     assert_eq!(call.send().unwrap().envelope()["status"], "done");
 
-    kubectl
-        .run(&[
-            "patch",
-            "mcpapikey",
-            "demo",
-            "-n",
-            namespace,
-            "--type=merge",
-            "-p",
-            r#"{"spec":{"disabled":true}}"#,
-        ])
-        .unwrap();
+    assert!(disable(&kubectl, namespace, true), "a key can be revoked");
     let refused = wait_for("the revoked key to be refused", || {
         let answer = call.send()?;
         Ok((answer.status == 401).then_some(answer))
@@ -167,19 +127,24 @@ fn a_revoked_key_is_refused_from_then_on() {
         "KeyRevoked"
     );
 
-    let restored = kubectl
-        .output(&[
-            "patch",
-            "mcpapikey",
-            "demo",
-            "-n",
-            namespace,
-            "--type=merge",
-            "-p",
-            r#"{"spec":{"disabled":false}}"#,
-        ])
-        .unwrap();
-    assert!(!restored.status.success(), "a revoked key stays revoked");
+    let restored = disable(&kubectl, namespace, false);
+    assert!(!restored, "a revoked key stays revoked");
+}
+
+/// Whether the example's key could be disabled, or enabled.
+fn disable(kubectl: &Kubectl, namespace: &str, disabled: bool) -> bool {
+    let patch = json!({"spec": {"disabled": disabled}}).to_string();
+    let arguments = [
+        "patch",
+        "mcpapikey",
+        "demo",
+        "-n",
+        namespace,
+        "--type=merge",
+        "-p",
+        &patch,
+    ];
+    kubectl.output(&arguments).unwrap().status.success()
 }
 
 /// Reason, call id and message of a refusal, wherever in the answer its layer
