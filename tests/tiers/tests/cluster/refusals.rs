@@ -148,12 +148,13 @@ fn disable(kubectl: &Kubectl, namespace: &str, disabled: bool) -> bool {
 }
 
 /// Reason, call id and message of a refusal, wherever in the answer its layer
-/// puts them: tool results carry an envelope, JSON-RPC errors `data`, the rest
-/// is a plain body.
+/// puts them: tool results carry an envelope, JSON-RPC errors a message with
+/// `data`, the rest is a plain body.
 fn told(answer: &RawAnswer) -> (String, String, String) {
     let places = [
         answer.envelope(),
         &answer.body["error"]["data"],
+        &answer.body["error"],
         &answer.body,
     ];
     let text = |name: &str| {
