@@ -78,6 +78,7 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
     // Put there (client).
     let placed = match Box::pin(apply(prepared, &ctx.client, &valid, &found.claims)).await {
         Ok(placed) => placed,
+        Err(ApplyError::Leaving) => return Ok(Action::await_change()),
         Err(ApplyError::NotBound) => {
             return hold(&subject, not_bound(&valid.namespace, &ctx), &ctx).await;
         }

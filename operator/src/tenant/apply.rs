@@ -21,6 +21,9 @@ pub enum ApplyError {
     /// The operator may not write in the namespace.
     #[error("the namespace does not let the operator in")]
     NotBound,
+    /// The namespace is being deleted, and all of this with it.
+    #[error("the namespace is being deleted")]
+    Leaving,
     /// Another living tenant holds it.
     #[error("`{object}` belongs to the McpTenant `{tenant}`")]
     Taken {
@@ -121,6 +124,7 @@ impl Hand<'_> {
             }
         };
         answer.map_err(|error| match error {
+            kube::Error::Api(status) if is_leaving(&status) => ApplyError::Leaving,
             kube::Error::Api(status) if lacks_rights(&status) => ApplyError::NotBound,
             source => ApplyError::Failed { object, source },
         })
@@ -171,6 +175,11 @@ fn conflict<'a, K>(answer: &Result<K, kube::Error>, claims: &'a [Claim]) -> Opti
             .find(|claim| label::field_manager(&claim.uid) == manager)
     });
     Some(holder.map_or(Conflict::Drift, Conflict::With))
+}
+
+fn is_leaving(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// A quota, an admission policy or a namespace that ends are 403 too; only RBAC
@@ -235,6 +244,23 @@ mod tests {
         assert_eq!(conflict(&Ok(()), &claims()), None);
         let race = refused(409, "Operation cannot be fulfilled", &[]);
         assert_eq!(conflict(&race, &claims()), None);
+    }
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_no_failure() {
+        let status = json!({
+            "status": "Failure", "code": 403, "reason": "Forbidden",
+            "message": "services \"server\" is forbidden: unable to create new content in namespace acme because it is being terminated",
+            "details": {"causes": [{
+                "reason": "NamespaceTerminating", "field": "metadata.namespace",
+                "message": "namespace acme is being terminated",
+            }]},
+        });
+        assert!(is_leaving(&serde_json::from_value(status).unwrap()));
+        let Err(kube::Error::Api(conflict)) = refused(409, "conflict", &["kubectl-edit"]) else {
+            panic!("a refusal is an answer of the API server");
+        };
+        assert!(!is_leaving(&conflict));
     }
 
     #[test]
