@@ -97,7 +97,10 @@ impl Target {
             Kind::Local { .. } => ["cargo xtask kubectl --".into(), "cargo xtask down".into()],
             Kind::Existing { context, .. } => [
                 format!("kubectl --context {context}"),
-                format!("kubectl --context {context} delete namespace acme tenantry-system"),
+                format!(
+                    "helm --kube-context {context} --namespace tenantry-system uninstall tenantry \
+                     && kubectl --context {context} delete namespace acme"
+                ),
             ],
         }
     }
