@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tenantry_cluster::image::import_image;
-use tenantry_cluster::progress::Progress;
-use tenantry_cluster::tools::{Tool, Toolbox};
+use tenantry_cluster::packages;
+use tenantry_cluster::tools::Tool;
 use tenantry_tests::kubectl::Kubectl;
 
 use crate::images::Image;
+use crate::tools;
 
 /// A cluster, and the programs to speak to it with.
 pub struct Target {
@@ -45,7 +46,7 @@ impl Target {
             context: context.into(),
             supply: Supply::of(context, registry)?,
         };
-        let (kubectl, helm) = match (on_path("kubectl"), on_path("helm")) {
+        let (kubectl, helm) = match (packages::find("kubectl"), packages::find("helm")) {
             (Some(kubectl), Some(helm)) => (kubectl, helm),
             _ => built_programs()?,
         };
@@ -119,8 +120,7 @@ impl Target {
 
 /// kubectl and helm as the local cluster has them, built if need be.
 fn built_programs() -> Result<(PathBuf, PathBuf)> {
-    let toolbox = Toolbox::open()?;
-    toolbox.ensure(&[Tool::Kubectl, Tool::Helm], &Progress::notes_only())?;
+    let toolbox = tools::with(&[Tool::Kubectl, Tool::Helm])?;
     Ok((toolbox.path(Tool::Kubectl), toolbox.path(Tool::Helm)))
 }
 
@@ -185,13 +185,6 @@ impl Supply {
         );
         Ok(reference)
     }
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
 }
 
 #[cfg(test)]

@@ -8,13 +8,12 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use tenantry_cluster::packages;
-use tenantry_cluster::progress::Progress;
-use tenantry_cluster::tools::{Tool, Toolbox, cache_dir};
+use tenantry_cluster::tools::{Tool, cache_dir};
 use tenantry_tests::namespace::print_evidence;
 
 use crate::install::{self, Installed};
 use crate::target::Target;
-use crate::{clients, cluster, crds, images, up, workspace};
+use crate::{clients, cluster, crds, images, tools, up, workspace};
 
 /// The release of cargo-deny that the checks were written for.
 const CARGO_DENY: &str = "0.20.2";
@@ -110,7 +109,7 @@ fn apiserver() -> Result<()> {
 fn cluster() -> Result<()> {
     // What takes long on a new machine is done first, where it shows progress
     // and no test waits for it.
-    Toolbox::open()?.ensure(&Tool::ALL, &Progress::notes_only())?;
+    tools::with(&Tool::ALL)?;
     images::build()?;
     test_binary("tenantry-cluster/lifecycle", "lifecycle", &[])?;
     let tested = up::up_for_tests().and_then(|(target, installed)| prove(&target, &installed));
@@ -186,8 +185,7 @@ fn deny() -> Result<()> {
 }
 
 fn charts() -> Result<()> {
-    let toolbox = Toolbox::open()?;
-    toolbox.ensure(&[Tool::Helm], &Progress::notes_only())?;
+    let toolbox = tools::with(&[Tool::Helm])?;
     for chart in ["charts/tenantry-api", "charts/tenantry"] {
         let chart = workspace::root().join(chart);
         run_to_end(

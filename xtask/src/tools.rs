@@ -12,8 +12,7 @@ use tenantry_cluster::site;
 use tenantry_cluster::tools::{Tool, Toolbox};
 
 pub fn build() -> Result<ExitCode> {
-    let toolbox = Toolbox::open()?;
-    toolbox.ensure(&Tool::ALL, &Progress::notes_only())?;
+    let toolbox = with(&Tool::ALL)?;
     for tool in Tool::ALL {
         println!("{}", toolbox.path(tool).display());
     }
@@ -25,18 +24,19 @@ pub fn kubectl(args: &[OsString]) -> Result<ExitCode> {
         site::kubeconfig().exists(),
         "the local Kubernetes is not up: `cargo xtask up`"
     );
-    let toolbox = with(Tool::Kubectl)?;
+    let toolbox = with(&[Tool::Kubectl])?;
     become_program(&mut cluster::kubectl(&toolbox), args)
 }
 
 pub fn helm(args: &[OsString]) -> Result<ExitCode> {
-    let toolbox = with(Tool::Helm)?;
+    let toolbox = with(&[Tool::Helm])?;
     become_program(&mut cluster::helm(&toolbox), args)
 }
 
-fn with(tool: Tool) -> Result<Toolbox> {
+/// The toolbox with these programs in it, built if need be.
+pub fn with(tools: &[Tool]) -> Result<Toolbox> {
     let toolbox = Toolbox::open()?;
-    toolbox.ensure(&[tool], &Progress::notes_only())?;
+    toolbox.ensure(tools, &Progress::notes_only())?;
     Ok(toolbox)
 }
 
