@@ -206,15 +206,7 @@ impl PullPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SETTINGS: &str = "
-server: {image: 'tenantry-server:1', imagePullPolicy: IfNotPresent}
-operator: {namespace: tenantry-system, serviceAccount: tenantry-operator}
-network:
-  gateways: []
-  scrapers: []
-  dns: {podSelector: {matchLabels: {k8s-app: kube-dns}}}
-";
+    use crate::tenant::example::SETTINGS;
 
     #[test]
     fn settings_without_a_sandbox_point_nothing_elsewhere() {

@@ -4,7 +4,7 @@
 pub mod apply;
 pub mod build;
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 pub mod fetch;
 pub mod report;
 pub mod validate;

@@ -170,11 +170,11 @@ impl AuditSlot {
 
 #[cfg(test)]
 mod tests {
-    use tenantry_core::answer::Status;
     use tenantry_core::audit::Stage;
     use tenantry_core::reason::Reason;
 
     use super::*;
+    use crate::pipeline::record::blank;
 
     /// A stdout whose reader has stopped, until told otherwise.
     struct Stalled {
@@ -197,20 +197,9 @@ mod tests {
 
     fn event(call_id: &str) -> AuditEvent {
         AuditEvent {
-            call_id: call_id.into(),
-            actor: None,
-            method: None,
-            tool: None,
-            class: None,
-            connector: None,
-            account: None,
-            arguments: None,
-            outcome: Status::Refused,
             reason: Some(Reason::KeyUnknown),
             stage: Stage::Authenticate,
-            vendor_requests: 0,
-            duration_ms: 0,
-            suppressed: 0,
+            ..blank(call_id.into())
         }
     }
 

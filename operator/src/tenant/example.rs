@@ -22,7 +22,8 @@ spec:
     accounts: [{id: act_1, currency: EUR, timeZone: Europe/Berlin}]
 ";
 
-const SETTINGS: &str = "
+/// The fewest settings that an operator runs with.
+pub const SETTINGS: &str = "
 server: {image: 'tenantry-server:1', imagePullPolicy: IfNotPresent}
 operator: {namespace: tenantry-system, serviceAccount: tenantry-operator}
 network:
