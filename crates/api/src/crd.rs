@@ -4,10 +4,16 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 
 use crate::mcp_api_key::McpApiKey;
+use crate::mcp_freeze::McpFreeze;
 use crate::mcp_server::McpServer;
 use crate::mcp_tenant::McpTenant;
 
 /// Every kind of `tenantry.dev`, each once. `crds/` is generated from these.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![McpTenant::crd(), McpApiKey::crd(), McpServer::crd()]
+    vec![
+        McpTenant::crd(),
+        McpApiKey::crd(),
+        McpFreeze::crd(),
+        McpServer::crd(),
+    ]
 }

@@ -9,5 +9,6 @@ pub mod condition;
 pub mod crd;
 pub mod label;
 pub mod mcp_api_key;
+pub mod mcp_freeze;
 pub mod mcp_server;
 pub mod mcp_tenant;

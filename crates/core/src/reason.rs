@@ -67,6 +67,8 @@ reasons! {
     AccountRefused => "use an account that the list tool of this connector returns",
     /// The organisation's access does not permit the call.
     AccessDenied => "ask the platform team; the tenant's access is set in its McpTenant",
+    /// Somebody froze what the call concerns.
+    Frozen => "ask the platform team; whoever may delete the McpFreeze lifts it",
     /// Too many calls in too short a time.
     RateLimited => "wait for retry_after_ms, then call again",
     /// Too many calls at the same time.

@@ -46,7 +46,7 @@ pub fn print_evidence(kubectl: &Kubectl, namespace: &str) {
     let looks: [&[&str]; 6] = [
         &[
             "get",
-            "all,pvc,networkpolicies,mcptenants,mcpservers,mcpapikeys",
+            "all,pvc,networkpolicies,mcptenants,mcpservers,mcpapikeys,mcpfreezes",
             "-o",
             "wide",
         ],

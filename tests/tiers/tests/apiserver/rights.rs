@@ -130,6 +130,8 @@ fn a_server_knows_its_contract_and_its_keys_and_nothing_else() {
         ("get", "mcpservers/server"),
         ("watch", "mcpapikeys"),
         ("list", "mcpapikeys"),
+        ("watch", "mcpfreezes"),
+        ("list", "mcpfreezes"),
     ] {
         assert!(can(server, "narrow", verb, resource), "{verb} {resource}");
     }
@@ -147,6 +149,9 @@ fn a_server_knows_its_contract_and_its_keys_and_nothing_else() {
     }
     assert!(!can(server, "narrow", "patch", "mcpservers/server"));
     assert!(!can(server, "narrow", "create", "mcpapikeys"));
+    for verb in ["create", "update", "patch", "delete"] {
+        assert!(!can(server, "narrow", verb, "mcpfreezes"), "{verb}");
+    }
     plane.onboard("neighbour").wait_for_reason("ServerStarting");
     assert!(!can(server, "neighbour", "get", "mcpservers/server"));
     assert!(!can(server, "neighbour", "list", "mcpapikeys"));
