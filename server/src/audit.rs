@@ -8,13 +8,14 @@
 mod sampler;
 mod writer;
 
+use std::collections::HashMap;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tenantry_core::audit::AuditEvent;
-use tenantry_core::name::Organization;
+use tenantry_core::name::{KeyId, Organization};
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
@@ -49,14 +50,40 @@ pub struct Audit {
     queue: mpsc::Sender<Queued>,
     boot_id: String,
     identity: Mutex<Option<Arc<Identity>>>,
-    sampler: Mutex<Sampler>,
+    samplers: Mutex<Samplers>,
     metrics: Arc<Metrics>,
 }
 
-/// The place of one line in the queue.
+/// What is sampled: strangers all together, and each key by itself. Keys here
+/// were found good, so they are as few as there are.
+struct Samplers {
+    strangers: Sampler,
+    keys: HashMap<KeyId, Sampler>,
+}
+
+impl Samplers {
+    fn of(&mut self, key: Option<&KeyId>) -> &mut Sampler {
+        match key {
+            None => &mut self.strangers,
+            Some(key) => self
+                .keys
+                .entry(key.clone())
+                .or_insert_with(|| Sampler::new(Instant::now())),
+        }
+    }
+}
+
+/// The way of one line into the queue.
 pub struct AuditSlot {
-    place: mpsc::OwnedPermit<Queued>,
+    way: Way,
     audit: Arc<Audit>,
+}
+
+enum Way {
+    /// A place is kept for it.
+    Kept(mpsc::OwnedPermit<Queued>),
+    /// It is one of many that this key causes.
+    Sampled(KeyId),
 }
 
 impl Audit {
@@ -72,7 +99,10 @@ impl Audit {
             queue,
             boot_id,
             identity: Mutex::new(None),
-            sampler: Mutex::new(Sampler::new(Instant::now())),
+            samplers: Mutex::new(Samplers {
+                strangers: Sampler::new(Instant::now()),
+                keys: HashMap::new(),
+            }),
             metrics,
         };
         Ok((Arc::new(audit), writer))
@@ -93,20 +123,29 @@ impl Audit {
         let place = tokio::time::timeout(LONGEST_WAIT, self.queue.clone().reserve_owned()).await;
         match place {
             Ok(Ok(place)) => Ok(AuditSlot {
-                place,
+                way: Way::Kept(place),
                 audit: Arc::clone(self),
             }),
             Ok(Err(_)) | Err(_) => Err(AuditStalled),
         }
     }
 
+    /// A way for one of many lines that `key` causes beyond its rates.
+    pub fn sampled(self: &Arc<Self>, key: &KeyId) -> AuditSlot {
+        AuditSlot {
+            way: Way::Sampled(key.clone()),
+            audit: Arc::clone(self),
+        }
+    }
+
     /// A line about a stranger, of whom there may be any number: a bounded
     /// number a second is written, the rest is counted on the next one.
     pub fn sample(&self, event: AuditEvent) {
-        let admitted = {
-            let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
-            sampler.admit(Instant::now())
-        };
+        self.sample_of(None, event);
+    }
+
+    fn sample_of(&self, key: Option<&KeyId>, event: AuditEvent) {
+        let admitted = self.samplers().of(key).admit(Instant::now());
         let place =
             admitted.and_then(|suppressed| Some((suppressed, self.queue.try_reserve().ok()?)));
         match place {
@@ -117,13 +156,13 @@ impl Audit {
                 },
                 |line| place.send(line),
             ),
-            None => self.suppress(admitted),
+            None => self.suppress(key, admitted),
         }
     }
 
     /// Counts an event that gets no line of its own.
     pub fn count_only(&self) {
-        self.suppress(None);
+        self.suppress(None, None);
     }
 
     /// How much of the queue is taken, for readiness: full means stalled.
@@ -131,9 +170,12 @@ impl Audit {
         self.queue.capacity() == 0 || self.queue.is_closed()
     }
 
-    fn suppress(&self, taken: Option<u64>) {
-        let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
-        sampler.give_back(taken.unwrap_or(0) + 1);
+    fn samplers(&self) -> MutexGuard<'_, Samplers> {
+        self.samplers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn suppress(&self, key: Option<&KeyId>, taken: Option<u64>) {
+        self.samplers().of(key).give_back(taken.unwrap_or(0) + 1);
         self.metrics.audit_suppressed.inc();
     }
 
@@ -153,18 +195,20 @@ impl Audit {
             }
             // Nobody to account to: the listener opens after the first
             // contract, so this is a tenant whose contract never came.
-            None => self.suppress(None),
+            None => self.suppress(None, None),
         }
     }
 }
 
 impl AuditSlot {
-    /// Puts the line into its place; it cannot fail.
+    /// Puts the line into its place, which cannot fail, or counts it.
     pub fn put(self, event: AuditEvent) {
-        let place = self.place;
-        self.audit.put(event, |line| {
-            place.send(line);
-        });
+        match self.way {
+            Way::Kept(place) => self.audit.put(event, |line| {
+                place.send(line);
+            }),
+            Way::Sampled(key) => self.audit.sample_of(Some(&key), event),
+        }
     }
 }
 
@@ -337,7 +381,7 @@ mod tests {
             .iter()
             .filter_map(|line| line["suppressed"].as_u64())
             .sum();
-        let waiting = audit.sampler.lock().unwrap().waiting();
+        let waiting = audit.samplers().strangers.waiting();
         assert_eq!(written.len() as u64 + suppressed + waiting, 1_000);
         assert!(written.len() < 100, "{}", written.len());
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -34,17 +34,25 @@ pub const BODY_LIMIT: usize = 1 << 20;
 /// connection for nothing.
 const BODY_WAIT: Duration = Duration::from_secs(10);
 
-/// The line of a tool call, on its way through the MCP library to the handler.
+/// A tool call on its way through the MCP library to the handler.
 #[derive(Clone)]
-pub struct Ticket(Arc<Mutex<Option<Entry>>>);
+pub struct Ticket(Arc<Mutex<Option<Admitted>>>);
+
+/// A tool call that came through the door.
+pub struct Admitted {
+    /// Its line.
+    pub entry: Entry,
+    /// Whether it is within the rates; if not it only needs its answer.
+    pub charged: Result<(), Refusal>,
+}
 
 impl Ticket {
-    fn new(entry: Entry) -> Self {
-        Self(Arc::new(Mutex::new(Some(entry))))
+    fn new(admitted: Admitted) -> Self {
+        Self(Arc::new(Mutex::new(Some(admitted))))
     }
 
-    /// The line; once, for whoever makes the call.
-    pub fn take(&self) -> Option<Entry> {
+    /// The call; once, for whoever makes it.
+    pub fn take(&self) -> Option<Admitted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -59,7 +67,7 @@ pub async fn pass(State(counter): State<Arc<Counter>>, request: Request, next: N
     };
     match read(&counter, &caller, request).await {
         Ok((request, ticket)) => answer(request, ticket, next).await,
-        Err(rejection) => refuse_caller(&counter, &rejection, &caller).await,
+        Err(rejection) => refuse_caller(&counter, rejection, &caller).await,
     }
 }
 
@@ -130,12 +138,19 @@ async fn read(
     caller: &Authenticated,
     request: Request,
 ) -> Result<(Request, Option<Ticket>), Rejection> {
+    let limiter = &caller.in_force.limiter;
+    let key = &caller.key.id;
     let (mut parts, body) = request.into_parts();
+    let arriving = limiter.arrive(key).map_err(Rejection::busy)?;
     let body = collect(body).await?;
+    drop(arriving);
     let message = Message::read(&body)?;
     let ticket = match message.tool() {
-        None => None,
-        Some(tool) => Some(Ticket::new(open_line(counter, caller, tool).await?)),
+        None => {
+            limiter.charge_message(key).map_err(Rejection::limited)?;
+            None
+        }
+        Some(tool) => Some(Ticket::new(admit(counter, caller, tool).await?)),
     };
     parts.extensions.insert(caller.clone());
     if let Some(ticket) = ticket.clone() {
@@ -157,30 +172,37 @@ async fn collect(body: Body) -> Result<Bytes, Rejection> {
     }
 }
 
-async fn open_line(
+/// Charges a call and opens its line. Beyond the rates lines are sampled: a
+/// key must not fill the record by asking.
+async fn admit(
     counter: &Counter,
     caller: &Authenticated,
     tool: &str,
-) -> Result<Entry, Rejection> {
+) -> Result<Admitted, Rejection> {
     let stalled =
         |_| Rejection::unavailable(Reason::AuditUnavailable, "the call cannot be put on record");
-    let slot = counter.audit.reserve().await.map_err(stalled)?;
+    let charged = caller.in_force.limiter.charge_call(&caller.key.id);
+    let slot = match charged {
+        Ok(()) => counter.audit.reserve().await.map_err(stalled)?,
+        Err(_) => counter.audit.sampled(&caller.key.id),
+    };
     let metrics = Arc::clone(&counter.metrics);
-    Ok(Entry::begin(
+    let entry = Entry::begin(
         slot,
         caller.call_id.clone(),
         &caller.key,
         tool,
         caller.arrived,
         metrics,
-    ))
+    );
+    Ok(Admitted { entry, charged })
 }
 
 /// Hands the request on. A tool call that never came out at the handler was
 /// answered by the MCP library: its headers or its `_meta` were wrong.
 async fn answer(request: Request, ticket: Option<Ticket>, next: Next) -> Response {
     let response = next.run(request).await;
-    if let Some(entry) = ticket.and_then(|ticket| ticket.take()) {
+    if let Some(Admitted { entry, .. }) = ticket.and_then(|ticket| ticket.take()) {
         let refusal = Refusal::new(
             Reason::RequestInvalid,
             "not a request of the MCP revision it names",
@@ -207,23 +229,26 @@ fn refuse_stranger(
     response
 }
 
+/// Refuses a request of a good key; who sends too many of those hears of that
+/// instead.
 async fn refuse_caller(
     counter: &Counter,
-    rejection: &Rejection,
+    rejection: Rejection,
     caller: &Authenticated,
 ) -> Response {
+    let key = &caller.key.id;
+    let (rejection, slot) = match rejection.charge(|| caller.in_force.limiter.charge_message(key)) {
+        Ok(rejection) => (rejection, counter.audit.reserve().await.ok()),
+        Err(limited) => (limited, Some(counter.audit.sampled(key))),
+    };
     counter.metrics.request_refused(rejection.refusal.reason);
     let actor = Some(Actor::of(&caller.key));
-    match counter.audit.reserve().await {
-        Ok(slot) => slot.put(event(
-            rejection,
-            caller.call_id.clone(),
-            actor,
-            caller.arrived,
-        )),
-        Err(_) => counter.audit.count_only(),
+    let line = event(&rejection, caller.call_id.clone(), actor, caller.arrived);
+    match slot {
+        Some(slot) => slot.put(line),
+        None => counter.audit.count_only(),
     }
-    rejection.answer(&caller.call_id).into_response()
+    rejection.answer(&caller.call_id)
 }
 
 fn event(

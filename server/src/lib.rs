@@ -22,6 +22,7 @@ pub mod listener;
 pub mod mcp;
 pub mod metrics;
 pub mod pipeline;
+pub mod places;
 pub mod readiness;
 pub mod report;
 pub mod run;

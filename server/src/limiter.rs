@@ -1,45 +1,51 @@
-//! How often and how many at once. Counts live in this process; with several
-//! replicas each has its own, so the bound of the tenant is that many times as
-//! wide for reads. Money is counted in the ledger instead.
+//! How often and how many at once, of one key and of all together. Counts live
+//! in this process; with several replicas each has its own, so the bound of the
+//! tenant is that many times as wide for reads. Money is counted in the ledger.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
+use tenantry_core::fair_share::FairBucket;
 use tenantry_core::name::KeyId;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::tenant::{Limits, RateLimit};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::places::{Full, Place, Places};
 
 /// What to wait when all places are taken: about one read at a vendor.
 const BUSY_RETRY_MS: u64 = 500;
 
+/// Requests of one key that may be arriving at the same time: a quarter of all
+/// connections, so that slow bodies of one leave room for the others.
+const MOST_ARRIVING: u32 = 128;
+
 /// The limits of one contract, with what is used of them.
 pub struct Limiter {
     limits: Limits,
-    // Keys of this map passed authentication, so it is as small as their number.
-    per_key: DefaultKeyedRateLimiter<KeyId>,
-    per_tenant: DefaultDirectRateLimiter,
-    places: Arc<Semaphore>,
-}
-
-/// A place among the calls in progress; free again when dropped.
-pub struct Place {
-    _permit: OwnedSemaphorePermit,
+    // Keys of these maps passed authentication, so they are as small as their
+    // number.
+    calls: DefaultKeyedRateLimiter<KeyId>,
+    messages: DefaultKeyedRateLimiter<KeyId>,
+    together: Mutex<FairBucket>,
+    began: Instant,
+    places: Arc<Places>,
+    arriving: Arc<Places>,
 }
 
 impl Limiter {
     /// Nothing used yet.
     pub fn new(limits: Limits) -> Self {
-        let places = usize::try_from(limits.concurrency)
-            .unwrap_or(usize::MAX)
-            .min(Semaphore::MAX_PERMITS);
         Self {
             limits,
-            per_key: RateLimiter::keyed(quota(limits.per_key)),
-            per_tenant: RateLimiter::direct(quota(limits.per_tenant)),
-            places: Arc::new(Semaphore::new(places)),
+            calls: RateLimiter::keyed(quota(limits.per_key)),
+            messages: RateLimiter::keyed(quota(limits.per_key)),
+            together: Mutex::new(FairBucket::new(limits.per_tenant)),
+            began: Instant::now(),
+            places: Arc::new(Places::new(limits.concurrency, limits.places_per_key())),
+            arriving: Arc::new(Places::new(u32::MAX, MOST_ARRIVING)),
         }
     }
 
@@ -48,19 +54,52 @@ impl Limiter {
         self.limits
     }
 
-    /// Takes a place for a call of `key`, if the limits leave one.
-    pub fn take(&self, key: &KeyId) -> Result<Place, Refusal> {
-        // The place first: a call that finds none has used up no rate.
-        let permit = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| busy(self.limits.concurrency))?;
-        self.per_key
-            .check_key(key)
-            .map_err(|not_until| limited("this key", self.limits.per_key, &not_until))?;
-        self.per_tenant
-            .check()
-            .map_err(|not_until| limited("the organisation", self.limits.per_tenant, &not_until))?;
-        Ok(Place { _permit: permit })
+    /// Counts a tool call of `key`, whatever becomes of it.
+    pub fn charge_call(&self, key: &KeyId) -> Result<(), Refusal> {
+        self.calls.check_key(key).map_err(|not_until| {
+            limited("this key", "calls", self.limits.per_key, wait(&not_until))
+        })?;
+        let now = self.began.elapsed();
+        let mut together = self.together.lock().unwrap_or_else(PoisonError::into_inner);
+        together
+            .take(key, now)
+            .map_err(|wait| limited("the organisation", "calls", self.limits.per_tenant, wait))
+    }
+
+    /// Counts a request of `key` that is no tool call, or none that can be
+    /// read. As many are free as calls are, beside them: a client greets and
+    /// lists before it calls.
+    pub fn charge_message(&self, key: &KeyId) -> Result<(), Refusal> {
+        self.messages.check_key(key).map_err(|not_until| {
+            limited(
+                "this key",
+                "other requests",
+                self.limits.per_key,
+                wait(&not_until),
+            )
+        })
+    }
+
+    /// Takes a place for a call of `key`, if there is one.
+    pub fn place(&self, key: &KeyId) -> Result<Place, Refusal> {
+        self.places.take(key).map_err(|full| {
+            let (count, whose) = match full {
+                Full::OfKey => (self.limits.places_per_key(), "the key"),
+                Full::OfAll => (self.limits.concurrency, "the organisation"),
+            };
+            busy(format!(
+                "{count} calls are in progress, as many as {whose} may have"
+            ))
+        })
+    }
+
+    /// Takes a place for a request of `key` that is still arriving.
+    pub fn arrive(&self, key: &KeyId) -> Result<Place, Refusal> {
+        self.arriving.take(key).map_err(|_| {
+            busy(format!(
+                "{MOST_ARRIVING} requests of the key are arriving, as many as may"
+            ))
+        })
     }
 }
 
@@ -70,24 +109,21 @@ fn quota(rate: RateLimit) -> Quota {
     Quota::per_minute(at_least_one(rate.per_minute)).allow_burst(at_least_one(rate.burst))
 }
 
-fn busy(concurrency: u32) -> Refusal {
-    let message =
-        format!("{concurrency} calls are in progress, as many as the organisation may have");
+fn busy(message: String) -> Refusal {
     Refusal::new(Reason::ServerBusy, message).with_retry_after_ms(BUSY_RETRY_MS)
 }
 
-fn limited(
-    whose: &str,
-    rate: RateLimit,
-    not_until: &NotUntil<<DefaultClock as governor::clock::Clock>::Instant>,
-) -> Refusal {
-    let wait = not_until.wait_time_from(DefaultClock::default().now());
+fn wait(not_until: &NotUntil<<DefaultClock as governor::clock::Clock>::Instant>) -> Duration {
+    not_until.wait_time_from(DefaultClock::default().now())
+}
+
+fn limited(whose: &str, what: &str, rate: RateLimit, wait: Duration) -> Refusal {
     // Rounded up: a retry after the time said must not be too early.
     let wait_ms = u64::try_from(wait.as_millis())
         .unwrap_or(u64::MAX)
         .saturating_add(1);
     let message = format!(
-        "{whose} may make {} calls a minute and {} at once",
+        "{whose} may make {} {what} a minute and {} at once",
         rate.per_minute, rate.burst
     );
     Refusal::new(Reason::RateLimited, message).with_retry_after_ms(wait_ms)
@@ -116,8 +152,8 @@ mod tests {
     #[test]
     fn one_key_that_is_over_its_rate_does_not_stop_another() {
         let limiter = limiter(rate(1, 1), rate(60, 60), 9);
-        assert!(limiter.take(&key("a")).is_ok());
-        let refusal = limiter.take(&key("a")).err().unwrap();
+        assert_eq!(limiter.charge_call(&key("a")), Ok(()));
+        let refusal = limiter.charge_call(&key("a")).unwrap_err();
         assert_eq!(refusal.reason, Reason::RateLimited);
         assert_eq!(
             refusal.message,
@@ -125,30 +161,48 @@ mod tests {
         );
         let wait = refusal.retry_after_ms.unwrap();
         assert!((1..=60_001).contains(&wait), "{wait}");
-        assert!(limiter.take(&key("b")).is_ok());
+        assert_eq!(limiter.charge_call(&key("b")), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_call_is_counted_beside_the_calls() {
+        let limiter = limiter(rate(1, 1), rate(60, 60), 9);
+        assert_eq!(limiter.charge_call(&key("a")), Ok(()));
+        assert_eq!(limiter.charge_message(&key("a")), Ok(()));
+        assert_eq!(
+            limiter.charge_message(&key("a")).unwrap_err().message,
+            "this key may make 1 other requests a minute and 1 at once"
+        );
     }
 
     #[test]
     fn all_keys_together_have_a_rate_as_well() {
         let limiter = limiter(rate(60, 60), rate(1, 1), 9);
-        assert!(limiter.take(&key("a")).is_ok());
-        let refusal = limiter.take(&key("b")).err().unwrap();
+        assert_eq!(limiter.charge_call(&key("a")), Ok(()));
+        let refusal = limiter.charge_call(&key("b")).unwrap_err();
         assert_eq!(
             refusal.message,
             "the organisation may make 1 calls a minute and 1 at once"
         );
+        assert!(refusal.retry_after_ms.is_some());
     }
 
     #[test]
-    fn a_place_is_free_again_when_the_call_ends() {
-        let limiter = limiter(rate(60, 60), rate(60, 60), 1);
-        let place = limiter.take(&key("a")).ok();
-        assert!(place.is_some());
+    fn one_key_never_has_all_places() {
+        let limiter = limiter(rate(60, 60), rate(60, 60), 3);
+        let held = [limiter.place(&key("a")), limiter.place(&key("a"))];
+        assert!(held.iter().all(Result::is_ok));
         assert_eq!(
-            limiter.take(&key("b")).err().unwrap().reason,
-            Reason::ServerBusy
+            limiter.place(&key("a")).err().unwrap().message,
+            "2 calls are in progress, as many as the key may have"
         );
-        drop(place);
-        assert!(limiter.take(&key("b")).is_ok());
+        let last = limiter.place(&key("b"));
+        assert!(last.is_ok());
+        assert_eq!(
+            limiter.place(&key("b")).err().unwrap().message,
+            "3 calls are in progress, as many as the organisation may have"
+        );
+        drop(held);
+        assert!(limiter.place(&key("a")).is_ok());
     }
 }

@@ -4,6 +4,8 @@
 //! stream limits, no frame floods are possible, and a silent connection is
 //! closed by the header timeout from its first byte on.
 
+mod deadline;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +19,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use deadline::WriteDeadline;
+
 /// Connections at the same time. Agents are few; a gateway pools. Each costs
 /// about 20 KiB idle and at most a body (1 MiB) when its caller is known.
 pub const MOST_CONNECTIONS: usize = 512;
 
 /// For the head of a request to arrive, and for a connection to stay idle.
 const HEAD_WAIT: Duration = Duration::from_secs(30);
+
+/// For a client to take up what was written to it. Answers are some KiB; who
+/// has room for none of it in so long is not reading.
+const WRITE_WAIT: Duration = Duration::from_secs(30);
 
 /// Of the head of a request; a key has 110 characters.
 const HEAD_LIMIT: usize = 16 * 1024;
@@ -92,12 +100,15 @@ async fn accept(
     }
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+type Connection = http1::Connection<TokioIo<WriteDeadline<TcpStream>>, TowerToHyperService<Router>>;
 
 fn connection(stream: TcpStream, router: Router) -> Connection {
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT)
         .max_buf_size(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(
+            TokioIo::new(WriteDeadline::new(stream, WRITE_WAIT)),
+            TowerToHyperService::new(router),
+        )
 }

@@ -23,7 +23,7 @@ use tenantry_core::reason::Reason;
 
 use crate::catalog::{Catalog, Found};
 use crate::counter::Counter;
-use crate::gate::{BODY_LIMIT, Ticket};
+use crate::gate::{Admitted, BODY_LIMIT, Ticket};
 use crate::pipeline::{self, Asked, Authenticated, Stopped};
 
 /// How long a client may keep a tool list: as long as a change of its key's
@@ -112,7 +112,7 @@ impl ServerHandler for Face {
             .get::<Authenticated>()
             .ok_or_else(passed_no_gate)?
             .clone();
-        let entry = extensions
+        let Admitted { entry, charged } = extensions
             .get::<Ticket>()
             .and_then(Ticket::take)
             .ok_or_else(passed_no_gate)?;
@@ -121,7 +121,11 @@ impl ServerHandler for Face {
             arguments: request.arguments.unwrap_or_default(),
         };
         let call_id = caller.call_id.clone();
-        match pipeline::carry_out(Arc::clone(&self.counter), caller, asked, entry).await {
+        let ended = match charged {
+            Ok(()) => pipeline::carry_out(Arc::clone(&self.counter), caller, asked, entry).await,
+            Err(refusal) => pipeline::turn_away(entry, refusal),
+        };
+        match ended {
             Err(stopped) if stopped.refusal.reason == Reason::ToolUnknown => {
                 Err(unknown_tool(&stopped, &call_id))
             }

@@ -130,6 +130,13 @@ async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &m
     send::send(owned, caller.arrived + CALL_LIMIT - OWN_SHARE, entry).await
 }
 
+/// Ends a call that is over its rates, with its line.
+pub fn turn_away(entry: Entry, refusal: Refusal) -> Ended {
+    let ended = Err(Stopped::refused(Stage::Authorize, refusal));
+    entry.finish(&ended);
+    ended
+}
+
 /// The answer to a call that ended so.
 pub fn respond(call_id: &str, ended: Ended) -> Envelope {
     match ended {

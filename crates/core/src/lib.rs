@@ -12,6 +12,7 @@ pub mod answer;
 pub mod audit;
 pub mod authorize;
 pub mod digest;
+pub mod fair_share;
 pub mod freeze;
 pub mod key;
 pub mod money;

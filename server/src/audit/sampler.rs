@@ -1,4 +1,5 @@
-//! How many lines strangers may cause: a bounded number a second.
+//! How many lines strangers, or a key beyond its rates, may cause: a bounded
+//! number a second.
 
 use std::time::{Duration, Instant};
 

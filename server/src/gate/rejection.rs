@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
+use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use tenantry_core::audit::Stage;
@@ -26,6 +27,8 @@ struct Body<'r> {
     reason: Reason,
     message: &'r str,
     remedy: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
     call_id: &'r str,
 }
 
@@ -58,6 +61,32 @@ impl Rejection {
             StatusCode::SERVICE_UNAVAILABLE,
             Refusal::new(reason, message),
         )
+    }
+
+    /// Too often.
+    pub fn limited(refusal: Refusal) -> Self {
+        Self {
+            stage: Stage::Authorize,
+            ..Self::receive(StatusCode::TOO_MANY_REQUESTS, refusal)
+        }
+    }
+
+    /// Too many at the same time.
+    pub fn busy(refusal: Refusal) -> Self {
+        Self {
+            stage: Stage::Authorize,
+            ..Self::receive(StatusCode::SERVICE_UNAVAILABLE, refusal)
+        }
+    }
+
+    /// Itself, or what the rates say about it. What was refused for its rate
+    /// has been charged.
+    pub fn charge(self, charge: impl FnOnce() -> Result<(), Refusal>) -> Result<Self, Self> {
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(self);
+        }
+        charge().map_err(Self::limited)?;
+        Ok(self)
     }
 
     /// Not by this method. There are no streams to GET and no sessions to DELETE.
@@ -93,12 +122,13 @@ impl Rejection {
             reason,
             message,
             remedy,
-            ..
+            retry_after_ms,
         } = &self.refusal;
         let body = Json(Body {
             reason: *reason,
             message,
             remedy,
+            retry_after_ms: *retry_after_ms,
             call_id,
         });
         let mut response = (self.status, body).into_response();
@@ -108,6 +138,10 @@ impl Rejection {
                 HeaderValue::from_static(value),
             );
             response.headers_mut().insert(name, value);
+        }
+        if let Some(wait_ms) = retry_after_ms {
+            let seconds = HeaderValue::from(wait_ms.div_ceil(1_000));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
         }
         response
     }

@@ -1,5 +1,6 @@
 //! The third room: may this key do that now? Rights are decided by
-//! `tenantry_core::authorize`; here come freshness, rates and places.
+//! `tenantry_core::authorize`; here come freshness and places. Rates were
+//! charged at the door.
 
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use super::check::Checked;
 use super::record::Entry;
 use super::{Authenticated, Stopped};
 use crate::counter::Counter;
-use crate::limiter::Place;
+use crate::places::Place;
 
 /// A call that may be made, and its place among the others.
 pub struct Permitted<'c> {
@@ -54,7 +55,7 @@ pub fn permit<'c>(
     let place = caller
         .in_force
         .limiter
-        .take(&caller.key.id)
+        .place(&caller.key.id)
         .map_err(refused)?;
     Ok(Permitted {
         checked,

@@ -2,9 +2,11 @@
 //! result against the schema that the server advertises.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use tenantry_server::catalog::Catalog;
 
 use crate::world::Captured;
 
@@ -187,8 +189,9 @@ fn check_result(tool: &str, result: &Value) {
 
 /// The output schema as `tools/list` shows it; `answers` proves that it does.
 pub fn advertised(tool: &str) -> Value {
-    let catalog = tenantry_server::catalog::Catalog::load(None).unwrap();
-    let found = catalog.find(tool).unwrap();
+    // Loading takes a while, and every call asks.
+    static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::load(None).unwrap());
+    let found = CATALOG.find(tool).unwrap();
     Value::Object(tenantry_core::answer::output_schema(
         &found.tool.output_schema,
     ))
