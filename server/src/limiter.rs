@@ -140,6 +140,7 @@ mod tests {
     fn limiter(per_key: RateLimit, per_tenant: RateLimit, concurrency: u32) -> Limiter {
         Limiter::new(Limits {
             per_key,
+            per_key_concurrency: concurrency,
             per_tenant,
             concurrency,
         })

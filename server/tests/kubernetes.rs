@@ -71,7 +71,7 @@ fn contract(access: &str) -> String {
                 {"id": "act_1001", "currency": "EUR", "timeZone": "Europe/Berlin", "access": "ReadOnly"},
             ]}],
             "limits": {
-                "perKey": {"perMinute": 60, "burst": 10}, "perTenant": {"perMinute": 60, "burst": 10},
+                "perKey": {"perMinute": 60, "burst": 10}, "perKeyConcurrency": 16, "perTenant": {"perMinute": 60, "burst": 10},
                 "concurrency": 4,
             },
             "allowedHosts": [], "allowedOrigins": [],

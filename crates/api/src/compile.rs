@@ -1,17 +1,19 @@
 //! The one bridge from form to meaning: what an `McpTenant` says, as the
 //! contract that its server obeys. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tenantry_core::access::Access;
-use tenantry_core::name::{AccountId, ConnectorName, Currency, NameError, Organization};
+use tenantry_core::name::{AccountId, ConnectorName, Currency, NameError, Organization, ToolName};
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::{
-    AccountConfig, CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, TenantConfig,
+    AccountConfig, CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, TenantConfig, ToolRules,
 };
 
 use crate::label;
-use crate::mcp_tenant::{Account, Connector, McpTenant, Rate, TenantLimits};
+use crate::mcp_tenant::{
+    Account, Connector, Endpoint, KeyLimits, McpTenant, McpTenantSpec, Rate, TenantLimits, Tools,
+};
 
 /// Calls of one key where the tenant sets no limit: a person's agent at work.
 const PER_KEY: RateLimit = RateLimit {
@@ -57,6 +59,9 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
         .iter()
         .filter_map(|form| connector(form, view, &mut flaws))
         .collect();
+    let tools = tools(spec.tools.as_ref(), &mut flaws);
+    flaws.unsupported(spec);
+    let endpoint = spec.endpoint.clone().unwrap_or_default();
     let (Some(namespace), Some(tenant_uid), Some(organization), []) =
         (namespace, tenant_uid, organization, flaws.0.as_slice())
     else {
@@ -66,11 +71,17 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
         version: CONTRACT_VERSION.into(),
         organization,
         tenant_uid: tenant_uid.into(),
-        access: spec.access,
+        access: access(spec),
         connectors,
+        tools,
         limits: limits(spec.limits.unwrap_or_default()),
-        allowed_hosts: hosts(namespace),
-        allowed_origins: vec![],
+        redact: redact(spec),
+        proxy: spec
+            .network
+            .as_ref()
+            .and_then(|network| network.proxy.clone()),
+        allowed_hosts: allowed_hosts(namespace, &endpoint),
+        allowed_origins: endpoint.allowed_origins,
     };
     // What the server will say of it, before it has to.
     let rendered = serde_json::to_value(&config).unwrap_or_default();
@@ -87,6 +98,47 @@ pub fn hosts(namespace: &str) -> Vec<String> {
         format!("{server}.{namespace}.svc"),
         format!("{server}.{namespace}.svc.cluster.local"),
     ]
+}
+
+/// The access that the tenant's own words allow. Policies are not evaluated by
+/// this release, so one that is required is one that is missing: nothing is
+/// written (WRITES §5).
+fn access(spec: &McpTenantSpec) -> Access {
+    if spec.required_policies.is_empty() {
+        spec.access
+    } else {
+        spec.access.strictest(Access::Frozen)
+    }
+}
+
+fn allowed_hosts(namespace: &str, endpoint: &Endpoint) -> Vec<String> {
+    let mut hosts = hosts(namespace);
+    hosts.extend(endpoint.host.clone());
+    hosts
+}
+
+fn redact(spec: &McpTenantSpec) -> BTreeSet<String> {
+    let names = spec.audit.iter().flat_map(|audit| &audit.redact);
+    names.cloned().collect()
+}
+
+fn tools(form: Option<&Tools>, flaws: &mut Flaws) -> ToolRules {
+    let Some(form) = form else {
+        return ToolRules::default();
+    };
+    let mut parse = |names: &[String], path: &str| {
+        let parsed = names
+            .iter()
+            .map(|name| flaws.name(ToolName::parse(name), path));
+        parsed.flatten().collect::<BTreeSet<_>>()
+    };
+    ToolRules {
+        allow: form
+            .allow
+            .as_deref()
+            .map(|names| parse(names, "spec.tools.allow")),
+        deny: parse(&form.deny, "spec.tools.deny"),
+    }
 }
 
 fn connector(form: &Connector, view: &OperatorView, flaws: &mut Flaws) -> Option<ConnectorConfig> {
@@ -119,10 +171,25 @@ fn account(form: &Account, connector: &str, flaws: &mut Flaws) -> Option<Account
 }
 
 fn limits(form: TenantLimits) -> Limits {
+    let concurrency = form.concurrency.unwrap_or(CONCURRENCY);
+    // Half, so that one key never takes all places; the only place, if there
+    // is one.
+    let per_key_concurrency = form
+        .per_key
+        .and_then(|key| key.concurrency)
+        .unwrap_or_else(|| (concurrency / 2).max(1));
     Limits {
-        per_key: form.per_key.map_or(PER_KEY, rate),
+        per_key: form.per_key.map_or(PER_KEY, |key| key_rate(&key)),
+        per_key_concurrency,
         per_tenant: form.per_tenant.map_or(PER_TENANT, rate),
-        concurrency: form.concurrency.unwrap_or(CONCURRENCY),
+        concurrency,
+    }
+}
+
+fn key_rate(form: &KeyLimits) -> RateLimit {
+    RateLimit {
+        per_minute: form.per_minute,
+        burst: form.burst,
     }
 }
 
@@ -144,6 +211,37 @@ impl Flaws {
             .ok()
     }
 
+    /// What the form has room for and this release cannot do is refused, never
+    /// accepted and ignored.
+    fn unsupported(&mut self, spec: &McpTenantSpec) {
+        for connector in &spec.connectors {
+            if connector.quota.is_some() {
+                self.0.push(Flaw::unsupported(&format!(
+                    "spec.connectors[{}].quota",
+                    connector.name
+                )));
+            }
+        }
+        let audit = spec.audit.as_ref();
+        let asked = [
+            (
+                "spec.auth.oidc",
+                spec.auth.as_ref().is_some_and(|auth| auth.oidc.is_some()),
+            ),
+            ("spec.ledger.postgres", spec.ledger.postgres.is_some()),
+            (
+                "spec.audit.otlpEndpoint",
+                audit.is_some_and(|audit| audit.otlp_endpoint.is_some()),
+            ),
+            (
+                "spec.audit.retain",
+                audit.is_some_and(|audit| audit.retain.is_some()),
+            ),
+        ];
+        let told = asked.into_iter().filter(|(_, is_asked)| *is_asked);
+        self.0.extend(told.map(|(path, _)| Flaw::unsupported(path)));
+    }
+
     fn present<'a>(&mut self, value: Option<&'a str>, path: &str) -> Option<&'a str> {
         if value.is_none() {
             self.0.push(Flaw::spec(format!("{path} is missing")));
@@ -153,6 +251,13 @@ impl Flaws {
 }
 
 impl Flaw {
+    fn unsupported(path: &str) -> Self {
+        Self {
+            reason: Reason::NotSupported,
+            message: format!("{path} is not supported by this release; leave it out"),
+        }
+    }
+
     fn spec(message: String) -> Self {
         Self {
             reason: Reason::SpecInvalid,
@@ -205,6 +310,7 @@ mod tests {
             }],
             "limits": {
                 "perKey": {"perMinute": 60, "burst": 20},
+                "perKeyConcurrency": 16,
                 "perTenant": {"perMinute": 600, "burst": 100},
                 "concurrency": 32,
             },
@@ -212,6 +318,79 @@ mod tests {
             "allowedOrigins": [],
         });
         assert_eq!(serde_json::to_value(config).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_a_tenant_says_of_its_clients_is_in_its_contract() {
+        let mut tenant = tenant(&meta());
+        let said = json!({
+            "endpoint": {"host": "acme.example.com", "gateway": "public", "allowedOrigins": ["https://app.example.com"]},
+            "tools": {"allow": ["meta_list_campaigns", "meta_list_ads"], "deny": ["meta_list_ads"]},
+            "limits": {"perKey": {"perMinute": 6, "burst": 3, "concurrency": 2}, "concurrency": 8},
+            "audit": {"redact": ["query"]},
+            "network": {"proxy": "http://proxy.example:3128"},
+        });
+        let mut spec = serde_json::to_value(&tenant.spec).unwrap();
+        spec.as_object_mut()
+            .unwrap()
+            .extend(said.as_object().unwrap().clone());
+        tenant.spec = serde_json::from_value(spec).unwrap();
+        let config = compile(&tenant, &OperatorView::default()).unwrap();
+        let contract = serde_json::to_value(&config).unwrap();
+        assert_eq!(contract["allowedHosts"][4], "acme.example.com");
+        assert_eq!(
+            contract["allowedOrigins"],
+            json!(["https://app.example.com"])
+        );
+        let tools =
+            json!({"allow": ["meta_list_ads", "meta_list_campaigns"], "deny": ["meta_list_ads"]});
+        assert_eq!(contract["tools"], tools);
+        assert_eq!(
+            contract["limits"]["perKey"],
+            json!({"perMinute": 6, "burst": 3})
+        );
+        assert_eq!(contract["limits"]["perKeyConcurrency"], 2);
+        assert_eq!(contract["redact"], json!(["query"]));
+        assert_eq!(contract["proxy"], "http://proxy.example:3128");
+    }
+
+    #[test]
+    fn what_this_release_cannot_do_is_refused_by_name() {
+        let mut tenant = tenant(&meta());
+        let said = json!({
+            "auth": {"oidc": {"issuer": "https://id.example", "audience": "https://mcp.example"}},
+            "ledger": {"postgres": {"host": "db", "database": "acme", "secretName": "db"}},
+            "audit": {"otlpEndpoint": "http://collector:4318", "retain": "90d"},
+        });
+        let mut spec = serde_json::to_value(&tenant.spec).unwrap();
+        spec.as_object_mut()
+            .unwrap()
+            .extend(said.as_object().unwrap().clone());
+        spec["connectors"][0]["quota"] = json!({"pool": "agency", "share": 50});
+        tenant.spec = serde_json::from_value(spec).unwrap();
+        let flaws = compile(&tenant, &OperatorView::default()).unwrap_err();
+        let told: Vec<_> = flaws.iter().map(ToString::to_string).collect();
+        let expected = [
+            "spec.connectors[meta].quota",
+            "spec.auth.oidc",
+            "spec.ledger.postgres",
+            "spec.audit.otlpEndpoint",
+            "spec.audit.retain",
+        ];
+        assert_eq!(
+            told,
+            expected.map(|path| format!("{path} is not supported by this release; leave it out"))
+        );
+        assert!(flaws.iter().all(|flaw| flaw.reason == Reason::NotSupported));
+    }
+
+    #[test]
+    fn while_no_policy_can_be_accepted_a_required_one_keeps_everything_as_it_is() {
+        let mut tenant = tenant(&meta());
+        tenant.spec.access = Access::ReadWrite;
+        tenant.spec.required_policies = vec!["ads-budget".into()];
+        let config = compile(&tenant, &OperatorView::default()).unwrap();
+        assert_eq!(config.access, Access::Frozen);
     }
 
     #[test]

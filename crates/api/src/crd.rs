@@ -7,11 +7,13 @@ use crate::mcp_api_key::McpApiKey;
 use crate::mcp_freeze::McpFreeze;
 use crate::mcp_server::McpServer;
 use crate::mcp_tenant::McpTenant;
+use crate::safety_policy::SafetyPolicy;
 
 /// Every kind of `tenantry.dev`, each once. `crds/` is generated from these.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![
         McpTenant::crd(),
+        SafetyPolicy::crd(),
         McpApiKey::crd(),
         McpFreeze::crd(),
         McpServer::crd(),

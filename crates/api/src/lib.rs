@@ -12,3 +12,4 @@ pub mod mcp_api_key;
 pub mod mcp_freeze;
 pub mod mcp_server;
 pub mod mcp_tenant;
+pub mod safety_policy;

@@ -24,7 +24,7 @@ use tenantry_core::name::{AccountId, KeyId};
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner"),
     printcolumn(name = "Agent", type_ = "string", json_path = ".spec.agent"),
     printcolumn(name = "Scopes", type_ = "string", json_path = ".spec.scopes"),
-    printcolumn(name = "Expires", type_ = "date", json_path = ".spec.expiresAt"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
     printcolumn(name = "Disabled", type_ = "boolean", json_path = ".spec.disabled"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$')").message("metadata.name is the key's public id: 1-40 of a-z, 0-9 and `-`, starting and ending with a letter or digit")
@@ -32,6 +32,9 @@ use tenantry_core::name::{AccountId, KeyId};
 #[cfg_attr(feature = "cel", kube(cel))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("!has(self.notBefore) || !has(self.expiresAt) || self.notBefore < self.expiresAt").message("notBefore must be before expiresAt"))]
+// Rules of a field of its own would not see one that appears or disappears.
+#[x_kube(validation = Rule::new("has(self.agent) == has(oldSelf.agent) && (!has(self.agent) || self.agent == oldSelf.agent)").message("agent is immutable; create another key"))]
+#[x_kube(validation = Rule::new("has(self.issuedBy) == has(oldSelf.issuedBy) && (!has(self.issuedBy) || self.issuedBy == oldSelf.issuedBy)").message("issuedBy is immutable; create another key"))]
 pub struct McpApiKeySpec {
     /// The Kubernetes user that answers for the key. Immutable.
     #[schemars(length(min = 1, max = 253))]
@@ -41,8 +44,13 @@ pub struct McpApiKeySpec {
     /// The program that uses the key, in the owner's words. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("agent is immutable; create another key"))]
     pub agent: Option<String>,
+
+    /// The Kubernetes user that issued the key, stamped by whoever creates it:
+    /// it must be their own name. Left out, the owner issued it. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub issued_by: Option<String>,
 
     /// SHA-256 of the key's 32 secret bytes, as `sha256:` and 64 lower-case
     /// hexadecimal digits. Immutable.

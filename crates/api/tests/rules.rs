@@ -68,7 +68,7 @@ fn the_smallest_tenant_is_accepted_and_reads_only() {
     let spec = parse(&document).spec;
     assert_eq!(spec.access.as_str(), "ReadOnly");
     assert_eq!(spec.server.replicas, 1);
-    assert_eq!(spec.ledger.sqlite.storage, "1Gi");
+    assert_eq!(spec.ledger.sqlite.unwrap().storage, "1Gi");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn each_rule_refuses_with_a_message_to_act_on() {
         (
             "/server",
             json!({"replicas": 2}),
-            "spec.server.replicas: more than one replica needs a PostgreSQL ledger, which this release does not have; use 0 or 1",
+            "spec: server.replicas is 0 or 1 with a ledger of kind sqlite; more replicas need ledger.postgres",
         ),
         (
             "/server",
@@ -209,7 +209,7 @@ fn what_is_fixed_at_creation_stays() {
 fn a_misspelt_field_is_no_tenant() {
     for (pointer, value) in [
         ("/acces", json!("Disabled")),
-        ("/server", json!({"image": "other"})),
+        ("/server", json!({"podSpec": {}})),
         ("/connectors/0/url", json!("http://elsewhere")),
         ("/access", json!("readonly")),
     ] {
@@ -247,6 +247,27 @@ fn a_key_keeps_its_owner_and_stays_revoked() {
     assert_eq!(
         refused(key(false, "bob"), key(false, "alice")),
         "spec.owner: owner is immutable; create another key"
+    );
+    // Neither changed, nor added later, nor taken away.
+    let with = |agent: Option<&str>, issued_by: Option<&str>| {
+        let mut key = key(false, "alice");
+        key.spec.agent = agent.map(str::to_owned);
+        key.spec.issued_by = issued_by.map(str::to_owned);
+        key
+    };
+    for (new, old) in [(Some("b"), Some("a")), (Some("a"), None), (None, Some("a"))] {
+        assert_eq!(
+            refused(with(new, None), with(old, None)),
+            "spec: agent is immutable; create another key"
+        );
+        assert_eq!(
+            refused(with(None, new), with(None, old)),
+            "spec: issuedBy is immutable; create another key"
+        );
+    }
+    assert_eq!(
+        refused(with(Some("a"), Some("b")), with(Some("a"), Some("b"))),
+        ""
     );
 }
 

@@ -103,11 +103,13 @@ fn access_denied(whose: &str, access: &str, request: &Request<'_>) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::access::Access;
     use crate::digest::Digest;
     use crate::name::{Currency, KeyId, Organization};
-    use crate::tenant::{CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit};
+    use crate::tenant::{CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, ToolRules};
 
     fn account(id: &str, access: Access) -> AccountConfig {
         AccountConfig {
@@ -137,11 +139,15 @@ mod tests {
                 ],
                 sandbox_base_url: None,
             }],
+            tools: ToolRules::default(),
             limits: Limits {
                 per_key: rate,
+                per_key_concurrency: 1,
                 per_tenant: rate,
                 concurrency: 1,
             },
+            redact: BTreeSet::new(),
+            proxy: None,
             allowed_hosts: vec![],
             allowed_origins: vec![],
         }

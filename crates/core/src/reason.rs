@@ -113,6 +113,8 @@ reasons! {
     ContractUnreadable => "run operator and server of the same release",
     /// The specification cannot be carried out.
     SpecInvalid => "correct the McpTenant as the message says",
+    /// The specification asks for something that this release does not have.
+    NotSupported => "take the field that the message names out of the McpTenant",
     /// The operator has no rights in the namespace.
     OperatorNotBound => "create the RoleBinding that the message shows",
     /// Another McpTenant already owns the namespace.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::access::Access;
 use crate::digest::Digest;
-use crate::name::{AccountId, ConnectorName, Currency, Organization};
+use crate::name::{AccountId, ConnectorName, Currency, Organization, ToolName};
 
 /// The version of the contract that this release writes and reads.
 pub const CONTRACT_VERSION: &str = "v1";
@@ -30,8 +30,17 @@ pub struct TenantConfig {
     pub access: Access,
     /// The vendors that it uses, each once.
     pub connectors: Vec<ConnectorConfig>,
+    /// The tools that there are.
+    #[serde(default, skip_serializing_if = "ToolRules::is_open")]
+    pub tools: ToolRules,
     /// How much its clients may ask.
     pub limits: Limits,
+    /// Arguments of tools whose values are kept out of the record, by name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub redact: BTreeSet<String>,
+    /// The HTTP proxy by which vendors are called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
     /// Host names under which clients may address the server, without port.
     pub allowed_hosts: Vec<String>,
     /// Origins from which browsers may call it, `scheme://host[:port]`.
@@ -66,12 +75,26 @@ pub struct AccountConfig {
     pub access: Access,
 }
 
+/// Which of the connectors' tools there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ToolRules {
+    /// No other tool exists; `None` means that every tool does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<BTreeSet<ToolName>>,
+    /// These do not exist, even if they are allowed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub deny: BTreeSet<ToolName>,
+}
+
 /// How much clients may ask of one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Limits {
     /// Calls of one key.
     pub per_key: RateLimit,
+    /// Calls of one key in progress at the same time.
+    pub per_key_concurrency: u32,
     /// Calls of all keys together.
     pub per_tenant: RateLimit,
     /// Calls in progress at the same time.
@@ -152,6 +175,7 @@ impl TenantConfig {
         }
         let Limits {
             per_key,
+            per_key_concurrency,
             per_tenant,
             concurrency,
         } = self.limits;
@@ -160,12 +184,26 @@ impl TenantConfig {
             per_key.burst,
             per_tenant.per_minute,
             per_tenant.burst,
+            per_key_concurrency,
             concurrency,
         ];
         if counts.contains(&0) {
             return Err("a limit is 0".into());
         }
         Ok(())
+    }
+}
+
+impl ToolRules {
+    /// Whether `tool` exists.
+    pub fn permits(&self, tool: &ToolName) -> bool {
+        let is_allowed = self.allow.as_ref().is_none_or(|allow| allow.contains(tool));
+        is_allowed && !self.deny.contains(tool)
+    }
+
+    /// Whether every tool exists.
+    pub fn is_open(&self) -> bool {
+        self.allow.is_none() && self.deny.is_empty()
     }
 }
 
@@ -194,6 +232,7 @@ mod tests {
             }],
             "limits": {
                 "perKey": {"perMinute": 60, "burst": 10},
+                "perKeyConcurrency": 16,
                 "perTenant": {"perMinute": 600, "burst": 100},
                 "concurrency": 32,
             },
@@ -240,6 +279,18 @@ mod tests {
             "the contract is of version `v9`, this server reads `v1`"
         );
         assert!(TenantConfig::read(&json!(null)).is_err());
+    }
+
+    #[test]
+    fn a_denied_tool_does_not_exist_even_if_it_is_allowed() {
+        let rules: ToolRules =
+            serde_json::from_value(json!({"allow": ["a", "b"], "deny": ["b", "c"]})).unwrap();
+        let permits = |name| rules.permits(&ToolName::parse(name).unwrap());
+        assert_eq!(
+            ["a", "b", "c", "d"].map(permits),
+            [true, false, false, false]
+        );
+        assert!(ToolRules::default().permits(&ToolName::parse("d").unwrap()));
     }
 
     #[test]

@@ -109,8 +109,10 @@ pub fn status(subject: &Subject, outcome: &Outcome, now: Timestamp) -> McpTenant
             endpoint: Some(observed.endpoint.clone()),
             access: observed.access,
             contract_digest: Some(observed.contract_digest.clone()),
+            connectors: observed.connectors.clone(),
             replicas: observed.replicas,
             selector: Some(observed.selector.clone()),
+            ..before.clone()
         },
         Outcome::Held(obstacle) => aside(subject, dated(&held(obstacle))),
         Outcome::Failed(message) => aside(subject, dated(&failed(message))),
@@ -196,6 +198,7 @@ mod tests {
             credentials: finding(CREDENTIALS_READY),
             ready: finding(READY),
             access: None,
+            connectors: vec![],
             replicas: 1,
             endpoint: "http://server".into(),
             contract_digest: "sha256:0".into(),

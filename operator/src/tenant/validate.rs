@@ -2,8 +2,10 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource as _;
-use tenantry_api::compile::compile;
-use tenantry_api::mcp_tenant::{DeletionPolicy, McpTenant, Server, Sqlite};
+use tenantry_api::compile::{Flaw, compile};
+use tenantry_api::mcp_tenant::ledger::Sqlite;
+use tenantry_api::mcp_tenant::server::Server;
+use tenantry_api::mcp_tenant::{DeletionPolicy, McpTenant};
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::TenantConfig;
 
@@ -88,10 +90,7 @@ pub fn validate(
     {
         return Err(namespace_taken(&first.name));
     }
-    let contract = compile(tenant, &settings.view()).map_err(|flaws| {
-        let told: Vec<_> = flaws.iter().map(ToString::to_string).collect();
-        Obstacle::new(Reason::SpecInvalid, told.join("; "))
-    })?;
+    let contract = compile(tenant, &settings.view()).map_err(|flaws| flawed(&flaws))?;
     let owner = tenant
         .controller_owner_ref(&())
         .ok_or_else(|| Obstacle::new(Reason::SpecInvalid, "the tenant has no name or UID"))?;
@@ -106,9 +105,19 @@ pub fn validate(
         contract,
         credentials: credentials.collect(),
         server: tenant.spec.server.clone(),
-        volume: tenant.spec.ledger.sqlite.clone(),
+        // INVARIANT: without sqlite the ledger is postgres, which did not compile.
+        volume: tenant.spec.ledger.sqlite.clone().unwrap_or_default(),
         deletion_policy: tenant.spec.deletion_policy,
     })
+}
+
+/// All flaws in one obstacle; it bears the word of the first.
+fn flawed(flaws: &[Flaw]) -> Obstacle {
+    let told: Vec<_> = flaws.iter().map(ToString::to_string).collect();
+    let reason = flaws
+        .first()
+        .map_or(Reason::SpecInvalid, |flaw| flaw.reason);
+    Obstacle::new(reason, told.join("; "))
 }
 
 /// The obstacle of whoever came second.

@@ -1,6 +1,7 @@
 //! Starts a server with everything around it, and at the end looks through all
 //! that it said for secrets.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,7 +15,7 @@ use tenantry_core::access::Access;
 use tenantry_core::key::{ApiKey, KeyRecord, Scope};
 use tenantry_core::name::{AccountId, ConnectorName, Currency, KeyId, Organization};
 use tenantry_core::tenant::{
-    AccountConfig, CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, TenantConfig,
+    AccountConfig, CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, TenantConfig, ToolRules,
 };
 use tenantry_fakes::meta::{FakeMeta, SANDBOX_TOKEN};
 use tenantry_server::catalog::Catalog;
@@ -137,11 +138,15 @@ fn tenant(vendor: String) -> TenantConfig {
             accounts: vec![account("act_1001", "EUR"), account("act_1002", "TWD")],
             sandbox_base_url: Some(vendor),
         }],
+        tools: ToolRules::default(),
         limits: Limits {
             per_key: rate,
+            per_key_concurrency: 64,
             per_tenant: rate,
             concurrency: 64,
         },
+        redact: BTreeSet::new(),
+        proxy: None,
         allowed_hosts: vec!["server.acme.svc".into()],
         allowed_origins: vec!["https://app.acme.example".into()],
     }

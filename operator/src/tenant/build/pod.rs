@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tenantry_api::label;
-use tenantry_api::mcp_tenant::{Quantities, Resources, TaintEffect, TolerationOperator};
+use tenantry_api::mcp_tenant::server::{Quantities, Resources, TaintEffect, TolerationOperator};
 
 use super::stateful_set::LEDGER;
 use crate::settings::ServerImage;
@@ -196,7 +196,7 @@ fn quantities(amounts: Quantities) -> BTreeMap<String, Quantity> {
     set.collect()
 }
 
-fn toleration(form: &tenantry_api::mcp_tenant::Toleration) -> Toleration {
+fn toleration(form: &tenantry_api::mcp_tenant::server::Toleration) -> Toleration {
     let operator = match form.operator {
         TolerationOperator::Equal => "Equal",
         TolerationOperator::Exists => "Exists",

@@ -10,7 +10,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use tenantry_api::label;
-use tenantry_api::mcp_tenant::{DeletionPolicy, Sqlite};
+use tenantry_api::mcp_tenant::DeletionPolicy;
+use tenantry_api::mcp_tenant::ledger::Sqlite;
 
 use super::{labels, metadata, pod, pod_labels};
 use crate::settings::ServerImage;

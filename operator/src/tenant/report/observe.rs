@@ -8,6 +8,7 @@ use tenantry_api::condition::{
 };
 use tenantry_api::label;
 use tenantry_api::mcp_server::{ConnectorReport, ReplicaReport};
+use tenantry_api::mcp_tenant::ConnectorStatus;
 use tenantry_core::access::Access;
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::TenantConfig;
@@ -29,6 +30,8 @@ pub struct Observed {
     pub ready: Finding,
     /// The access in force.
     pub access: Option<Access>,
+    /// The state of each connector's credentials, as the server reports it.
+    pub connectors: Vec<ConnectorStatus>,
     /// How many replicas exist.
     pub replicas: i32,
     /// Where clients reach it.
@@ -89,11 +92,22 @@ pub fn observe(children: &Children<Placed>, tenant: &ValidTenant) -> Observed {
         access: report
             .filter(|report| report.serving)
             .and_then(|report| report.access),
+        connectors: report.map(connectors).unwrap_or_default(),
         replicas: set.map_or(0, |set| set.replicas),
         endpoint,
         contract_digest,
         selector: labels.join(","),
     }
+}
+
+fn connectors(report: &ReplicaReport) -> Vec<ConnectorStatus> {
+    let status = |connector: &ConnectorReport| ConnectorStatus {
+        name: connector.name.clone(),
+        ready: connector.ready,
+        reason: connector.reason.clone(),
+        token_expires_at: None,
+    };
+    report.connectors.iter().map(status).collect()
 }
 
 fn endpoint(namespace: &str) -> String {

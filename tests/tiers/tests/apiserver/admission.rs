@@ -85,8 +85,8 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "/server",
-            json!({"image": "other"}),
-            "strict decoding error: unknown field \"spec.server.image\"",
+            json!({"podSpec": {}}),
+            "strict decoding error: unknown field \"spec.server.podSpec\"",
         ),
         (
             "/server",
@@ -223,7 +223,7 @@ fn scale_obeys_the_rules_too() {
     let refused = scale("--replicas=2");
     let told = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        told.contains("more than one replica needs a PostgreSQL ledger"),
+        told.contains("more replicas need ledger.postgres"),
         "{told}"
     );
     assert!(scale("--replicas=0").status.success());
