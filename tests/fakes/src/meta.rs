@@ -1,9 +1,13 @@
 //! A fake Meta Graph API: in-process for tests, or as the program `fake-meta`.
 //! The request log is the oracle: what reached the vendor stands there.
 
+mod asked;
 mod faults;
+mod fields;
 mod graph;
+mod insights;
 mod oracle;
+mod paging;
 mod usage;
 mod wire;
 mod world;
@@ -28,11 +32,14 @@ pub use faults::{Fault, Faults};
 pub use oracle::{Logged, TokenPlace};
 pub use world::{EXPIRED_TOKEN, SANDBOX_TOKEN};
 
-use crate::meta::graph::Asked;
+use crate::meta::asked::Asked;
 use crate::meta::oracle::Oracle;
 use crate::meta::usage::Usage;
 use crate::meta::wire::Told;
 use crate::meta::world::World;
+
+/// A node that every token sees and that belongs to no ad account.
+pub const PAGE_ID: &str = "105000000000001";
 
 /// A fake Meta on a loopback port; it ends when this is dropped.
 pub struct FakeMeta {
@@ -168,7 +175,11 @@ async fn answer(
     let told = match (fault, used.exhausted) {
         (Some(fault), _) => fault.tell(),
         (None, true) => Told::throttled(),
-        (None, false) => graph::tell(&mut inner.world, &inner.faults, &asked),
+        (None, false) => {
+            let told = graph::tell(&mut inner.world, &inner.faults, &asked);
+            inner.world.poll(asked.segments().get(1).unwrap_or(&""));
+            told
+        }
     };
     let told = if inner.faults.errors_as_success {
         told.into_success()

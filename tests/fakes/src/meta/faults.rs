@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::graph::Asked;
+use super::asked::Asked;
 use super::wire::{GraphError, Told};
 
 /// Everything that can be switched; the default is a vendor in good health.
@@ -30,6 +30,12 @@ pub struct Faults {
     pub endless_pages: bool,
     /// Put a row of another account into lists of one account.
     pub foreign_row: bool,
+    /// Refuse insights that are asked for at once: they are to be a report.
+    pub insights_too_large: bool,
+    /// Questions after a report that are answered with "running".
+    pub report_polls: u32,
+    /// Reports end as failed.
+    pub report_fails: bool,
     /// Throttle an account when its score reaches this.
     pub most_score: Option<u32>,
 }

@@ -9,8 +9,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
+use super::asked::Asked;
 use super::faults::Faults;
-use super::graph::Asked;
 
 /// A log nobody forgets must not eat the machine.
 const MOST_ENTRIES: usize = 10_000;

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::fields::{AD, AD_SET, CAMPAIGN, Node};
+use super::insights::Report;
+
 /// The token that sees every account of the sandbox.
 pub const SANDBOX_TOKEN: &str = "EAATenantrySandboxToken0000000000000000000";
 /// A token that has expired.
@@ -124,11 +127,40 @@ const STRANGER: &[CampaignRow] = &[
     ),
 ];
 
+/// A campaign, an ad set or an ad.
+pub(super) struct Object {
+    pub kind: Kind,
+    pub row: Map<String, Value>,
+}
+
+/// What an object is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Campaign,
+    AdSet,
+    Ad,
+}
+
+impl Kind {
+    pub fn node(self) -> &'static Node {
+        match self {
+            Self::Campaign => &CAMPAIGN,
+            Self::AdSet => &AD_SET,
+            Self::Ad => &AD,
+        }
+    }
+
+    pub fn is_above(self, other: Self) -> bool {
+        self < other
+    }
+}
+
 /// Everything, as Meta would keep it.
 pub(super) struct World {
     tokens: BTreeMap<String, BTreeSet<String>>,
     accounts: Vec<Map<String, Value>>,
-    campaigns: Vec<Map<String, Value>>,
+    objects: Vec<Object>,
+    reports: Vec<Report>,
 }
 
 impl World {
@@ -141,15 +173,16 @@ impl World {
         ];
         let all = ["act_1001", "act_1002", "act_2001"].map(str::to_owned);
         let lists = [("1001", BERLIN), ("1002", TAIPEI), ("2001", STRANGER)];
-        let campaigns = lists.iter().flat_map(|(account, rows)| {
+        let objects = lists.iter().flat_map(|(account, rows)| {
             rows.iter()
                 .zip(1..)
-                .map(move |(row, number)| campaign(account, number, *row))
+                .flat_map(move |(row, number)| family(&campaign(account, number, *row)))
         });
         Self {
             tokens: BTreeMap::from([(SANDBOX_TOKEN.to_owned(), BTreeSet::from(all))]),
-            campaigns: campaigns.collect(),
+            objects: objects.collect(),
             accounts: accounts.into(),
+            reports: Vec::new(),
         }
     }
 
@@ -171,55 +204,127 @@ impl World {
             .collect()
     }
 
-    /// The campaigns of an account; archived and deleted ones only if asked for.
-    pub fn campaigns(&self, account: &str, states: Option<&[String]>) -> Vec<Map<String, Value>> {
+    /// What of a kind is below an account, a campaign or an ad set; archived and
+    /// deleted ones only if asked for.
+    pub fn below(
+        &self,
+        parent: &str,
+        kind: Kind,
+        states: Option<&[String]>,
+    ) -> Vec<Map<String, Value>> {
         let wanted = |state: &str| match states {
             Some(states) => states.iter().any(|wanted| wanted == state),
             None => !matches!(state, "ARCHIVED" | "DELETED"),
         };
-        let own = self
-            .campaigns
-            .iter()
-            .filter(|row| text(row, "account_id") == bare(account));
-        own.filter(|row| wanted(text(row, "effective_status")))
-            .cloned()
+        let parents = ["account_id", "campaign_id", "adset_id"];
+        let is_below = |row: &Map<String, Value>| {
+            let mut above = parents.iter().map(|field| text(row, field));
+            above.any(|above| above == bare(parent))
+        };
+        let all = self.objects.iter().filter(|object| object.kind == kind);
+        all.filter(|object| is_below(&object.row))
+            .filter(|object| wanted(text(&object.row, "effective_status")))
+            .map(|object| object.row.clone())
             .collect()
     }
 
-    pub fn campaign(
+    pub fn object(&self, id: &str, seen: &BTreeSet<String>) -> Option<&Object> {
+        let found = self
+            .objects
+            .iter()
+            .find(|object| text(&object.row, "id") == id);
+        found.filter(|object| is_seen(&object.row, seen))
+    }
+
+    pub fn object_mut(
         &mut self,
         id: &str,
         seen: &BTreeSet<String>,
     ) -> Option<&mut Map<String, Value>> {
-        let ours =
-            |row: &Map<String, Value>| seen.contains(&format!("act_{}", text(row, "account_id")));
-        self.campaigns
-            .iter_mut()
-            .find(|row| text(row, "id") == id && ours(row))
+        let mut rows = self.objects.iter_mut().map(|object| &mut object.row);
+        rows.find(|row| text(row, "id") == id && is_seen(row, seen))
     }
 
-    /// Delivery of an account, one row for each thing of the level that had any.
-    pub fn insights(
+    /// The campaigns behind an account or an object that had any delivery.
+    pub fn delivering(&self, id: &str) -> Vec<Map<String, Value>> {
+        let own = |row: &&Map<String, Value>| {
+            let campaign = text(row, "id");
+            text(row, "account_id") == bare(id) || id.starts_with(campaign)
+        };
+        let campaigns = self
+            .objects
+            .iter()
+            .filter(|object| object.kind == Kind::Campaign);
+        campaigns
+            .map(|object| &object.row)
+            .filter(own)
+            .filter(|row| text(row, "status") != "ARCHIVED")
+            .filter(|row| !text(row, "spend").trim_matches(['0', '.']).is_empty())
+            .cloned()
+            .collect()
+    }
+
+    /// The currency of the account that these rows belong to.
+    pub fn currency_of(&self, rows: &[Map<String, Value>]) -> String {
+        let account = rows.first().map_or("", |row| text(row, "account_id"));
+        let found = self
+            .accounts
+            .iter()
+            .find(|row| text(row, "account_id") == account);
+        found.map_or("USD", |row| text(row, "currency")).to_owned()
+    }
+
+    /// What happened in an account, the latest first.
+    pub fn activities(
         &self,
         account: &str,
-        level: &str,
-        since: &str,
-        until: &str,
+        since: Option<&str>,
+        until: Option<&str>,
     ) -> Vec<Map<String, Value>> {
-        let campaigns = self.campaigns(account, None);
-        let delivered = campaigns
+        let campaigns = self.below(account, Kind::Campaign, None);
+        let all = campaigns
             .iter()
-            .filter(|row| !text(row, "spend").trim_matches(['0', '.']).is_empty());
-        let currency = self.accounts.iter().find(|row| text(row, "id") == account);
-        let currency = currency.map_or("USD", |row| text(row, "currency"));
-        let mut rows: Vec<Map<String, Value>> = delivered
-            .map(|row| insight(row, level, currency, since, until))
-            .collect();
-        if level == "account" {
-            rows.truncate(1);
-        }
+            .zip(10..)
+            .map(|(row, day)| activity(row, day));
+        let within = |row: &Map<String, Value>| {
+            let day = text(row, "event_time")
+                .get(..10)
+                .unwrap_or_default()
+                .to_owned();
+            since.is_none_or(|since| since <= day.as_str())
+                && until.is_none_or(|until| day.as_str() <= until)
+        };
+        let mut rows: Vec<_> = all.filter(within).collect();
+        rows.reverse();
         rows
     }
+
+    /// Adds a report; answers its id.
+    pub fn add_report(&mut self, make: impl FnOnce(String) -> Report) -> String {
+        let id = format!("6600{:012}", self.reports.len() + 1);
+        self.reports.push(make(id.clone()));
+        id
+    }
+
+    /// A report, as far as the token sees its account.
+    pub fn report(&self, id: &str, seen: &BTreeSet<String>) -> Option<&Report> {
+        let own = |report: &&Report| seen.contains(&format!("act_{}", report.account));
+        self.reports
+            .iter()
+            .find(|report| report.id == id)
+            .filter(own)
+    }
+
+    /// Somebody asked after a report: it gets on.
+    pub fn poll(&mut self, id: &str) {
+        if let Some(report) = self.reports.iter_mut().find(|report| report.id == id) {
+            report.polls_left = report.polls_left.saturating_sub(1);
+        }
+    }
+}
+
+fn is_seen(row: &Map<String, Value>, seen: &BTreeSet<String>) -> bool {
+    seen.contains(&format!("act_{}", text(row, "account_id")))
 }
 
 /// The number of an account, without `act_`.
@@ -227,11 +332,11 @@ pub(super) fn bare(account: &str) -> &str {
     account.trim_start_matches("act_")
 }
 
-fn text<'m>(row: &'m Map<String, Value>, field: &str) -> &'m str {
+pub(super) fn text<'m>(row: &'m Map<String, Value>, field: &str) -> &'m str {
     row.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn object(value: Value) -> Map<String, Value> {
+pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
         _ => Map::new(),
@@ -282,44 +387,99 @@ fn campaign(account: &str, number: u32, row: CampaignRow) -> Map<String, Value> 
     campaign
 }
 
-fn insight(
+/// A campaign with its two ad sets and their ads. Where the campaign has no
+/// budget, its ad sets have.
+fn family(campaign: &Map<String, Value>) -> Vec<Object> {
+    let mut all = vec![Object {
+        kind: Kind::Campaign,
+        row: campaign.clone(),
+    }];
+    let has_budget = campaign.contains_key("bid_strategy");
+    for (number, (name, budget)) in [("everyone", "2000"), ("returning", "3050")]
+        .iter()
+        .enumerate()
+    {
+        let ad_set = ad_set(campaign, number + 1, name, (!has_budget).then_some(budget));
+        let ad = ad(&ad_set);
+        all.push(Object {
+            kind: Kind::AdSet,
+            row: ad_set,
+        });
+        all.push(Object {
+            kind: Kind::Ad,
+            row: ad,
+        });
+    }
+    all
+}
+
+fn ad_set(
     campaign: &Map<String, Value>,
-    level: &str,
-    currency: &str,
-    since: &str,
-    until: &str,
+    number: usize,
+    name: &str,
+    budget: Option<&&str>,
 ) -> Map<String, Value> {
-    let (id, name) = (text(campaign, "id"), text(campaign, "name"));
+    let status = text(campaign, "status");
+    let effective = if status == "PAUSED" {
+        "CAMPAIGN_PAUSED"
+    } else {
+        status
+    };
     let mut row = object(json!({
+        "id": format!("{}{number}", text(campaign, "id")),
         "account_id": text(campaign, "account_id"),
-        "account_currency": currency,
-        "date_start": since,
-        "date_stop": until,
-        "spend": text(campaign, "spend"),
-        "impressions": "18233",
-        "clicks": "412",
-        "reach": "15001",
-        "frequency": "1.215452",
-        "ctr": "2.259639",
-        "actions": [
-            {"action_type": "link_click", "value": "377"},
-            {"action_type": "purchase", "value": "12"},
-        ],
+        "campaign_id": text(campaign, "id"),
+        "name": format!("{} / {name}", text(campaign, "name")),
+        "status": "ACTIVE",
+        "effective_status": effective,
+        "billing_event": "IMPRESSIONS",
+        "optimization_goal": "OFFSITE_CONVERSIONS",
+        "is_budget_schedule_enabled": false,
+        "start_time": "2026-10-01T00:00:00+0200",
+        "created_time": "2026-09-20T09:00:00+0200",
+        "updated_time": "2026-11-01T09:00:00+0200",
+        "daily_budget": "0",
+        "lifetime_budget": "0",
+        "budget_remaining": "0",
     }));
-    let levels = [
-        ("campaign", "", ""),
-        ("adset", "1", " / everyone"),
-        ("ad", "11", " / film"),
-    ];
-    for (part, more_id, more_name) in levels {
-        if level == "account" {
-            break;
-        }
-        row.insert(format!("{part}_id"), json!(format!("{id}{more_id}")));
-        row.insert(format!("{part}_name"), json!(format!("{name}{more_name}")));
-        if level == part {
-            break;
-        }
+    if let Some(budget) = budget {
+        // Amounts of bids are numbers, amounts of budgets are texts.
+        row.insert("daily_budget".into(), json!(budget));
+        row.insert("budget_remaining".into(), json!(budget));
+        row.insert("bid_strategy".into(), json!("LOWEST_COST_WITH_BID_CAP"));
+        row.insert("bid_amount".into(), json!(250));
     }
     row
+}
+
+fn ad(ad_set: &Map<String, Value>) -> Map<String, Value> {
+    let id = format!("{}1", text(ad_set, "id"));
+    object(json!({
+        "id": id,
+        "account_id": text(ad_set, "account_id"),
+        "campaign_id": text(ad_set, "campaign_id"),
+        "adset_id": text(ad_set, "id"),
+        "name": format!("{} / film", text(ad_set, "name")),
+        "status": "ACTIVE",
+        "effective_status": text(ad_set, "effective_status"),
+        "creative": {"id": format!("77{id}")},
+        "created_time": "2026-09-20T09:00:00+0200",
+        "updated_time": "2026-11-01T09:00:00+0200",
+    }))
+}
+
+fn activity(campaign: &Map<String, Value>, day: u32) -> Map<String, Value> {
+    object(json!({
+        "actor_id": "990001",
+        "actor_name": "Alice",
+        "application_id": "119211728144504",
+        "application_name": "Power Editor",
+        "event_time": format!("2026-11-{day}T12:00:00+0000"),
+        "event_type": "update_campaign_budget",
+        "extra_data": r#"{"old_value":"4000","new_value":"5000"}"#,
+        "object_id": text(campaign, "id"),
+        "object_name": text(campaign, "name"),
+        "object_type": "CAMPAIGN",
+        "translated_event_type": "Campaign budget updated",
+    }))
 }

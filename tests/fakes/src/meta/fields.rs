@@ -1,0 +1,171 @@
+//! The kinds of nodes and the fields that each has: whoever asks for another
+//! one gets an error.
+
+/// A kind of node.
+pub(super) struct Node {
+    /// Meta's name of it, as errors say it.
+    pub name: &'static str,
+    pub fields: &'static [&'static str],
+    /// What comes unasked.
+    pub always: &'static [&'static str],
+}
+
+pub(super) const ACCOUNT: Node = Node {
+    name: "AdAccount",
+    fields: &[
+        "id",
+        "account_id",
+        "name",
+        "currency",
+        "timezone_name",
+        "account_status",
+        "amount_spent",
+        "balance",
+        "spend_cap",
+        "min_daily_budget",
+    ],
+    always: &["id"],
+};
+
+pub(super) const CAMPAIGN: Node = Node {
+    name: "Campaign",
+    fields: &[
+        "id",
+        "account_id",
+        "name",
+        "status",
+        "effective_status",
+        "objective",
+        "bid_strategy",
+        "buying_type",
+        "daily_budget",
+        "lifetime_budget",
+        "budget_remaining",
+        "start_time",
+        "stop_time",
+        "created_time",
+        "updated_time",
+        "special_ad_categories",
+        "spend_cap",
+    ],
+    always: &["id"],
+};
+
+pub(super) const AD_SET: Node = Node {
+    name: "AdSet",
+    fields: &[
+        "id",
+        "account_id",
+        "campaign_id",
+        "name",
+        "status",
+        "effective_status",
+        "daily_budget",
+        "lifetime_budget",
+        "budget_remaining",
+        "bid_amount",
+        "bid_strategy",
+        "billing_event",
+        "optimization_goal",
+        "is_budget_schedule_enabled",
+        "start_time",
+        "end_time",
+        "created_time",
+        "updated_time",
+    ],
+    always: &["id"],
+};
+
+pub(super) const AD: Node = Node {
+    name: "Ad",
+    fields: &[
+        "id",
+        "account_id",
+        "campaign_id",
+        "adset_id",
+        "name",
+        "status",
+        "effective_status",
+        "creative",
+        "created_time",
+        "updated_time",
+    ],
+    always: &["id"],
+};
+
+/// A node that the same token sees and that has no ad account.
+pub(super) const PAGE: Node = Node {
+    name: "Page",
+    fields: &["id", "name", "category"],
+    always: &["id"],
+};
+
+pub(super) const REPORT: Node = Node {
+    name: "AdReportRun",
+    fields: &[
+        "id",
+        "account_id",
+        "async_status",
+        "async_percent_completion",
+        "date_start",
+        "date_stop",
+    ],
+    always: &["id"],
+};
+
+pub(super) const ACTIVITY: Node = Node {
+    name: "AdActivity",
+    fields: &[
+        "actor_id",
+        "actor_name",
+        "application_id",
+        "application_name",
+        "event_time",
+        "event_type",
+        "extra_data",
+        "object_id",
+        "object_name",
+        "object_type",
+        "translated_event_type",
+    ],
+    always: &["event_time", "event_type"],
+};
+
+/// Rows of insights. What `breakdowns` asks for comes beside the fields and
+/// may not be asked for among them.
+pub(super) const INSIGHT: Node = Node {
+    name: "AdsInsights",
+    fields: &[
+        "account_id",
+        "account_currency",
+        "campaign_id",
+        "campaign_name",
+        "adset_id",
+        "adset_name",
+        "ad_id",
+        "ad_name",
+        "date_start",
+        "date_stop",
+        "spend",
+        "impressions",
+        "clicks",
+        "reach",
+        "frequency",
+        "ctr",
+        "cpc",
+        "cpm",
+        "actions",
+    ],
+    always: &[
+        "date_start",
+        "date_stop",
+        "age",
+        "gender",
+        "country",
+        "region",
+        "publisher_platform",
+        "platform_position",
+        "impression_device",
+        "device_platform",
+    ],
+};
