@@ -126,8 +126,9 @@ async fn recorded(
 async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &mut Entry) -> Ended {
     let checked = check::check(&counter.workshop.catalog, &caller.in_force, asked, entry)?;
     let permitted = authorize::permit(counter, caller, checked, entry)?;
-    let owned = own::own(caller, permitted)?;
-    send::send(owned, caller.arrived + CALL_LIMIT - OWN_SHARE, entry).await
+    let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
+    let proven = own::own(caller, permitted, deadline, entry).await?;
+    send::send(proven, deadline, entry).await
 }
 
 /// Ends a call that is over its rates, with its line.

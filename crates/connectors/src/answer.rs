@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use tenantry_core::money::Money;
 use tenantry_core::name::Currency;
 
-use crate::plan::{CurrencyFrom, FieldKind, MoneyUnit, OutputField, OutputPlan, RowsPlan};
+use crate::plan::{
+    AccountPlan, CurrencyFrom, FieldKind, MoneyUnit, OutputField, OutputPlan, RowsPlan,
+};
 
 /// The rows of a page.
 pub(crate) fn rows<'b>(plan: &RowsPlan, body: &'b Value) -> Result<&'b [Value], String> {
@@ -16,9 +18,9 @@ pub(crate) fn rows<'b>(plan: &RowsPlan, body: &'b Value) -> Result<&'b [Value], 
 }
 
 /// Whose row it is, in our spelling of the account.
-pub(crate) fn row_account(plan: &RowsPlan, row: &Value) -> Option<String> {
-    let figure = row.get(&plan.account_field)?.as_str()?;
-    Some(format!("{}{figure}", plan.account_prefix))
+pub(crate) fn row_account(plan: &AccountPlan, row: &Value) -> Option<String> {
+    let figure = row.get(&plan.field)?.as_str()?;
+    Some(format!("{}{figure}", plan.prefix))
 }
 
 /// The allow-listed fields of one row.
@@ -31,6 +33,10 @@ pub(crate) fn project(
     for field in fields {
         let value = row
             .get(&field.from)
+            .and_then(|value| match &field.inner {
+                Some(inner) => value.get(inner),
+                None => Some(value),
+            })
             .filter(|value| !is_absent(field, value));
         match value {
             Some(value) => {
@@ -119,19 +125,25 @@ fn is_decimal(text: &str) -> bool {
 
 /// The schema of what a tool answers.
 pub(crate) fn data_schema(plan: &OutputPlan) -> Map<String, Value> {
-    let list = json!({"type": "array", "items": object_schema(&plan.fields)});
+    let row = object_schema(&plan.fields);
+    if plan.is_one {
+        return whole(&plan.name, json!({plan.name.as_str(): row}));
+    }
+    let list = json!({"type": "array", "items": row});
     let cursor = json!({
         "type": "string",
         "description": "give this as `after` for the next part; absent at the end",
     });
+    let properties = json!({plan.name.as_str(): list, "next_cursor": cursor});
+    whole(&plan.name, properties)
+}
+
+fn whole(required: &str, properties: Value) -> Map<String, Value> {
     Map::from_iter([
         ("type".to_owned(), json!("object")),
         ("additionalProperties".to_owned(), json!(false)),
-        ("required".to_owned(), json!([plan.name])),
-        (
-            "properties".to_owned(),
-            json!({plan.name.as_str(): list, "next_cursor": cursor}),
-        ),
+        ("required".to_owned(), json!([required])),
+        ("properties".to_owned(), properties),
     ])
 }
 
@@ -187,6 +199,7 @@ mod tests {
         OutputField {
             name: name.into(),
             from: name.into(),
+            inner: None,
             description: None,
             always: false,
             absent_when: Some("0".into()),

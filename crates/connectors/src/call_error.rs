@@ -85,6 +85,18 @@ pub enum CallError {
         /// Their names.
         arguments: Vec<String>,
     },
+    /// Of the arguments that say what a call is about, none or several were given.
+    #[error("exactly one of the arguments {} says what the call is about", .arguments.join(", "))]
+    SubjectUnclear {
+        /// Their names.
+        arguments: Vec<String>,
+    },
+    /// What the call is about is not spelt as the vendor spells it.
+    #[error("the argument {argument} is not an id as the vendor spells them")]
+    SubjectSpelling {
+        /// Its name.
+        argument: String,
+    },
     /// The account is not one of this organisation's, or not the one that the arguments name.
     #[error("the account does not belong to this call")]
     AccountNotOwned,
@@ -129,7 +141,9 @@ impl CallError {
             Self::TimedOut { .. } => Reason::DeadlineExceeded,
             Self::Malformed { .. } | Self::ForeignRow { .. } => Reason::VendorAnswerInvalid,
             Self::CurrencyDiffers { .. } => Reason::SpecInvalid,
-            Self::Exclusive { .. } => Reason::ArgumentsInvalid,
+            Self::Exclusive { .. } | Self::SubjectUnclear { .. } | Self::SubjectSpelling { .. } => {
+                Reason::ArgumentsInvalid
+            }
             Self::AccountNotOwned => Reason::AccountRefused,
             Self::ForeignTool { .. } => Reason::ToolUnknown,
         }
@@ -172,7 +186,10 @@ impl CallError {
             Self::ForeignRow { .. } => {
                 "the vendor's answer held rows of another account and was discarded".into()
             }
-            Self::CurrencyDiffers { .. } | Self::Exclusive { .. } => self.to_string(),
+            Self::CurrencyDiffers { .. }
+            | Self::Exclusive { .. }
+            | Self::SubjectUnclear { .. }
+            | Self::SubjectSpelling { .. } => self.to_string(),
             Self::AccountNotOwned => "the account is not one that may be used here".into(),
             Self::ForeignTool { .. } => "no such tool".into(),
         }

@@ -7,8 +7,10 @@ use tenantry_core::access::ToolClass;
 use tenantry_core::name::{ConnectorName, ToolName};
 use url::Url;
 
+use crate::call_error::CallError;
 use crate::load;
 use crate::load_error::LoadError;
+use crate::pattern::Pattern;
 use crate::plan::{ApiPlan, RequestPlan};
 
 /// A connector file that holds nothing doubtful.
@@ -36,9 +38,40 @@ pub struct Tool {
     pub input_schema: Map<String, Value>,
     /// The schema of the data it answers, without the envelope.
     pub output_schema: Map<String, Value>,
-    /// The argument that names the account; `None` if it spans all accounts.
-    pub account_argument: Option<String>,
+    /// What it may be asked about: exactly one of these is to be given. Empty if
+    /// it spans all accounts.
+    pub subjects: Vec<Subject>,
     pub(crate) plan: RequestPlan,
+}
+
+/// An argument by which a call says what it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Its name.
+    pub argument: String,
+    /// What it names: `account`, or a kind of object in the file's word.
+    pub kind: String,
+    pub(crate) is_account: bool,
+    pub(crate) pattern: Pattern,
+}
+
+/// What a call is about, in the caller's words. Nothing is proven by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// All accounts.
+    Nothing,
+    /// An account.
+    Account(String),
+    /// An object of some account.
+    Object(ClaimedObject),
+}
+
+/// An object that a caller names: spelt as ids are spelt, and no more is known.
+/// Only arguments make one, and it opens nothing: see [`crate::corridor::owned`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedObject {
+    kind: String,
+    id: String,
 }
 
 /// The hints of MCP, all of them explicit.
@@ -79,5 +112,49 @@ impl Connector {
     /// The tool of that name.
     pub fn tool(&self, name: &str) -> Option<&Tool> {
         self.tools.iter().find(|tool| tool.name.as_str() == name)
+    }
+}
+
+impl Tool {
+    /// What these arguments are about: exactly one of the tool's subjects, in
+    /// its exact spelling.
+    pub fn named(&self, args: &Map<String, Value>) -> Result<Named, CallError> {
+        let mut given = self
+            .subjects
+            .iter()
+            .filter_map(|subject| Some((subject, args.get(&subject.argument)?)));
+        let (subject, value) = match (given.next(), given.next()) {
+            (None, None) if self.subjects.is_empty() => return Ok(Named::Nothing),
+            (Some(only), None) => only,
+            _ => {
+                let names = self.subjects.iter().map(|one| one.argument.clone());
+                return Err(CallError::SubjectUnclear {
+                    arguments: names.collect(),
+                });
+            }
+        };
+        let spelt = value.as_str().filter(|id| subject.pattern.admits(id));
+        let Some(id) = spelt.map(str::to_owned) else {
+            return Err(CallError::SubjectSpelling {
+                argument: subject.argument.clone(),
+            });
+        };
+        if subject.is_account {
+            return Ok(Named::Account(id));
+        }
+        let kind = subject.kind.clone();
+        Ok(Named::Object(ClaimedObject { kind, id }))
+    }
+}
+
+impl ClaimedObject {
+    /// What kind of object it is said to be, in the connector file's word.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 }

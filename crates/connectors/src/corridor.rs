@@ -4,12 +4,15 @@
 
 mod exchange;
 mod limits;
+pub mod owned;
+mod ownership;
+mod path;
 mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tenantry_core::name::{AccountId, Currency};
 use tenantry_core::tenant::AccountConfig;
 use tokio::time::Instant;
@@ -19,10 +22,16 @@ pub use limits::CorridorLimits;
 
 use crate::answer;
 use crate::call_error::CallError;
-use crate::connector::{Connector, Tool};
+use crate::connector::{Connector, Named, Tool};
 use crate::corridor::exchange::{Exchange, Tally};
+use crate::corridor::owned::{Owned, OwnedAccount};
+use crate::corridor::ownership::Owners;
+use crate::corridor::path::Slot;
 use crate::corridor::progress::{Progress, query_text};
-use crate::plan::{ConfirmPlan, CurrencyFrom, FieldKind, OutputField, RequestPlan, Segment};
+use crate::plan::{
+    AccountPlan, ConfirmPlan, CurrencyFrom, FieldKind, OutputField, PagingPlan, RequestPlan,
+    RowPlan, RowsPlan, Shape,
+};
 use crate::quota::QuotaObservation;
 use crate::token::TokenSource;
 
@@ -33,13 +42,7 @@ pub struct Corridor {
     exchange: Arc<Exchange>,
     /// Accounts whose currency the vendor has confirmed; it never changes there.
     confirmed: Arc<Mutex<BTreeSet<AccountId>>>,
-}
-
-/// An account that belongs to the organisation. Only a corridor makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnedAccount {
-    id: AccountId,
-    currency: Currency,
+    owners: Arc<Owners>,
 }
 
 /// What a tool answers.
@@ -95,15 +98,17 @@ pub enum CorridorError {
     Client(#[source] reqwest::Error),
 }
 
-impl OwnedAccount {
-    /// The account, in the vendor's spelling.
-    pub fn id(&self) -> &AccountId {
-        &self.id
-    }
+/// One read, while it is being made.
+struct Asking<'r> {
+    plan: &'r RequestPlan,
+    args: &'r Map<String, Value>,
+    subject: Option<&'r Owned>,
+    deadline: Instant,
+}
 
-    /// Its currency, as declared.
-    pub fn currency(&self) -> &Currency {
-        &self.currency
+impl Asking<'_> {
+    fn account(&self) -> Option<&OwnedAccount> {
+        self.subject.map(Owned::account)
     }
 }
 
@@ -145,6 +150,7 @@ impl Corridor {
             accounts: owned,
             exchange: Arc::new(exchange),
             confirmed: Arc::default(),
+            owners: Arc::default(),
         })
     }
 
@@ -160,16 +166,17 @@ impl Corridor {
                 .collect(),
             exchange: Arc::clone(&self.exchange),
             confirmed: Arc::clone(&self.confirmed),
+            owners: Arc::clone(&self.owners),
         }
     }
 
     /// The proof that an account is the organisation's, if it is.
     pub fn own(&self, account_id: &str) -> Option<OwnedAccount> {
         let account = self.accounts.get(&AccountId::parse(account_id).ok()?)?;
-        Some(OwnedAccount {
-            id: account.id.clone(),
-            currency: account.currency.clone(),
-        })
+        Some(OwnedAccount::new(
+            account.id.clone(),
+            account.currency.clone(),
+        ))
     }
 
     /// The quotas as the vendor last described them, over all calls.
@@ -178,19 +185,25 @@ impl Corridor {
     }
 
     /// Asks the vendor. The arguments must match the tool's input schema, with
-    /// integers written as such, and
-    /// `account` must be the one they name, if the tool has such an argument.
+    /// integers written as such, and `subject` must be what they name, if the
+    /// tool asks about something.
     /// The tool must come from the very connector that this corridor was made with.
     pub async fn read(
         &self,
         tool: &Tool,
         args: &Map<String, Value>,
-        account: Option<OwnedAccount>,
+        subject: Option<Owned>,
         deadline: Instant,
     ) -> Result<Answer, CallError> {
-        self.check(tool, args, account.as_ref())?;
+        self.check(tool, args, subject.as_ref())?;
         let mut tally = Tally::default();
-        let work = self.pages(tool, args, account.as_ref(), deadline, &mut tally);
+        let asking = Asking {
+            plan: &tool.plan,
+            args,
+            subject: subject.as_ref(),
+            deadline,
+        };
+        let work = self.ask(&asking, &mut tally);
         let data = tokio::time::timeout_at(deadline, work)
             .await
             .map_err(|_| CallError::TimedOut {
@@ -213,7 +226,7 @@ impl Corridor {
         &self,
         tool: &Tool,
         args: &Map<String, Value>,
-        account: Option<&OwnedAccount>,
+        subject: Option<&Owned>,
     ) -> Result<(), CallError> {
         if !self
             .connector
@@ -225,16 +238,18 @@ impl Corridor {
                 tool: tool.name.to_string(),
             });
         }
-        let named = tool
-            .account_argument
-            .as_ref()
-            .map(|argument| args.get(argument));
-        let proven = account.map(|account| self.own(account.id.as_str()).as_ref() == Some(account));
-        match (named, account, proven) {
-            (None, None, _) => {}
-            (Some(Some(Value::String(id))), Some(account), Some(true))
-                if id == account.id.as_str() => {}
-            _ => return Err(CallError::AccountNotOwned),
+        let is_proven = match (tool.named(args)?, subject) {
+            (Named::Nothing, None) => true,
+            (Named::Account(id), Some(Owned::Account(account))) => {
+                id == account.id().as_str() && self.is_ours(account)
+            }
+            (Named::Object(claimed), Some(Owned::Object(object))) => {
+                object.is(&claimed) && self.is_ours(object.account())
+            }
+            _ => false,
+        };
+        if !is_proven {
+            return Err(CallError::AccountNotOwned);
         }
         let given: Vec<String> = tool
             .plan
@@ -249,32 +264,64 @@ impl Corridor {
         Ok(())
     }
 
-    async fn pages(
-        &self,
-        tool: &Tool,
-        args: &Map<String, Value>,
-        account: Option<&OwnedAccount>,
-        deadline: Instant,
-        tally: &mut Tally,
-    ) -> Result<Value, CallError> {
-        let plan = &tool.plan;
-        if let Some(account) = account
+    /// Whether the proof is of this corridor, or of one just like it.
+    fn is_ours(&self, account: &OwnedAccount) -> bool {
+        self.own(account.id().as_str()).as_ref() == Some(account)
+    }
+
+    async fn ask(&self, asking: &Asking<'_>, tally: &mut Tally) -> Result<Value, CallError> {
+        let plan = asking.plan;
+        if let Some(account) = asking.account()
             && reads_account_currency(&plan.output.fields)
         {
-            self.confirm(account, deadline, tally).await?;
+            self.confirm(account, asking.deadline, tally).await?;
         }
-        let mut progress = Progress::begin(plan, args);
+        match &plan.shape {
+            Shape::List(rows, paging) => self.pages(asking, rows, paging, tally).await,
+            Shape::One(row) => self.one(asking, row, tally).await,
+        }
+    }
+
+    async fn pages(
+        &self,
+        asking: &Asking<'_>,
+        rows: &RowsPlan,
+        paging: &PagingPlan,
+        tally: &mut Tally,
+    ) -> Result<Value, CallError> {
+        let mut progress = Progress::begin(paging, asking.args);
         loop {
-            let url = self.url(plan, args, account, &progress);
+            let url = self.url(asking, Some((paging, &progress)));
             let body = self
                 .exchange
-                .ask(&self.connector.api, &url, deadline, tally)
+                .ask(&self.connector.api, &url, asking.deadline, tally)
                 .await?;
-            self.take_rows(plan, &body, account, &mut progress)?;
-            if progress.turn(plan, &body)? {
-                return Ok(progress.into_data(plan));
+            self.take_rows(asking, rows, &body, &mut progress)?;
+            if progress.turn(paging, &body)? {
+                return Ok(progress.into_data(&asking.plan.output.name));
             }
         }
+    }
+
+    /// The one object that was asked for, if it is that one.
+    async fn one(
+        &self,
+        asking: &Asking<'_>,
+        row: &RowPlan,
+        tally: &mut Tally,
+    ) -> Result<Value, CallError> {
+        let url = self.url(asking, None);
+        let body = self
+            .exchange
+            .ask(&self.connector.api, &url, asking.deadline, tally)
+            .await?;
+        let id = body.get(&row.id_field).and_then(Value::as_str);
+        if id != asking.subject.map(Owned::segment) {
+            let problem = "the vendor answered with another object".into();
+            return Err(CallError::Malformed { problem });
+        }
+        let taken = self.take_row(asking, Some(&row.account), &body)?;
+        Ok(json!({asking.plan.output.name.as_str(): taken}))
     }
 
     /// Asks the vendor for the account's currency, once in the corridor's life:
@@ -293,10 +340,15 @@ impl Corridor {
         let Some(plan) = &self.connector.api.confirm else {
             return Ok(());
         };
-        if lock().contains(&account.id) {
+        if lock().contains(account.id()) {
             return Ok(());
         }
-        let mut url = self.exchange.url(self.path(&plan.path, Some(account)));
+        let path = path::fill(
+            &plan.path,
+            &self.connector.api.version,
+            Slot::Account(account),
+        );
+        let mut url = self.exchange.url(path);
         let fields = format!("{},{}", plan.id_field, plan.currency_field);
         url.query_pairs_mut().append_pair("fields", &fields);
         let body = self
@@ -304,21 +356,19 @@ impl Corridor {
             .ask(&self.connector.api, &url, deadline, tally)
             .await?;
         check_confirmation(plan, &body, account)?;
-        lock().insert(account.id.clone());
+        lock().insert(account.id().clone());
         Ok(())
     }
 
-    fn url(
-        &self,
-        plan: &RequestPlan,
-        args: &Map<String, Value>,
-        account: Option<&OwnedAccount>,
-        progress: &Progress,
-    ) -> Url {
-        let mut url = self.exchange.url(self.path(&plan.path, account));
+    fn url(&self, asking: &Asking<'_>, pages: Option<(&PagingPlan, &Progress)>) -> Url {
+        let slot = asking.subject.map_or(Slot::None, Slot::Owned);
+        let version = &self.connector.api.version;
+        let mut url = self
+            .exchange
+            .url(path::fill(&asking.plan.path, version, slot));
         let mut query = url.query_pairs_mut();
-        for (parameter, value) in &plan.query {
-            if let Some(text) = query_text(plan, value, args, progress) {
+        for (parameter, value) in &asking.plan.query {
+            if let Some(text) = query_text(value, asking.args, pages) {
                 query.append_pair(parameter, &text);
             }
         }
@@ -326,47 +376,47 @@ impl Corridor {
         url
     }
 
-    fn path<'p>(
-        &'p self,
-        path: &'p [Segment],
-        account: Option<&'p OwnedAccount>,
-    ) -> impl Iterator<Item = &'p str> {
-        path.iter().filter_map(move |segment| match segment {
-            Segment::Literal(text) => Some(text.as_str()),
-            Segment::Version => Some(self.connector.api.version.as_str()),
-            // INVARIANT: the loader admits this segment only in tools that name
-            // an account, and `check` admits those only with a proven one.
-            Segment::Account => account.map(|account| account.id.as_str()),
-        })
-    }
-
     /// Keeps the rows of accounts that were asked for. Where one account was
     /// asked for, a row of another is an error; else it is left out.
     fn take_rows(
         &self,
-        plan: &RequestPlan,
+        asking: &Asking<'_>,
+        plan: &RowsPlan,
         body: &Value,
-        account: Option<&OwnedAccount>,
         progress: &mut Progress,
     ) -> Result<(), CallError> {
         let malformed = |problem: String| CallError::Malformed { problem };
-        for row in answer::rows(&plan.rows, body).map_err(malformed)? {
-            let owner = answer::row_account(&plan.rows, row).and_then(|owner| self.own(&owner));
-            match (&owner, account) {
-                (Some(owner), Some(asked)) if owner.id == asked.id => {}
-                (_, Some(asked)) => {
-                    return Err(CallError::ForeignRow {
-                        asked: asked.id.to_string(),
-                    });
-                }
-                (Some(_), None) => {}
-                (None, None) => continue,
-            }
-            let currency = owner.as_ref().map(|owner| &owner.currency);
-            let row = answer::project(&plan.output.fields, row, currency).map_err(malformed)?;
-            progress.rows.push(Value::from(row));
+        for row in answer::rows(plan, body).map_err(malformed)? {
+            let taken = self.take_row(asking, plan.account.as_ref(), row)?;
+            progress.rows.extend(taken);
         }
         Ok(())
+    }
+
+    fn take_row(
+        &self,
+        asking: &Asking<'_>,
+        plan: Option<&AccountPlan>,
+        row: &Value,
+    ) -> Result<Option<Value>, CallError> {
+        let owner = match plan {
+            Some(plan) => answer::row_account(plan, row).and_then(|owner| self.own(&owner)),
+            None => asking.account().cloned(),
+        };
+        match (&owner, asking.account()) {
+            (Some(owner), Some(asked)) if owner == asked => {}
+            (_, Some(asked)) => {
+                return Err(CallError::ForeignRow {
+                    asked: asked.id().to_string(),
+                });
+            }
+            (Some(_), None) => {}
+            (None, None) => return Ok(None),
+        }
+        let currency = owner.as_ref().map(OwnedAccount::currency);
+        answer::project(&asking.plan.output.fields, row, currency)
+            .map(|row| Some(Value::from(row)))
+            .map_err(|problem| CallError::Malformed { problem })
     }
 
     fn warnings(&self, tally: &Tally) -> Vec<Warning> {
@@ -399,9 +449,9 @@ fn check_confirmation(
     account: &OwnedAccount,
 ) -> Result<(), CallError> {
     let text = |field: &str| body.get(field).and_then(Value::as_str);
-    if text(&plan.id_field) != Some(account.id.as_str()) {
+    if text(&plan.id_field) != Some(account.id().as_str()) {
         return Err(CallError::ForeignRow {
-            asked: account.id.to_string(),
+            asked: account.id().to_string(),
         });
     }
     let missing = || CallError::Malformed {
@@ -409,13 +459,13 @@ fn check_confirmation(
     };
     let vendor = text(&plan.currency_field).ok_or_else(missing)?;
     let vendor = Currency::parse(vendor).map_err(|_| missing())?;
-    if vendor == account.currency {
+    if vendor == *account.currency() {
         return Ok(());
     }
     Err(CallError::CurrencyDiffers {
-        account: account.id.to_string(),
+        account: account.id().to_string(),
         vendor: vendor.to_string(),
-        declared: account.currency.to_string(),
+        declared: account.currency().to_string(),
     })
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct ConnectorForm {
     #[serde(rename = "auth")]
     pub _auth: AuthForm,
     pub accounts: AccountsForm,
+    pub objects: Option<ObjectsForm>,
     pub error_body: ErrorBodyForm,
     pub errors: Vec<Spanned<ErrorForm>>,
     pub quota: Vec<QuotaForm>,
@@ -62,6 +63,23 @@ pub(crate) struct ConfirmForm {
     pub path: Spanned<String>,
     pub id: Spanned<String>,
     pub currency: Spanned<String>,
+}
+
+/// Objects that belong to an account: campaigns, ads.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ObjectsForm {
+    pub kinds: Vec<Spanned<String>>,
+    pub pattern: Spanned<String>,
+    pub own: OwnForm,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnForm {
+    pub path: Spanned<String>,
+    pub id: Spanned<String>,
+    pub account: RowAccountForm,
 }
 
 #[derive(Deserialize)]
@@ -132,12 +150,22 @@ pub(crate) struct ToolForm {
     pub description: Spanned<String>,
     pub class: Spanned<ToolClass>,
     pub annotations: Spanned<AnnotationsForm>,
-    pub account: Option<Spanned<String>>,
+    #[serde(default)]
+    pub subject: Vec<SubjectForm>,
     pub input: Spanned<SchemaForm>,
     pub request: RequestForm,
-    pub rows: RowsForm,
-    pub paging: PagingForm,
+    pub rows: Option<RowsForm>,
+    pub row: Option<RowForm>,
+    pub paging: Option<PagingForm>,
     pub output: OutputForm,
+}
+
+/// What a call is about, if this argument is given.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SubjectForm {
+    pub argument: Spanned<String>,
+    pub kind: Spanned<String>,
 }
 
 #[derive(Deserialize)]
@@ -215,6 +243,16 @@ pub(crate) struct QueryForm {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RowsForm {
     pub at: Spanned<String>,
+    pub account: Option<RowAccountForm>,
+    /// The rows say nothing of their account: they are those of the path's.
+    pub account_of_path: Option<Spanned<bool>>,
+}
+
+/// An answer that is one object instead of a list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RowForm {
+    pub id: Spanned<String>,
     pub account: RowAccountForm,
 }
 
@@ -248,6 +286,10 @@ pub(crate) struct OutputForm {
 pub(crate) struct FieldForm {
     pub name: Spanned<String>,
     pub from: Option<Spanned<String>>,
+    /// The value is an object, and this member of it is meant.
+    pub inner: Option<Spanned<String>>,
+    /// The vendor adds the field when the argument names it, and only then.
+    pub comes_with: Option<Spanned<String>>,
     pub description: Option<String>,
     #[serde(default)]
     pub always: bool,

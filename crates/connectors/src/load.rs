@@ -4,6 +4,8 @@
 mod output;
 mod rules;
 mod schema;
+mod shape;
+mod subject;
 mod tool;
 
 use std::collections::BTreeSet;
@@ -15,10 +17,10 @@ use tenantry_core::name::ConnectorName;
 use url::Url;
 
 use crate::connector::Connector;
-use crate::form::{AccountsForm, ConfirmForm, ConnectorForm};
+use crate::form::{ConfirmForm, ConnectorForm, ObjectsForm, RowAccountForm};
 use crate::load_error::LoadError;
 use crate::pattern::Pattern;
-use crate::plan::{ApiPlan, ConfirmPlan, ErrorBodyPlan, Segment};
+use crate::plan::{AccountPlan, ApiPlan, ConfirmPlan, ErrorBodyPlan, ObjectsPlan, Segment};
 
 /// Far above any file of ours; a larger one is not a connector file.
 const MOST_BYTES: usize = 1 << 20;
@@ -92,7 +94,7 @@ fn compile(form: &ConnectorForm) -> Result<Connector, Doubt> {
                 format!("tool `{}` stands twice", tool.name.value),
             );
         }
-        tools.push(tool::compile(&name, &api, &form.accounts, tool)?);
+        tools.push(tool::compile(&name, &api, form, tool)?);
     }
     if tools.is_empty() {
         return doubt(&form.connector, "the file has no tools");
@@ -106,8 +108,9 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
         base_url: base_url(&form.api.base)?,
         version: version(&form.api.version)?,
         version_header: form.api.version_header.as_ref().map(header).transpose()?,
-        account_pattern: account_pattern(&form.accounts)?,
+        account_pattern: id_pattern(&form.accounts.pattern, "account")?,
         confirm: form.accounts.confirm.as_ref().map(confirm).transpose()?,
+        objects: form.objects.as_ref().map(objects).transpose()?,
         error_body: ErrorBodyPlan {
             code: pointer(&body.code)?,
             subcode: pointer(&body.subcode)?,
@@ -159,33 +162,66 @@ fn header(name: &Spanned<String>) -> Result<HeaderName, Doubt> {
     }
 }
 
-fn account_pattern(form: &AccountsForm) -> Result<Pattern, Doubt> {
-    match Pattern::parse(&form.pattern.value) {
+/// The pattern of ids that will stand in paths.
+fn id_pattern(form: &Spanned<String>, whose: &str) -> Result<Pattern, Doubt> {
+    match Pattern::parse(&form.value) {
         Ok(pattern) if pattern.is_path_safe() => Ok(pattern),
         Ok(_) => doubt(
-            &form.pattern,
-            "the account pattern admits more than one plain path segment",
+            form,
+            format!("the {whose} pattern admits more than one plain path segment"),
         ),
-        Err(problem) => doubt(&form.pattern, problem),
+        Err(problem) => doubt(form, problem),
     }
 }
 
 fn confirm(form: &ConfirmForm) -> Result<ConfirmPlan, Doubt> {
-    let path = path(&form.path, Some("account"), |_| false)?;
-    if !path.contains(&Segment::Account) {
-        return doubt(&form.path, "the path of `confirm` lacks `{account}`");
-    }
     Ok(ConfirmPlan {
-        path,
+        path: path_with_slot(&form.path, "account", "confirm")?,
         id_field: word(&form.id)?,
         currency_field: word(&form.currency)?,
     })
 }
 
-/// A path of literals, `{version}` and the account.
+fn objects(form: &ObjectsForm) -> Result<ObjectsPlan, Doubt> {
+    let mut kinds: Vec<String> = Vec::new();
+    for kind in &form.kinds {
+        if kind.value == "account" || kinds.contains(&kind.value) {
+            return doubt(kind, format!("object kind `{}` is taken", kind.value));
+        }
+        kinds.push(word(kind)?);
+    }
+    if kinds.is_empty() {
+        return doubt(&form.pattern, "there are no kinds of objects");
+    }
+    Ok(ObjectsPlan {
+        kinds,
+        pattern: id_pattern(&form.pattern, "object")?,
+        path: path_with_slot(&form.own.path, "object", "own")?,
+        id_field: word(&form.own.id)?,
+        account: row_account(&form.own.account)?,
+    })
+}
+
+/// Where a row says whose it is, without asking whether it was requested.
+fn row_account(form: &RowAccountForm) -> Result<AccountPlan, Doubt> {
+    Ok(AccountPlan {
+        field: word(&form.field)?,
+        prefix: form.prefix.clone(),
+    })
+}
+
+fn path_with_slot(form: &Spanned<String>, slot: &str, whose: &str) -> Result<Vec<Segment>, Doubt> {
+    let path = path(form, Some(slot), |_| false)?;
+    if !path.contains(&Segment::Slot) {
+        return doubt(form, format!("the path of `{whose}` lacks `{{{slot}}}`"));
+    }
+    Ok(path)
+}
+
+/// A path of literals, `{version}` and one slot.
 fn path(
     path: &Spanned<String>,
-    account: Option<&str>,
+    slot: Option<&str>,
     is_argument: impl Fn(&str) -> bool,
 ) -> Result<Vec<Segment>, Doubt> {
     let Some(rest) = path.value.strip_prefix('/') else {
@@ -194,32 +230,38 @@ fn path(
             format!("path `{}` does not begin with `/`", path.value),
         );
     };
-    rest.split('/')
-        .map(|segment| self::segment(path, segment, account, &is_argument))
-        .collect()
+    let segments: Vec<Segment> = rest
+        .split('/')
+        .map(|segment| self::segment(path, segment, slot, &is_argument))
+        .collect::<Result<_, _>>()?;
+    let slots = segments.iter().filter(|one| **one == Segment::Slot).count();
+    if slots > 1 {
+        return doubt(path, "the path holds its slot twice");
+    }
+    Ok(segments)
 }
 
 fn segment(
     path: &Spanned<String>,
     segment: &str,
-    account: Option<&str>,
+    slot: Option<&str>,
     is_argument: impl Fn(&str) -> bool,
 ) -> Result<Segment, Doubt> {
-    let slot = segment
+    let named = segment
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'));
-    match slot {
+    match named {
         Some("version") => Ok(Segment::Version),
-        Some(slot) if Some(slot) == account => Ok(Segment::Account),
-        Some(slot) if is_argument(slot) => doubt(
+        Some(named) if Some(named) == slot => Ok(Segment::Slot),
+        Some(named) if is_argument(named) => doubt(
             path,
             format!(
-                "path slot `{{{slot}}}` names an object whose account nothing proves; only the account may stand in a path"
+                "path slot `{{{named}}}` names an argument, whose owner nothing proves; only `{{subject}}` may stand in a path"
             ),
         ),
-        Some(slot) => doubt(
+        Some(named) => doubt(
             path,
-            format!("path slot `{{{slot}}}` is not declared in `input`"),
+            format!("path slot `{{{named}}}` is not one that can stand here"),
         ),
         None if is_word(segment) => Ok(Segment::Literal(segment.to_owned())),
         None => doubt(

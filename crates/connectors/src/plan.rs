@@ -16,6 +16,7 @@ pub(crate) struct ApiPlan {
     pub version_header: Option<HeaderName>,
     pub account_pattern: Pattern,
     pub confirm: Option<ConfirmPlan>,
+    pub objects: Option<ObjectsPlan>,
     pub error_body: ErrorBodyPlan,
     pub errors: Vec<ErrorRule>,
     pub quota: Vec<QuotaRule>,
@@ -27,6 +28,24 @@ pub(crate) struct ConfirmPlan {
     pub path: Vec<Segment>,
     pub id_field: String,
     pub currency_field: String,
+}
+
+/// What the ids of objects look like, and how to ask whose one is.
+#[derive(Debug)]
+pub(crate) struct ObjectsPlan {
+    pub kinds: Vec<String>,
+    pub pattern: Pattern,
+    pub path: Vec<Segment>,
+    pub id_field: String,
+    pub account: AccountPlan,
+}
+
+/// Where a row says whose it is.
+#[derive(Debug)]
+pub(crate) struct AccountPlan {
+    pub field: String,
+    /// What stands before the vendor's figure in our spelling of the account.
+    pub prefix: String,
 }
 
 /// Where an error body keeps its parts (JSON pointers).
@@ -105,7 +124,9 @@ pub(crate) enum QuotaShape {
 pub(crate) enum Segment {
     Literal(String),
     Version,
-    Account,
+    /// What was proven to be the organisation's, or, where whose it is is the
+    /// very question, the object that is claimed.
+    Slot,
 }
 
 /// How a tool asks and how it reads the answer.
@@ -115,8 +136,7 @@ pub(crate) struct RequestPlan {
     pub query: Vec<(String, QueryValue)>,
     /// Arguments of which at most one may be given.
     pub exclusive: Vec<String>,
-    pub rows: RowsPlan,
-    pub paging: PagingPlan,
+    pub shape: Shape,
     pub output: OutputPlan,
 }
 
@@ -142,13 +162,28 @@ pub(crate) enum Encode {
     Json,
 }
 
+/// What the vendor's answer is.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// Pages of rows.
+    List(RowsPlan, PagingPlan),
+    /// The object that was asked for.
+    One(RowPlan),
+}
+
 /// Where the rows are, and whose each of them is.
 #[derive(Debug)]
 pub(crate) struct RowsPlan {
     pub pointer: String,
-    pub account_field: String,
-    /// What stands before the vendor's figure in our spelling of the account.
-    pub account_prefix: String,
+    /// `None` where rows say nothing: they are the account's in the path.
+    pub account: Option<AccountPlan>,
+}
+
+/// Where an object says which one it is, and whose.
+#[derive(Debug)]
+pub(crate) struct RowPlan {
+    pub id_field: String,
+    pub account: AccountPlan,
 }
 
 /// How to come from one page to the next.
@@ -166,6 +201,8 @@ pub(crate) struct PagingPlan {
 #[derive(Debug)]
 pub(crate) struct OutputPlan {
     pub name: String,
+    /// One object instead of a list.
+    pub is_one: bool,
     pub fields: Vec<OutputField>,
 }
 
@@ -174,6 +211,8 @@ pub(crate) struct OutputPlan {
 pub(crate) struct OutputField {
     pub name: String,
     pub from: String,
+    /// The member that is meant, where the value is an object.
+    pub inner: Option<String>,
     pub description: Option<String>,
     pub always: bool,
     /// A value by which the vendor says that there is none.

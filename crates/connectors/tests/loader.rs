@@ -6,6 +6,8 @@ use tenantry_connectors::connector::Connector;
 
 const MINIMAL: &str = include_str!("loader/minimal.yaml");
 const DOUBTFUL: &str = include_str!("loader/doubtful.yaml");
+const OBJECTS: &str = include_str!("loader/objects.yaml");
+const DOUBTFUL_OBJECTS: &str = include_str!("loader/doubtful_objects.yaml");
 const META: &str = include_str!("../../../connectors/meta.yaml");
 
 /// One change to the minimal file, and how it is refused.
@@ -24,27 +26,33 @@ fn the_minimal_file_loads() {
     assert_eq!(connector.name().as_str(), "meta");
     assert_eq!(connector.base_url().as_str(), "https://graph.facebook.com/");
     assert_eq!(connector.tools().count(), 1);
+    let connector = Connector::load("objects.yaml", OBJECTS).unwrap();
+    assert_eq!(connector.tools().count(), 2);
 }
 
 #[test]
 fn every_doubtful_change_is_refused_with_its_line_and_reason() {
-    let table: Vec<Doubtful> = serde_saphyr::from_str(DOUBTFUL).unwrap();
-    assert!(table.len() >= 75);
-    for case in table {
-        let Doubtful { replace, by, .. } = &case;
-        assert!(
-            MINIMAL.contains(replace),
-            "the minimal file lacks {replace:?}"
-        );
-        let changed = MINIMAL.replacen(replace, by, 1);
-        let error = Connector::load("minimal.yaml", &changed).expect_err(by);
-        assert_eq!(
-            (error.line, &error.reason),
-            (case.line, &case.reason),
-            "{replace:?} -> {by:?}"
-        );
-        assert_eq!(error.file, "minimal.yaml");
+    let tables = [(MINIMAL, DOUBTFUL, 75), (OBJECTS, DOUBTFUL_OBJECTS, 35)];
+    for (file, table, least) in tables {
+        let table: Vec<Doubtful> = serde_saphyr::from_str(table).unwrap();
+        assert!(table.len() >= least, "{} cases", table.len());
+        for case in &table {
+            refused(file, case);
+        }
     }
+}
+
+fn refused(file: &str, case: &Doubtful) {
+    let Doubtful { replace, by, .. } = case;
+    assert!(file.contains(replace), "the file lacks {replace:?}");
+    let changed = file.replacen(replace, by, 1);
+    let error = Connector::load("minimal.yaml", &changed).expect_err(by);
+    assert_eq!(
+        (error.line, &error.reason),
+        (case.line, &case.reason),
+        "{replace:?} -> {by:?}"
+    );
+    assert_eq!(error.file, "minimal.yaml");
 }
 
 #[test]
@@ -78,17 +86,33 @@ fn what_is_no_connector_file_is_refused() {
 #[test]
 fn the_meta_file_offers_its_tools_with_strict_schemas() {
     let meta = Connector::load("meta.yaml", META).unwrap();
-    let tools: Vec<(&str, Option<&str>)> = meta
+    let tools: Vec<(&str, String)> = meta
         .tools()
-        .map(|tool| (tool.name.as_str(), tool.account_argument.as_deref()))
+        .map(|tool| {
+            let subjects = tool.subjects.iter().map(|one| one.argument.as_str());
+            (
+                tool.name.as_str(),
+                subjects.collect::<Vec<_>>().join(" or "),
+            )
+        })
         .collect();
     assert_eq!(
         tools,
         [
-            ("meta_list_ad_accounts", None),
-            ("meta_list_campaigns", Some("account")),
-            ("meta_get_insights", Some("account")),
+            ("meta_list_ad_accounts", ""),
+            ("meta_list_campaigns", "account"),
+            ("meta_get_campaign", "campaign_id"),
+            ("meta_list_ad_sets", "account or campaign_id"),
+            ("meta_get_ad_set", "ad_set_id"),
+            ("meta_list_ads", "account or campaign_id or ad_set_id"),
+            ("meta_get_ad", "ad_id"),
+            ("meta_account_activity", "account"),
+            (
+                "meta_get_insights",
+                "account or campaign_id or ad_set_id or ad_id"
+            ),
         ]
+        .map(|(name, subjects)| (name, subjects.to_owned()))
     );
     for tool in meta.tools() {
         for schema in [&tool.input_schema, &tool.output_schema] {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::access::ToolClass;
 use crate::answer::Status;
 use crate::key::KeyRecord;
-use crate::name::Organization;
+use crate::name::{AccountId, Organization};
 use crate::reason::Reason;
 
 /// The version of the record.
@@ -85,6 +85,9 @@ pub struct AuditEvent {
     /// The account, once it is known to be the organisation's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// The object that the arguments name, where they name one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<Object>,
     /// The arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Arguments>,
@@ -115,6 +118,35 @@ pub struct Actor {
     /// The program that uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+}
+
+/// An object at a vendor. What the caller does not hear stands here: whether
+/// it exists, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Object {
+    /// What kind of object it was said to be.
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+    /// How it stands to the organisation.
+    pub standing: Standing,
+    /// Whose it is by the vendor's word, where it said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+}
+
+/// How an object stands to the organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// The vendor was not asked, or did not answer.
+    Claimed,
+    /// It belongs to an account that the caller may use.
+    Owned,
+    /// It exists, in an account that the caller may not use.
+    Foreign,
+    /// The vendor knows no such object.
+    Unknown,
 }
 
 impl Actor {
@@ -189,6 +221,7 @@ mod tests {
                 class: Some(ToolClass::Read),
                 connector: None,
                 account: None,
+                object: None,
                 arguments: None,
                 outcome: Status::Refused,
                 reason: Some(Reason::ScopeMissing),

@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use tenantry_connectors::connector::Named;
 use tenantry_core::audit::Stage;
 use tenantry_core::authorize::{self, Request};
 use tenantry_core::reason::{Reason, Refusal};
@@ -37,15 +38,16 @@ pub fn permit<'c>(
         return Err(refused(stale()));
     }
     let tool = checked.found.tool;
-    let named = tool
-        .account_argument
-        .as_ref()
-        .and_then(|argument| checked.arguments.get(argument));
+    let named = match &checked.named {
+        Named::Account(account) => Some(account.as_str()),
+        // Whose an object is, the vendor alone can say.
+        Named::Nothing | Named::Object(_) => None,
+    };
     let request = Request {
         tool: &tool.name,
         connector: checked.found.connector.name(),
         class: tool.class,
-        account: named.and_then(|account| account.as_str()),
+        account: named,
     };
     let account =
         authorize::authorize(&caller.in_force.tenant, &caller.key, &request).map_err(refused)?;

@@ -4,6 +4,7 @@
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Number, Value};
+use tenantry_connectors::connector::Named;
 use tenantry_core::audit::{Arguments, Stage};
 use tenantry_core::reason::{Reason, Refusal};
 
@@ -24,6 +25,8 @@ pub struct Checked<'c> {
     pub found: Found<'c>,
     /// The arguments.
     pub arguments: Map<String, Value>,
+    /// What they are about, in the caller's words.
+    pub named: Named,
 }
 
 /// Checks what is asked for.
@@ -48,16 +51,21 @@ pub fn check<'c>(
             "the arguments are not an object",
         )));
     };
-    if mistakes.is_empty() {
-        entry.arguments(Arguments::checked(&arguments));
-        Ok(Checked { found, arguments })
-    } else {
+    if !mistakes.is_empty() {
         entry.arguments(Arguments::unchecked(&arguments));
-        Err(refused(Refusal::new(
+        return Err(refused(Refusal::new(
             Reason::ArgumentsInvalid,
             mistakes.join("; "),
-        )))
+        )));
     }
+    entry.arguments(Arguments::checked(&arguments));
+    let named = found.tool.named(&arguments);
+    let named = named.map_err(|error| refused(error.refusal()))?;
+    Ok(Checked {
+        found,
+        arguments,
+        named,
+    })
 }
 
 /// JSON Schema takes 1.0 for an integer, and readers of integers do not: once

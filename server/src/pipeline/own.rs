@@ -1,27 +1,40 @@
-//! The fourth room: only the corridor can say that an account is the
-//! organisation's, and only for the accounts that this key may touch.
+//! The fourth room: only the corridor can say that an account or an object is
+//! the organisation's, and only within the accounts that this key may touch.
 
 use std::sync::Arc;
 
-use tenantry_connectors::corridor::{Corridor, OwnedAccount};
-use tenantry_core::audit::Stage;
+use tenantry_connectors::connector::{ClaimedObject, Named};
+use tenantry_connectors::corridor::Corridor;
+use tenantry_connectors::corridor::owned::{NotOwned, Owned, OwnedObject};
+use tenantry_core::audit::{Object, Stage, Standing};
+use tenantry_core::name::AccountId;
 use tenantry_core::reason::{Reason, Refusal};
+use tokio::time::Instant;
 
 use super::authorize::Permitted;
+use super::record::Entry;
 use super::{Authenticated, Stopped};
+use crate::cause::chain;
+use crate::credentials;
 
-/// A call whose account is proven, and the way to its vendor.
-pub struct Owned<'c> {
+/// A call whose subject is proven, and the way to its vendor.
+pub struct Proven<'c> {
     /// The call.
     pub permitted: Permitted<'c>,
     /// The way.
     pub corridor: Arc<Corridor>,
-    /// The proof, for tools that name an account.
-    pub account: Option<OwnedAccount>,
+    /// The proof, for tools that ask about something.
+    pub subject: Option<Owned>,
 }
 
-/// Proves the account.
-pub fn own<'c>(caller: &Authenticated, permitted: Permitted<'c>) -> Result<Owned<'c>, Stopped> {
+/// Proves the account or the object; the vendor may have to be asked for it,
+/// until `deadline` at most.
+pub async fn own<'c>(
+    caller: &Authenticated,
+    permitted: Permitted<'c>,
+    deadline: Instant,
+    entry: &mut Entry,
+) -> Result<Proven<'c>, Stopped> {
     let refused = |reason, message| Stopped::refused(Stage::Own, Refusal::new(reason, message));
     let connector = permitted.checked.found.connector.name();
     let corridor = caller
@@ -33,18 +46,70 @@ pub fn own<'c>(caller: &Authenticated, permitted: Permitted<'c>) -> Result<Owned
                 "the organisation does not use that connector",
             )
         })?;
-    let account = match permitted.account {
-        None => None,
-        Some(account) => Some(corridor.own(account.id.as_str()).ok_or_else(|| {
+    let subject = match &permitted.checked.named {
+        Named::Nothing => None,
+        Named::Account(id) => Some(Owned::Account(corridor.own(id).ok_or_else(|| {
             refused(
                 Reason::AccountRefused,
                 "the account is not one that may be used here",
             )
-        })?),
+        })?)),
+        Named::Object(claimed) => {
+            let owned = own_object(&corridor, claimed, deadline, entry).await?;
+            entry.account(owned.account().id());
+            Some(Owned::Object(owned))
+        }
     };
-    Ok(Owned {
+    Ok(Proven {
         permitted,
         corridor,
-        account,
+        subject,
     })
+}
+
+async fn own_object(
+    corridor: &Corridor,
+    claimed: &ClaimedObject,
+    deadline: Instant,
+    entry: &mut Entry,
+) -> Result<OwnedObject, Stopped> {
+    // Whatever becomes of the question, the line says what was asked for.
+    entry.object(record(claimed, Standing::Claimed, None));
+    let asking = corridor.own_object(claimed, deadline);
+    match credentials::counting(entry.vendor_requests(), asking).await {
+        Ok(owned) => {
+            let account = owned.account().id();
+            entry.object(record(claimed, Standing::Owned, Some(account)));
+            Ok(owned)
+        }
+        Err(error) => Err(not_owned(claimed, &error, entry)),
+    }
+}
+
+fn not_owned(claimed: &ClaimedObject, error: &NotOwned, entry: &mut Entry) -> Stopped {
+    let refusal = error.refusal();
+    match error {
+        NotOwned::Foreign { account, .. } => {
+            entry.object(record(claimed, Standing::Foreign, Some(account)));
+            Stopped::refused(Stage::Own, refusal)
+        }
+        NotOwned::Unknown { .. } => {
+            entry.object(record(claimed, Standing::Unknown, None));
+            Stopped::refused(Stage::Own, refusal)
+        }
+        NotOwned::Unasked { .. } => {
+            let call_id = entry.call_id();
+            tracing::warn!(error = chain(error), call_id, "a call to the vendor failed");
+            Stopped::failed(Stage::Own, refusal)
+        }
+    }
+}
+
+fn record(claimed: &ClaimedObject, standing: Standing, account: Option<&AccountId>) -> Object {
+    Object {
+        kind: claimed.kind().to_owned(),
+        id: claimed.id().to_owned(),
+        standing,
+        account: account.cloned(),
+    }
 }

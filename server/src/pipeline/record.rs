@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tenantry_connectors::connector::Tool;
 use tenantry_core::answer::Status;
-use tenantry_core::audit::{Actor, Arguments, AuditEvent, Stage};
+use tenantry_core::audit::{Actor, Arguments, AuditEvent, Object, Stage};
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{AccountId, ConnectorName};
 use tenantry_core::reason::Reason;
@@ -81,6 +81,11 @@ impl Entry {
         self.event.account = Some(account.to_string());
     }
 
+    /// It names this object, which stands so.
+    pub fn object(&mut self, object: Object) {
+        self.event.object = Some(object);
+    }
+
     /// Where its requests to the vendor are counted.
     pub fn vendor_requests(&self) -> Arc<AtomicU32> {
         Arc::clone(&self.vendor_requests)
@@ -136,6 +141,7 @@ pub fn blank(call_id: String) -> AuditEvent {
         class: None,
         connector: None,
         account: None,
+        object: None,
         arguments: None,
         outcome: Status::Refused,
         reason: None,

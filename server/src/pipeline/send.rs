@@ -4,22 +4,22 @@ use tenantry_connectors::call_error::CallError;
 use tenantry_core::audit::Stage;
 use tokio::time::Instant;
 
-use super::own::Owned;
+use super::own::Proven;
 use super::record::Entry;
 use super::{Ended, Stopped};
 use crate::cause::chain;
 use crate::credentials;
 
 /// Asks the vendor, until `deadline` at most.
-pub async fn send(owned: Owned<'_>, deadline: Instant, entry: &mut Entry) -> Ended {
-    let Owned {
+pub async fn send(proven: Proven<'_>, deadline: Instant, entry: &mut Entry) -> Ended {
+    let Proven {
         permitted,
         corridor,
-        account,
-    } = owned;
+        subject,
+    } = proven;
     let checked = &permitted.checked;
     let tool = checked.found.tool;
-    let work = corridor.read(tool, &checked.arguments, account, deadline);
+    let work = corridor.read(tool, &checked.arguments, subject, deadline);
     let answer = credentials::counting(entry.vendor_requests(), work).await;
     answer.map(|answer| answer.data).map_err(|error| {
         log(&error, tool.name.as_str(), entry.call_id());

@@ -73,9 +73,15 @@ async fn the_tool_list_is_the_same_each_time_and_complete() {
         assert_eq!(
             names,
             [
+                "meta_account_activity",
+                "meta_get_ad",
+                "meta_get_ad_set",
+                "meta_get_campaign",
                 "meta_get_insights",
                 "meta_list_ad_accounts",
-                "meta_list_campaigns"
+                "meta_list_ad_sets",
+                "meta_list_ads",
+                "meta_list_campaigns",
             ]
         );
         for tool in tools {

@@ -13,6 +13,7 @@ mod control;
 mod door;
 mod life;
 mod limits;
+mod objects;
 mod refusals;
 mod vendor;
 mod world;

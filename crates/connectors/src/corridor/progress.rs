@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::call_error::CallError;
-use crate::plan::{QueryValue, RequestPlan};
+use crate::plan::{PagingPlan, QueryValue};
 
 /// Where a paged read stands.
 pub(super) struct Progress {
@@ -14,17 +14,13 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub fn begin(plan: &RequestPlan, args: &Map<String, Value>) -> Self {
-        let limit = args
-            .get(&plan.paging.limit_argument)
-            .and_then(Value::as_u64);
-        let after = args
-            .get(&plan.paging.after_argument)
-            .and_then(Value::as_str);
+    pub fn begin(plan: &PagingPlan, args: &Map<String, Value>) -> Self {
+        let limit = args.get(&plan.limit_argument).and_then(Value::as_u64);
+        let after = args.get(&plan.after_argument).and_then(Value::as_str);
         Self {
             rows: Vec::new(),
             pages: 0,
-            wanted: limit.unwrap_or(plan.paging.default_limit),
+            wanted: limit.unwrap_or(plan.default_limit),
             after: after.map(str::to_owned),
         }
     }
@@ -38,26 +34,26 @@ impl Progress {
 
     /// Goes to the next page; answers whether the reading is over. An empty
     /// page is not the end: only the absence of a next one is.
-    pub fn turn(&mut self, plan: &RequestPlan, body: &Value) -> Result<bool, CallError> {
+    pub fn turn(&mut self, plan: &PagingPlan, body: &Value) -> Result<bool, CallError> {
         let malformed = |problem: &str| CallError::Malformed {
             problem: problem.into(),
         };
         self.pages += 1;
-        if body.pointer(&plan.paging.next).is_none_or(Value::is_null) {
+        if body.pointer(&plan.next).is_none_or(Value::is_null) {
             self.after = None;
             return Ok(true);
         }
-        let cursor = body.pointer(&plan.paging.cursor).and_then(Value::as_str);
+        let cursor = body.pointer(&plan.cursor).and_then(Value::as_str);
         let cursor = cursor.ok_or_else(|| malformed("a next page without a cursor"))?;
         if self.after.as_deref() == Some(cursor) {
             return Err(malformed("a next page that is the same page"));
         }
         self.after = Some(cursor.to_owned());
-        Ok(self.missing() == 0 || self.pages >= plan.paging.most_pages)
+        Ok(self.missing() == 0 || self.pages >= plan.most_pages)
     }
 
-    pub fn into_data(self, plan: &RequestPlan) -> Value {
-        let mut data = json!({plan.output.name.as_str(): self.rows});
+    pub fn into_data(self, name: &str) -> Value {
+        let mut data = json!({name: self.rows});
         if let (Some(fields), Some(after)) = (data.as_object_mut(), self.after) {
             fields.insert("next_cursor".to_owned(), Value::from(after));
         }
@@ -67,10 +63,9 @@ impl Progress {
 
 /// What a query parameter is sent with; nothing if its argument is absent.
 pub(super) fn query_text(
-    plan: &RequestPlan,
     value: &QueryValue,
     args: &Map<String, Value>,
-    progress: &Progress,
+    pages: Option<(&PagingPlan, &Progress)>,
 ) -> Option<String> {
     let (name, default, encode) = match value {
         QueryValue::Text(text) => return Some(text.clone()),
@@ -80,11 +75,12 @@ pub(super) fn query_text(
             encode,
         } => (name, default, encode),
     };
-    if *name == plan.paging.limit_argument {
-        return Some(progress.missing().to_string());
-    }
-    if *name == plan.paging.after_argument {
-        return progress.after.clone();
+    match pages {
+        Some((plan, progress)) if *name == plan.limit_argument => {
+            return Some(progress.missing().to_string());
+        }
+        Some((plan, progress)) if *name == plan.after_argument => return progress.after.clone(),
+        _ => {}
     }
     args.get(name)
         .or(default.as_ref())

@@ -7,7 +7,7 @@ use serde_saphyr::Spanned;
 use tenantry_core::money::MinorUnit;
 
 use super::{Doubt, doubt, word};
-use crate::form::{CurrencyForm, FieldForm, KindForm, OutputForm, UnitForm};
+use crate::form::{CurrencyForm, FieldForm, KindForm, OutputForm, SchemaForm, UnitForm};
 use crate::plan::{CurrencyFrom, FieldKind, MoneyUnit, OutputField, OutputPlan};
 
 /// What a tool offers to those of its amounts that take the account's currency.
@@ -21,15 +21,24 @@ pub(super) struct MoneyRule {
 
 pub(super) fn compile(
     form: &OutputForm,
+    is_one: bool,
     requested: &[Spanned<String>],
+    input: &SchemaForm,
     money: MoneyRule,
 ) -> Result<OutputPlan, Doubt> {
     let name = word(&form.name)?;
     if name == "next_cursor" {
         return doubt(&form.name, "the rows cannot be called `next_cursor`");
     }
+    for field in &form.fields {
+        comes_with(field, input)?;
+    }
     let fields = fields(&form.fields, Some(requested), money, &form.name)?;
-    Ok(OutputPlan { name, fields })
+    Ok(OutputPlan {
+        name,
+        is_one,
+        fields,
+    })
 }
 
 /// The name of a field, if the request asks for it.
@@ -47,11 +56,35 @@ pub(super) fn requested_field(
     }
 }
 
+/// A field that comes with an argument must be one that the argument can name.
+fn comes_with(field: &FieldForm, input: &SchemaForm) -> Result<(), Doubt> {
+    let Some(argument) = &field.comes_with else {
+        return Ok(());
+    };
+    let named = input
+        .properties
+        .as_ref()
+        .and_then(|properties| properties.get(&argument.value)?.value.items.as_ref())
+        .and_then(|items| items.value.words.as_ref());
+    let from = &field.from.as_ref().unwrap_or(&field.name).value;
+    if named.is_some_and(|words| words.contains(from)) && !field.always {
+        return Ok(());
+    }
+    doubt(
+        argument,
+        format!(
+            "field `{from}` does not come with `{}`: it is no list that can name it",
+            argument.value
+        ),
+    )
+}
+
 /// Every field of a row that something in the output reads.
 pub(super) fn fields_read(form: &OutputForm) -> BTreeSet<&str> {
     let own = form
         .fields
         .iter()
+        .filter(|field| field.comes_with.is_none())
         .map(|field| field.from.as_ref().unwrap_or(&field.name).value.as_str());
     let currencies = form
         .fields
@@ -87,9 +120,10 @@ fn fields(
         fields.push(OutputField {
             name: word(&form.name)?,
             from: match requested {
-                Some(requested) => requested_field(requested, from)?,
-                None => word(from)?,
+                Some(requested) if form.comes_with.is_none() => requested_field(requested, from)?,
+                _ => word(from)?,
             },
+            inner: form.inner.as_ref().map(word).transpose()?,
             description: form.description.clone(),
             always: form.always,
             absent_when: form.absent_when.clone(),

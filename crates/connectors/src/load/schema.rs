@@ -13,6 +13,8 @@ const COMMANDS: &[&str] = &[
     "access_token",
     "appsecret_proof",
     "batch",
+    "id",
+    "ids",
     "include_headers",
     "method",
 ];

@@ -6,21 +6,16 @@ use serde_saphyr::Spanned;
 use tenantry_core::access::ToolClass;
 use tenantry_core::name::{ConnectorName, ToolName};
 
-use super::{Doubt, doubt, output, path, pointer, schema, word};
+use super::{Doubt, doubt, output, path, schema, shape, subject, word};
 use crate::answer;
-use crate::connector::{Annotations, Tool};
-use crate::form::{AccountsForm, Entries, PagingForm, QueryForm, SchemaForm, SchemaKind, ToolForm};
-use crate::pattern::Pattern;
-use crate::plan::{ApiPlan, Encode, PagingPlan, QueryValue, RequestPlan, RowsPlan, Segment};
-
-/// Nobody reads further in one call.
-const MOST_ROWS: i64 = 500;
-const MOST_PAGES: u32 = 20;
+use crate::connector::{Annotations, Subject, Tool};
+use crate::form::{ConnectorForm, Entries, QueryForm, SchemaForm, SchemaKind, ToolForm};
+use crate::plan::{ApiPlan, Encode, QueryValue, RequestPlan, Segment, Shape};
 
 pub(super) fn compile(
     connector: &ConnectorName,
     api: &ApiPlan,
-    accounts: &AccountsForm,
+    file: &ConnectorForm,
     form: &ToolForm,
 ) -> Result<Tool, Doubt> {
     let name = name(connector, &form.name)?;
@@ -34,7 +29,8 @@ pub(super) fn compile(
         }
     }
     let input_schema = schema::input(&form.input)?;
-    let plan = plan(api, accounts, form)?;
+    let subjects = subject::compile(api, file, form)?;
+    let plan = plan(api, &subjects, form)?;
     Ok(Tool {
         name,
         title: form.title.value.trim().to_owned(),
@@ -43,7 +39,7 @@ pub(super) fn compile(
         annotations,
         input_schema,
         output_schema: answer::data_schema(&plan.output),
-        account_argument: form.account.as_ref().map(|account| account.value.clone()),
+        subjects,
         plan,
     })
 }
@@ -83,84 +79,35 @@ fn annotations(form: &ToolForm) -> Result<Annotations, Doubt> {
     })
 }
 
-fn plan(api: &ApiPlan, accounts: &AccountsForm, form: &ToolForm) -> Result<RequestPlan, Doubt> {
+fn plan(api: &ApiPlan, subjects: &[Subject], form: &ToolForm) -> Result<RequestPlan, Doubt> {
     let arguments = schema::arguments(&form.input.value);
     let is_argument = |name: &str| arguments.iter().any(|(argument, _)| argument.value == name);
-    let account = form.account.as_ref().map(|account| account.value.as_str());
-    if let Some(account) = &form.account {
-        account_argument(account, accounts, &form.input.value)?;
-    }
-    let path = path(&form.request.path, account, is_argument)?;
-    if account.is_some() && !path.contains(&Segment::Account) {
+    let slot = (!subjects.is_empty()).then_some("subject");
+    let path = path(&form.request.path, slot, is_argument)?;
+    if slot.is_some() && !path.contains(&Segment::Slot) {
         return doubt(
             &form.request.path,
-            "the path does not hold the account that the tool asks for",
+            "the path does not hold the `{subject}` that the tool asks about",
         );
     }
     let query = query(&form.request.query, &form.input.value)?;
-    every_argument_is_used(&form.input.value, account, &form.request.query)?;
+    every_argument_is_used(&form.input.value, subjects, &form.request.query)?;
     let requested = requested(&form.request.query)?;
-    let rows = RowsPlan {
-        pointer: pointer(&form.rows.at)?,
-        account_field: output::requested_field(&requested, &form.rows.account.field)?,
-        account_prefix: form.rows.account.prefix.clone(),
-    };
+    let shape = shape::compile(form, subjects, &requested)?;
     let money = output::MoneyRule {
-        account: account.is_some(),
+        account: !subjects.is_empty(),
         confirm: api.confirm.is_some(),
     };
-    let output = output::compile(&form.output, &requested, money)?;
-    every_field_is_read(&requested, &rows, &form.output)?;
+    let is_one = matches!(shape, Shape::One(_));
+    let output = output::compile(&form.output, is_one, &requested, &form.input.value, money)?;
+    every_field_is_read(&requested, &shape, &form.output)?;
     Ok(RequestPlan {
         path,
         query,
         exclusive: exclusive(&form.request.exclusive, &form.input.value)?,
-        rows,
-        paging: paging(&form.paging, &form.input.value, &form.request.query)?,
+        shape,
         output,
     })
-}
-
-/// The account becomes a path segment: its pattern is the connector's own.
-fn account_argument(
-    account: &Spanned<String>,
-    accounts: &AccountsForm,
-    input: &SchemaForm,
-) -> Result<(), Doubt> {
-    let name = &account.value;
-    let required = input
-        .required
-        .iter()
-        .flatten()
-        .any(|required| required.value == *name);
-    if !required {
-        return doubt(
-            account,
-            format!("account argument `{name}` is not a required argument"),
-        );
-    }
-    let Some(pattern) = input
-        .properties
-        .as_ref()
-        .and_then(|properties| properties.pattern(name))
-    else {
-        return doubt(
-            account,
-            format!("path argument `{name}` has no anchored pattern"),
-        );
-    };
-    match Pattern::parse(&pattern.value) {
-        Err(problem) => doubt(pattern, problem),
-        Ok(parsed) if !parsed.is_path_safe() => doubt(
-            pattern,
-            format!("path argument `{name}` may be more than one plain path segment"),
-        ),
-        Ok(_) if pattern.value != accounts.pattern.value => doubt(
-            pattern,
-            format!("path argument `{name}` differs from the accounts' pattern"),
-        ),
-        Ok(_) => Ok(()),
-    }
 }
 
 fn query(
@@ -230,10 +177,11 @@ fn query_value(
 
 fn every_argument_is_used(
     input: &SchemaForm,
-    account: Option<&str>,
+    subjects: &[Subject],
     query: &Entries<QueryForm>,
 ) -> Result<(), Doubt> {
-    let mut used: BTreeSet<&str> = account.into_iter().collect();
+    let subjects = subjects.iter().map(|subject| subject.argument.as_str());
+    let mut used: BTreeSet<&str> = subjects.collect();
     for (parameter, slot) in &query.0 {
         let Some(argument) = &slot.argument else {
             continue;
@@ -276,13 +224,17 @@ fn requested(query: &Entries<QueryForm>) -> Result<Vec<Spanned<String>>, Doubt> 
 
 fn every_field_is_read(
     requested: &[Spanned<String>],
-    rows: &RowsPlan,
+    shape: &Shape,
     output: &crate::form::OutputForm,
 ) -> Result<(), Doubt> {
-    let read = output::fields_read(output);
+    let mut read = output::fields_read(output);
+    match shape {
+        Shape::List(rows, _) => read.extend(rows.account.iter().map(|own| own.field.as_str())),
+        Shape::One(row) => read.extend([row.id_field.as_str(), row.account.field.as_str()]),
+    }
     let unread = requested
         .iter()
-        .find(|field| field.value != rows.account_field && !read.contains(field.value.as_str()));
+        .find(|field| !read.contains(field.value.as_str()));
     match unread {
         Some(field) => doubt(
             field,
@@ -318,65 +270,4 @@ fn exclusive(names: &[Spanned<String>], input: &SchemaForm) -> Result<Vec<String
         }
     }
     Ok(names.iter().map(|name| name.value.clone()).collect())
-}
-
-fn paging(
-    form: &PagingForm,
-    input: &SchemaForm,
-    query: &Entries<QueryForm>,
-) -> Result<PagingPlan, Doubt> {
-    for name in [&form.limit, &form.after] {
-        let sent = query.0.iter().any(|(_, slot)| {
-            slot.argument
-                .as_ref()
-                .is_some_and(|argument| argument.value == name.value)
-        });
-        if !sent {
-            return doubt(
-                name,
-                format!(
-                    "paging argument `{}` is not sent by the request",
-                    name.value
-                ),
-            );
-        }
-    }
-    let limit = input
-        .properties
-        .as_ref()
-        .and_then(|all| all.get(&form.limit.value));
-    let bounds = limit.map(|limit| {
-        (
-            limit.value.minimum,
-            limit.value.maximum,
-            &limit.value.default,
-        )
-    });
-    let default_limit = match bounds {
-        Some((Some(1), Some(most), Some(default))) if most <= MOST_ROWS => default.value.as_u64(),
-        _ => None,
-    };
-    let Some(default_limit) = default_limit else {
-        let name = &form.limit.value;
-        return doubt(
-            &form.limit,
-            format!(
-                "paging has no limit: `{name}` needs minimum 1, a maximum of at most {MOST_ROWS} and a default"
-            ),
-        );
-    };
-    if !(1..=MOST_PAGES).contains(&form.most_pages.value) {
-        return doubt(
-            &form.most_pages,
-            format!("`most_pages` is not between 1 and {MOST_PAGES}"),
-        );
-    }
-    Ok(PagingPlan {
-        next: pointer(&form.next)?,
-        cursor: pointer(&form.cursor)?,
-        limit_argument: form.limit.value.clone(),
-        after_argument: form.after.value.clone(),
-        default_limit,
-        most_pages: form.most_pages.value,
-    })
 }

@@ -78,7 +78,7 @@ async fn spend_is_an_amount_and_counts_are_numbers() {
                 "date_start": "2026-11-01", "date_stop": "2026-11-07",
                 "spend": {"amount": "2100.00", "currency": "TWD"},
                 "impressions": 18233, "clicks": 412, "reach": 15001,
-                "frequency": "1.215452", "ctr": "2.259639",
+                "frequency": "1.215452", "ctr": "2.259639", "cpc": "5.097087", "cpm": "115.17578",
                 "actions": [
                     {"action_type": "link_click", "value": "377"},
                     {"action_type": "purchase", "value": "12"},
@@ -106,6 +106,16 @@ async fn every_answer_matches_its_output_schema() {
             "meta_get_insights",
             json!({"account": "act_1001", "level": "ad"}),
         ),
+        (
+            "meta_get_insights",
+            json!({"campaign_id": "12001001001", "level": "adset", "breakdowns": ["age", "gender"]}),
+        ),
+        ("meta_get_campaign", json!({"campaign_id": "12001001001"})),
+        ("meta_list_ad_sets", json!({"account": "act_1001"})),
+        ("meta_get_ad_set", json!({"ad_set_id": "120010010041"})),
+        ("meta_list_ads", json!({"ad_set_id": "120010010041"})),
+        ("meta_get_ad", json!({"ad_id": "1200100100411"})),
+        ("meta_account_activity", json!({"account": "act_1002"})),
     ];
     for (tool, asked) in calls {
         let answer = bench.call(tool, asked).await.unwrap();

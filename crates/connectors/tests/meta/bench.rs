@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tenantry_connectors::call_error::CallError;
-use tenantry_connectors::connector::{Connector, Tool};
+use tenantry_connectors::connector::{ClaimedObject, Connector, Named, Tool};
+use tenantry_connectors::corridor::owned::{Owned, OwnedObject};
 use tenantry_connectors::corridor::{Answer, Corridor, CorridorError, CorridorLimits};
 use tenantry_connectors::token::{StaticToken, TokenSource};
 use tenantry_core::access::Access;
@@ -78,11 +79,21 @@ impl Bench {
         asked: Value,
         deadline: Instant,
     ) -> Result<Answer, CallError> {
-        let account = asked.get("account").and_then(Value::as_str);
-        let account = account.map(|id| corridor.own(id).unwrap());
-        corridor
-            .read(self.tool(tool), &args(asked), account, deadline)
-            .await
+        let (tool, args) = (self.tool(tool), args(asked));
+        let subject = match tool.named(&args)? {
+            Named::Nothing => None,
+            Named::Account(id) => Some(Owned::Account(corridor.own(&id).unwrap())),
+            Named::Object(claimed) => {
+                let owned = corridor.own_object(&claimed, deadline).await.unwrap();
+                Some(Owned::Object(owned))
+            }
+        };
+        corridor.read(tool, &args, subject, deadline).await
+    }
+
+    /// The proof that an object is ours.
+    pub async fn own(&self, claimed: &ClaimedObject) -> OwnedObject {
+        self.corridor.own_object(claimed, at(10_000)).await.unwrap()
     }
 
     pub async fn campaigns(&self) -> Result<Answer, CallError> {

@@ -3,4 +3,5 @@
 mod answers;
 mod bench;
 mod failures;
+mod objects;
 mod safety;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tenantry_connectors::call_error::CallError;
+use tenantry_connectors::corridor::owned::Owned;
 use tenantry_connectors::corridor::{Corridor, CorridorError};
 use tenantry_connectors::token::{StaticToken, TokenError, TokenSource};
 use tenantry_core::reason::Reason;
@@ -161,7 +162,7 @@ async fn a_proof_of_another_account_or_corridor_opens_nothing() {
     for (asked, proof) in attempts {
         let error = bench
             .corridor
-            .read(tool, asked, proof, at(10_000))
+            .read(tool, asked, proof.map(Owned::Account), at(10_000))
             .await
             .unwrap_err();
         assert_eq!(error, CallError::AccountNotOwned);
@@ -225,7 +226,7 @@ async fn a_narrowed_corridor_knows_its_own_accounts_only() {
         .read(
             tool,
             &args(json!({"account": "act_1002"})),
-            wider,
+            wider.map(Owned::Account),
             at(10_000),
         )
         .await;
