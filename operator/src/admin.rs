@@ -1,7 +1,8 @@
 //! The port for the cluster: is it alive, has it seen the tenants, what does
 //! it count.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::State;
@@ -11,45 +12,76 @@ use axum::routing::get;
 use kube::runtime::reflector::Store;
 use tenantry_api::condition::READY;
 
-use crate::context::Context;
+use crate::leader::Fence;
+use crate::metrics::Metrics;
 use crate::tenant::Tenant;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the port tells about.
-#[derive(Clone)]
-pub struct Admin {
+/// Where this operator stands: by, or in the lead.
+pub struct Standing {
     /// What is counted.
-    pub ctx: Arc<Context>,
-    /// The tenants as last heard.
-    pub tenants: Store<Tenant>,
+    pub metrics: Arc<Metrics>,
+    fence: Fence,
+    lease_seen: AtomicBool,
+    tenants: OnceLock<Store<Tenant>>,
+}
+
+impl Standing {
+    /// An operator that has just begun.
+    pub fn new(fence: Fence) -> Self {
+        Self {
+            metrics: Arc::new(Metrics::new()),
+            fence,
+            lease_seen: AtomicBool::new(false),
+            tenants: OnceLock::new(),
+        }
+    }
+
+    /// Who leads is known, so this operator could follow.
+    pub fn saw_the_lease(&self) {
+        self.lease_seen.store(true, Ordering::Relaxed);
+    }
+
+    /// This operator leads; `tenants` are those it hears of.
+    pub fn leads(&self, tenants: Store<Tenant>) {
+        // It leads once; when that is over, the process is.
+        let _ = self.tenants.set(tenants);
+    }
 }
 
 /// The routes of the port.
-pub fn router(admin: Admin) -> Router {
+pub fn router(standing: Arc<Standing>) -> Router {
     Router::new()
         .route("/livez", get(async || "alive"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(admin)
+        .with_state(standing)
 }
 
-/// Ready means that the first list of tenants has been read.
-async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    if futures::FutureExt::now_or_never(admin.tenants.wait_until_ready()).is_some() {
-        (StatusCode::OK, "ready")
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the tenants have not been read yet",
-        )
+/// Ready means, for the leader, that the first list of tenants has been read;
+/// for one that stands by, that it knows who leads.
+async fn ready(State(standing): State<Arc<Standing>>) -> (StatusCode, &'static str) {
+    let waiting = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
+    match standing.tenants.get() {
+        Some(tenants) => {
+            if futures::FutureExt::now_or_never(tenants.wait_until_ready()).is_some() {
+                (StatusCode::OK, "leading")
+            } else {
+                waiting("the tenants have not been read yet")
+            }
+        }
+        None if standing.lease_seen.load(Ordering::Relaxed) => (StatusCode::OK, "standing by"),
+        None => waiting("the Lease has not been read yet"),
     }
 }
 
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let tenants = admin.tenants.state();
+async fn metrics(State(standing): State<Arc<Standing>>) -> impl IntoResponse {
+    let tenants = standing.tenants.get().map(Store::state).unwrap_or_default();
     let ready = tenants.iter().filter(|tenant| is_ready(tenant)).count();
-    let text = admin.ctx.metrics.text(ready, tenants.len() - ready);
+    let text = standing
+        .metrics
+        .text(ready, tenants.len() - ready, standing.fence.is_open());
     ([(header::CONTENT_TYPE, OPENMETRICS)], text)
 }
 

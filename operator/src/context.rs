@@ -1,5 +1,7 @@
 //! What a reconcile may touch.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
@@ -24,7 +26,7 @@ pub struct Context {
     /// The way to Events.
     pub recorder: Recorder,
     /// What is counted.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// Who failed how often.
     pub retries: Retries,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::channel::mpsc;
+use futures::future::Either;
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
@@ -19,9 +20,12 @@ use kube::{Api, Client, ResourceExt as _};
 use tenantry_api::label;
 use tenantry_api::mcp_server::McpServer;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Standing};
+use crate::client;
 use crate::context::Context;
+use crate::leader::{self, Election, Fence, Lost};
 use crate::metrics::Metrics;
 use crate::retry::Retries;
 use crate::settings::Settings;
@@ -33,24 +37,108 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 /// few enough to leave it to others.
 const CONCURRENCY: u16 = 16;
 
-/// What keeps the operator from starting.
+/// A reconcile that takes longer is given up, and tried again from what is
+/// there by then. Seen: a second; the rest is room for a slow API server.
+const RECONCILE_WITHIN: Duration = Duration::from_mins(1);
+
+/// What keeps the operator from running.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum RunError {
+    /// The client cannot be made.
+    #[error("making the client of the API server")]
+    Client(#[source] kube::Error),
     /// The Service `default/kubernetes` could not be read.
     #[error("reading the Service `default/kubernetes`")]
     ApiService(#[source] kube::Error),
     /// The admin port does not serve.
     #[error("serving the admin port")]
     Admin(#[source] std::io::Error),
+    /// Another operator acts now; this one must not.
+    #[error("this operator leads no more")]
+    Lost(#[source] Lost),
+    /// The election ended by itself.
+    #[error("the election broke off")]
+    Election(#[source] tokio::task::JoinError),
 }
 
-/// Runs the operator until `stop` completes, then ends what is begun.
+/// What the operator runs with.
+pub struct Parts {
+    /// Where the API server is, and who asks.
+    pub config: kube::Config,
+    /// The platform's choices.
+    pub settings: Settings,
+    /// Names this process, and no other, in the Lease.
+    pub identity: String,
+    /// Where health and metrics are served.
+    pub admin_port: TcpListener,
+}
+
+/// Runs the operator until `stop` completes: stands by, leads, ends what is
+/// begun, leaves its seat. One that loses its seat ends at once.
 pub async fn run(
+    parts: Parts,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
+    let Parts {
+        config,
+        settings,
+        identity,
+        admin_port,
+    } = parts;
+    let stop = stop.shared();
+    let fence = Fence::default();
+    let standing = Arc::new(Standing::new(fence.clone()));
+    let port = admin::router(Arc::clone(&standing));
+    let port = axum::serve(admin_port, port).with_graceful_shutdown(stop.clone());
+    let port = tokio::spawn(port.into_future());
+    let elector = client::connect(config.clone(), None, leader::ANSWER_WITHIN);
+    let elector = elector.map_err(RunError::Client)?;
+    let home = &settings.operator.namespace;
+    let mut election = Election::new(elector, home, identity, fence.clone());
+    let leads = tokio::select! {
+        () = election.win(|| standing.saw_the_lease()) => true,
+        () = stop.clone() => false,
+    };
+    if leads {
+        let client = client::connect(config, Some(fence), client::ANSWER_WITHIN);
+        let client = client.map_err(RunError::Client)?;
+        seated(election, lead(client, settings, standing, stop)).await?;
+    }
+    match port.await {
+        Ok(ended) => ended.map_err(RunError::Admin),
+        Err(error) => Err(RunError::Admin(std::io::Error::other(error))),
+    }
+}
+
+/// Does `work` for as long as the seat is ours, then leaves it.
+async fn seated(
+    election: Election,
+    work: impl Future<Output = Result<(), RunError>>,
+) -> Result<(), RunError> {
+    tracing::info!("leading");
+    let (enough, told) = oneshot::channel();
+    let keeping = tokio::spawn(election.keep(told));
+    let work = std::pin::pin!(work);
+    match futures::future::select(keeping, work).await {
+        // Whatever is in progress ends here; its writes are fenced already.
+        Either::Left((Ok((_, lost)), _)) => Err(RunError::Lost(lost.unwrap_or(Lost::Silence))),
+        Either::Left((Err(error), _)) => Err(RunError::Election(error)),
+        Either::Right((ended, keeping)) => {
+            drop(enough);
+            let (election, _) = keeping.await.map_err(RunError::Election)?;
+            election.resign().await;
+            ended
+        }
+    }
+}
+
+/// Reconciles until `stop`, then ends what is begun.
+async fn lead(
     client: Client,
     settings: Settings,
-    admin_port: TcpListener,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), StartError> {
+    standing: Arc<Standing>,
+    stop: impl Future<Output = ()> + Clone + Send + Sync + Unpin + 'static,
+) -> Result<(), RunError> {
     if let Some(sandbox) = &settings.sandbox {
         let urls = format!("{:?}", sandbox.base_urls);
         tracing::warn!(
@@ -58,16 +146,11 @@ pub async fn run(
             "THIS IS A SANDBOX: every tenant talks to fakes instead of vendors"
         );
     }
-    let stop = stop.shared();
     let (slices, moved) = watch_api_server(&client);
-    let ctx = Arc::new(context(client.clone(), settings, slices).await?);
+    let metrics = Arc::clone(&standing.metrics);
+    let ctx = Arc::new(context(client.clone(), settings, slices, metrics).await?);
     let controller = controller(&client).reconcile_all_on(moved);
-    let admin = Admin {
-        ctx: Arc::clone(&ctx),
-        tenants: controller.store(),
-    };
-    let port = axum::serve(admin_port, admin::router(admin)).with_graceful_shutdown(stop.clone());
-    let port = tokio::spawn(port.into_future());
+    standing.leads(controller.store());
     // Without the API server's addresses no policy can be drawn; every tenant
     // would fail once for nothing.
     let known = ctx.api_server_slices.wait_until_ready();
@@ -77,22 +160,20 @@ pub async fn run(
         .run(timed, retry, ctx)
         .for_each(|_| std::future::ready(()))
         .await;
-    match port.await {
-        Ok(ended) => ended.map_err(StartError::Admin),
-        Err(error) => Err(StartError::Admin(std::io::Error::other(error))),
-    }
+    Ok(())
 }
 
 async fn context(
     client: Client,
     settings: Settings,
     slices: Store<EndpointSlice>,
-) -> Result<Context, StartError> {
+    metrics: Arc<Metrics>,
+) -> Result<Context, RunError> {
     let services: Api<Service> = Api::namespaced(client.clone(), "default");
     let api_service = services
         .get("kubernetes")
         .await
-        .map_err(StartError::ApiService)?;
+        .map_err(RunError::ApiService)?;
     let reporter = Reporter {
         controller: label::OPERATOR.into(),
         instance: None,
@@ -103,7 +184,7 @@ async fn context(
         settings,
         api_service,
         api_server_slices: slices,
-        metrics: Metrics::new(),
+        metrics,
         retries: Retries::default(),
     })
 }
@@ -170,12 +251,22 @@ fn watch_api_server(client: &Client) -> (Store<EndpointSlice>, mpsc::Receiver<()
 async fn timed(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action, TenantError> {
     let began = Instant::now();
     let uid = tenant.uid().unwrap_or_default();
-    let ended = Box::pin(tenant::reconcile(tenant, Arc::clone(&ctx))).await;
+    let reconcile = Box::pin(tenant::reconcile(tenant, Arc::clone(&ctx)));
+    let ended = within(RECONCILE_WITHIN, reconcile).await;
     ctx.metrics.reconciled(ended.is_ok(), began.elapsed());
     if ended.is_ok() {
         ctx.retries.forget(&uid);
     }
     ended
+}
+
+/// Whatever an API server does or leaves undone, a reconcile ends.
+async fn within(
+    limit: Duration,
+    reconcile: impl Future<Output = Result<Action, TenantError>>,
+) -> Result<Action, TenantError> {
+    let ended = tokio::time::timeout(limit, reconcile).await;
+    ended.unwrap_or(Err(TenantError::TooLong { limit }))
 }
 
 #[expect(
@@ -193,4 +284,16 @@ fn retry(tenant: Arc<Tenant>, error: &TenantError, ctx: Arc<Context>) -> Action 
         "a reconcile failed"
     );
     Action::requeue(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reconcile_that_hangs_is_given_up() {
+        let limit = Duration::from_millis(1);
+        let ended = within(limit, std::future::pending()).await;
+        assert!(matches!(ended, Err(TenantError::TooLong { .. })));
+    }
 }

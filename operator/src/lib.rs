@@ -4,14 +4,18 @@
 //!  controller ─► tenant ─► fetch → validate → build → apply → report
 //!                          reads   pure       pure    writes  pure, then one write
 //! ```
-//! Only `tenant/apply.rs` writes objects, only `tenant/report.rs` status and
+//! Of several operators one acts (`leader`); the others stand by. Only
+//! `tenant/apply.rs` writes objects, only `tenant/report.rs` status and
 //! Events. No Secret is read here, and no code of the server is linked.
 
 pub mod admin;
 pub mod api_server;
+pub mod client;
 pub mod context;
 pub mod controller;
+pub mod leader;
 pub mod metrics;
+pub mod program;
 pub mod retry;
 pub mod settings;
 pub mod tenant;

@@ -20,6 +20,7 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     seconds: Histogram,
     tenants: Family<TenantLabels, Gauge>,
+    leader: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,6 +40,7 @@ impl Metrics {
         let reconciles = Family::<ReconcileLabels, Counter>::default();
         let seconds = Histogram::new(BUCKETS);
         let tenants = Family::<TenantLabels, Gauge>::default();
+        let leader = Gauge::default();
         registry.register(
             "reconciles",
             "Reconciles by how they ended",
@@ -51,11 +53,13 @@ impl Metrics {
             seconds.clone(),
         );
         registry.register("tenants", "Tenants by readiness", tenants.clone());
+        registry.register("leader", "1 while this operator acts", leader.clone());
         Self {
             registry,
             reconciles,
             seconds,
             tenants,
+            leader,
         }
     }
 
@@ -68,8 +72,9 @@ impl Metrics {
         self.seconds.observe(took.as_secs_f64());
     }
 
-    /// The exposition, with the tenants as they are now.
-    pub fn text(&self, ready: usize, not_ready: usize) -> String {
+    /// The exposition, with the tenants and the seat as they are now.
+    pub fn text(&self, ready: usize, not_ready: usize, leads: bool) -> String {
+        self.leader.set(leads.into());
         for (label, count) in [("true", ready), ("false", not_ready)] {
             let gauge = self.tenants.get_or_create(&TenantLabels { ready: label });
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -96,13 +101,14 @@ mod tests {
         let metrics = Metrics::new();
         metrics.reconciled(true, Duration::from_millis(20));
         metrics.reconciled(false, Duration::from_millis(20));
-        let text = metrics.text(3, 1);
+        let text = metrics.text(3, 1, true);
         for line in [
             "tenantry_operator_reconciles_total{outcome=\"success\"} 1",
             "tenantry_operator_reconciles_total{outcome=\"error\"} 1",
             "tenantry_operator_reconcile_seconds_count 2",
             "tenantry_operator_tenants{ready=\"true\"} 3",
             "tenantry_operator_tenants{ready=\"false\"} 1",
+            "tenantry_operator_leader 1",
         ] {
             assert!(
                 text.lines().any(|have| have == line),

@@ -46,6 +46,12 @@ pub enum TenantError {
     /// Telling.
     #[error("reporting")]
     Report(#[from] ReportError),
+    /// It did not end.
+    #[error("it did not end within {} s", limit.as_secs())]
+    TooLong {
+        /// How long it may take.
+        limit: Duration,
+    },
     /// An unreadable tenant.
     #[error("reading the status of a tenant that cannot be read")]
     Unreadable(#[source] kube::Error),

@@ -77,6 +77,8 @@ impl Kubernetes {
     pub async fn connect(namespace: &str, pod: &str) -> Result<Self, ConnectError> {
         let mut config = Config::infer().await.map_err(ConnectError::Configuration)?;
         config.connect_timeout = Some(REQUEST);
+        // Every loop here tries again by itself, and knows when to give up.
+        config.default_retry = false;
         let client = Client::try_from(config).map_err(ConnectError::Client)?;
         Ok(Self::with_client(client, namespace, pod))
     }

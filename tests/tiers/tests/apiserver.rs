@@ -6,6 +6,10 @@
 
 #[path = "apiserver/admission.rs"]
 mod admission;
+#[path = "apiserver/leader.rs"]
+mod leader;
+#[path = "apiserver/operator_process.rs"]
+mod operator_process;
 #[path = "apiserver/plane.rs"]
 mod plane;
 #[path = "apiserver/reconcile.rs"]

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, ensure};
+use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use serde_json::{Value, json};
 use tenantry_cluster::control_plane::ControlPlane;
 use tenantry_cluster::progress::Progress;
 use tenantry_cluster::tools::{Tool, Toolbox};
-use tenantry_operator::controller;
+use tenantry_operator::controller::{self, Parts};
 use tenantry_operator::settings::Settings;
 use tenantry_tests::kubectl::{Kubectl, condition, wait_for};
 use tokio::net::TcpListener;
@@ -53,25 +53,33 @@ impl Plane {
     }
 
     fn start() -> Result<Self> {
+        let mut plane = Self::without_operator()?;
+        let settings = Settings::read(&plane.settings()?)?;
+        let kubeconfig = plane.kubeconfig_for(OPERATOR)?;
+        plane.operator = Some(Operator::start(kubeconfig, settings));
+        Ok(plane)
+    }
+
+    /// One of a test's own, with both charts and nobody who acts on them.
+    pub fn without_operator() -> Result<Self> {
         let toolbox = Toolbox::open()?;
         toolbox.ensure(&[Tool::Helm, Tool::Kubectl], &Progress::notes_only())?;
-        let mut plane = Self {
+        let plane = Self {
             operator: None,
             cluster: ControlPlane::start()?,
             toolbox,
         };
         plane.install("tenantry-api")?;
         plane.install("tenantry")?;
-        let kubectl = plane.kubectl();
-        let map = kubectl.get(&["configmap", "tenantry-operator", "-n", "tenantry-system"])?;
-        let settings = Settings::read(
-            map["data"]["config.yaml"]
-                .as_str()
-                .context("no config.yaml")?,
-        )?;
-        let kubeconfig = plane.kubeconfig_for(OPERATOR)?;
-        plane.operator = Some(Operator::start(kubeconfig, settings));
         Ok(plane)
+    }
+
+    /// The settings file that the chart gives the operator.
+    pub fn settings(&self) -> Result<String> {
+        let words = ["configmap", "tenantry-operator", "-n", "tenantry-system"];
+        let map = self.kubectl().get(&words)?;
+        let text = map["data"]["config.yaml"].as_str();
+        Ok(text.context("no config.yaml")?.to_owned())
     }
 
     fn install(&self, chart: &str) -> Result<()> {
@@ -101,7 +109,8 @@ impl Plane {
         Kubectl::with_kubeconfig(&self.toolbox.path(Tool::Kubectl), &kubeconfig)
     }
 
-    fn kubeconfig_for(&self, user: &str) -> Result<PathBuf> {
+    /// The kubeconfig of a user.
+    pub fn kubeconfig_for(&self, user: &str) -> Result<PathBuf> {
         let groups: &[&str] = if user.starts_with("system:serviceaccount:") {
             &["system:serviceaccounts"]
         } else {
@@ -137,11 +146,16 @@ impl Operator {
                 let config = Kubeconfig::read_from(kubeconfig)?;
                 let config =
                     Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
-                let port = TcpListener::bind(("127.0.0.1", 0)).await?;
                 let stop = async {
                     let _ = stopped.await;
                 };
-                controller::run(Client::try_from(config)?, settings, port, stop).await?;
+                let parts = Parts {
+                    config,
+                    settings,
+                    identity: "in-process".into(),
+                    admin_port: TcpListener::bind(("127.0.0.1", 0)).await?,
+                };
+                controller::run(parts, stop).await?;
                 Ok(())
             })
         });
