@@ -8,6 +8,8 @@ use kube::Client;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
 
+use crate::allowance::Allowance;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::retry::Retries;
 use crate::settings::Settings;
@@ -29,4 +31,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Who failed how often.
     pub retries: Retries,
+    /// How the children were left.
+    pub memory: Memory,
+    /// How often drift was told.
+    pub drift_events: Allowance,
 }

@@ -1,5 +1,6 @@
 //! What wakes the operator up, and how it stops.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,22 +14,25 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use tenantry_api::label;
 use tenantry_api::mcp_server::McpServer;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::admin::{self, Standing};
+use crate::allowance::Allowance;
 use crate::client;
 use crate::context::Context;
 use crate::leader::{self, Election, Fence, Lost};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::retry::Retries;
 use crate::settings::Settings;
+use crate::tenant::report::reporter;
 use crate::tenant::{self, Tenant, TenantError, chain};
 
 /// Changes that come together are answered together.
@@ -174,26 +178,22 @@ async fn context(
         .get("kubernetes")
         .await
         .map_err(RunError::ApiService)?;
-    let reporter = Reporter {
-        controller: label::OPERATOR.into(),
-        instance: None,
-    };
     Ok(Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        recorder: Recorder::new(client.clone(), reporter()),
         client,
         settings,
         api_service,
         api_server_slices: slices,
         metrics,
         retries: Retries::default(),
+        memory: Memory::default(),
+        drift_events: Allowance::default(),
     })
 }
 
 /// Wakes up on tenants, and on the metadata of every child that carries our
 /// label; never on Secrets.
 fn controller(client: &Client) -> Controller<Tenant> {
-    let ours =
-        || watcher::Config::default().labels(&format!("{}={}", label::MANAGED_BY, label::OPERATOR));
     let controller = Controller::new(
         Api::<Tenant>::all(client.clone()),
         watcher::Config::default(),
@@ -202,18 +202,30 @@ fn controller(client: &Client) -> Controller<Tenant> {
         Config::default()
             .debounce(DEBOUNCE)
             .concurrency(CONCURRENCY),
-    )
-    .owns(Api::<ServiceAccount>::all(client.clone()), ours())
-    .owns(Api::<RoleBinding>::all(client.clone()), ours())
-    .owns(Api::<McpServer>::all(client.clone()), ours())
-    .owns(Api::<Service>::all(client.clone()), ours())
-    .owns(Api::<StatefulSet>::all(client.clone()), ours());
-    // One of the policies has no owner; a namespace has few tenants to ask.
+    );
+    let controller = children::<NetworkPolicy>(controller, client);
+    let controller = children::<ServiceAccount>(controller, client);
+    let controller = children::<RoleBinding>(controller, client);
+    let controller = children::<McpServer>(controller, client);
+    let controller = children::<Service>(controller, client);
+    children::<StatefulSet>(controller, client)
+}
+
+/// Wakes up on one kind of child, by its namespace: the reference to its owner
+/// may be what was taken away, and one of the policies has none. A namespace has
+/// few tenants to ask.
+fn children<K>(controller: Controller<Tenant>, client: &Client) -> Controller<Tenant>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
+{
+    let ours = format!("{}={}", label::MANAGED_BY, label::OPERATOR);
     let tenants = controller.store();
-    let policies: Api<PartialObjectMeta<NetworkPolicy>> = Api::all(client.clone());
-    controller.watches(policies, ours(), move |policy| {
-        neighbours(&tenants, policy.namespace().as_deref())
-    })
+    let api: Api<PartialObjectMeta<K>> = Api::all(client.clone());
+    controller.watches(
+        api,
+        watcher::Config::default().labels(&ours),
+        move |child| neighbours(&tenants, child.namespace().as_deref()),
+    )
 }
 
 fn neighbours(tenants: &Store<Tenant>, namespace: Option<&str>) -> Vec<ObjectRef<Tenant>> {

@@ -9,11 +9,13 @@
 //! Events. No Secret is read here, and no code of the server is linked.
 
 pub mod admin;
+pub mod allowance;
 pub mod api_server;
 pub mod client;
 pub mod context;
 pub mod controller;
 pub mod leader;
+pub mod memory;
 pub mod metrics;
 pub mod program;
 pub mod retry;

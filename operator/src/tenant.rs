@@ -19,10 +19,10 @@ use tenantry_api::mcp_tenant::{McpTenant, McpTenantStatus};
 use tenantry_core::reason::Reason;
 
 use crate::context::Context;
-use apply::{ApplyError, apply};
+use apply::{ApplyError, Tools, apply};
 use build::build;
 use fetch::{FetchError, fetch};
-use report::{Outcome, ReportError, Subject, observe, report};
+use report::{Outcome, ReportError, Subject, observe, report, tell};
 use validate::{Obstacle, namespace_taken, validate};
 
 /// A tenant as it came from the API server, readable or not: one that cannot
@@ -82,7 +82,14 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
     // What shall be there (no client).
     let prepared = build(&valid, &ctx.settings, &found.api_server);
     // Put there (client).
-    let placed = match Box::pin(apply(prepared, &ctx.client, &valid, &found.claims)).await {
+    let tools = Tools {
+        client: &ctx.client,
+        memory: &ctx.memory,
+    };
+    let mut drifts = vec![];
+    let placed = Box::pin(apply(prepared, tools, &valid, &found.claims, &mut drifts)).await;
+    tell(&subject, &drifts, &ctx).await;
+    let placed = match placed {
         Ok(placed) => placed,
         Err(ApplyError::Leaving) => return Ok(Action::await_change()),
         Err(ApplyError::NotBound) => {

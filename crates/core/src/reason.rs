@@ -123,6 +123,8 @@ reasons! {
     ApplyFailed => "read the message; it names the object and the API server's answer",
     /// The tenant wants no server to run.
     ScaledToZero => "set spec.server.replicas to 1 to start the server",
+    /// What somebody changed in the tenant's objects has been put right.
+    DriftCorrected => "change the McpTenant instead of its objects",
     /// Reconciliation is suspended.
     Suspended => "set spec.suspend to false to resume",
 }

@@ -4,11 +4,13 @@
 
 mod observe;
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event, EventType};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Resource as _};
 use serde_json::json;
 use tenantry_api::condition::{
@@ -22,6 +24,7 @@ pub use observe::{Observed, observe};
 
 use crate::context::Context;
 use crate::tenant::Tenant;
+use crate::tenant::apply::drift::Drift;
 use crate::tenant::validate::Obstacle;
 
 /// The API server refuses an Event with a longer note.
@@ -88,13 +91,68 @@ pub async fn report(
         .await
         .map_err(ReportError::Status)?;
     if let Some(event) = transition(&subject.before, &after) {
-        // An Event is a courtesy; the status has been told.
-        if let Err(error) = ctx.recorder.publish(&event, &subject.reference).await {
-            let error: &dyn std::error::Error = &error;
-            tracing::warn!(namespace, name, error, "the Event could not be written");
-        }
+        publish(&event, subject, &ctx.recorder).await;
     }
     Ok(())
+}
+
+/// Says what was put right, in one Event; in the log always, in Events as often
+/// as somebody can read.
+pub async fn tell(subject: &Subject, drifts: &[Drift], ctx: &Context) {
+    let reference = &subject.reference;
+    let namespace = reference.namespace.as_deref().unwrap_or_default();
+    for drift in drifts {
+        let drift = drift.to_string();
+        tracing::warn!(namespace, drift, "what others changed was put right");
+    }
+    let uid = reference.uid.as_deref().unwrap_or_default();
+    if drifts.is_empty() {
+        return;
+    }
+    if let Some(untold) = ctx.drift_events.ask(uid, Instant::now()) {
+        // A recorder would take one correction for the other, and keep the
+        // first one's words.
+        let recorder = Recorder::new(ctx.client.clone(), reporter());
+        publish(&correction(drifts, untold), subject, &recorder).await;
+    }
+}
+
+/// Who tells Events.
+pub fn reporter() -> Reporter {
+    Reporter {
+        controller: label::OPERATOR.into(),
+        instance: None,
+    }
+}
+
+/// An Event is a courtesy; status and log have been told.
+async fn publish(event: &Event, subject: &Subject, recorder: &Recorder) {
+    if let Err(error) = recorder.publish(event, &subject.reference).await {
+        let error: &dyn std::error::Error = &error;
+        let namespace = subject.reference.namespace.as_deref().unwrap_or_default();
+        tracing::warn!(namespace, error, "the Event could not be written");
+    }
+}
+
+/// The Event of what was put right. Pure.
+fn correction(drifts: &[Drift], untold: u32) -> Event {
+    let told: Vec<_> = drifts.iter().map(ToString::to_string).collect();
+    let before = match untold {
+        0 => String::new(),
+        untold => format!("({untold} corrections before this one were not told) "),
+    };
+    Event {
+        type_: EventType::Warning,
+        reason: Reason::DriftCorrected.as_str().into(),
+        note: Some(short(&format!("{before}{}", told.join("; ")))),
+        action: "CorrectDrift".into(),
+        secondary: None,
+    }
+}
+
+/// What of `note` fits into an Event.
+fn short(note: &str) -> String {
+    note[..note.floor_char_boundary(LONGEST_NOTE_BYTES)].to_owned()
 }
 
 /// The status after `outcome`. Pure.
@@ -158,7 +216,6 @@ pub fn transition(before: &McpTenantStatus, after: &McpTenantStatus) -> Option<E
     }
     let now = find(after, READY)?;
     let is_trouble = find(after, STALLED).is_some() || now.reason == Reason::ApplyFailed.as_str();
-    let end = now.message.floor_char_boundary(LONGEST_NOTE_BYTES);
     Some(Event {
         type_: if is_trouble {
             EventType::Warning
@@ -166,7 +223,7 @@ pub fn transition(before: &McpTenantStatus, after: &McpTenantStatus) -> Option<E
             EventType::Normal
         },
         reason: now.reason.clone(),
-        note: Some(now.message[..end].to_owned()),
+        note: Some(short(&now.message)),
         action: "Reconcile".into(),
         secondary: None,
     })
@@ -208,6 +265,23 @@ mod tests {
 
     fn held(reason: Reason) -> Outcome {
         Outcome::Held(Obstacle::new(reason, "somebody has to do something"))
+    }
+
+    #[test]
+    fn what_was_put_right_is_one_event_that_fits() {
+        let deleted = |object: &str| Drift::Deleted {
+            object: object.into(),
+        };
+        let both = correction(&[deleted("Service/server"), deleted("McpServer/server")], 0);
+        assert_eq!(both.reason, "DriftCorrected");
+        assert_eq!(
+            both.note.unwrap(),
+            "`Service/server` was deleted and has been made again; `McpServer/server` was deleted and has been made again"
+        );
+        let long = correction(&[deleted(&"ü".repeat(1000))], 7);
+        let note = long.note.unwrap();
+        assert!(note.starts_with("(7 corrections before this one were not told) `ü"));
+        assert!(note.len() <= LONGEST_NOTE_BYTES);
     }
 
     fn at(second: i64) -> Timestamp {

@@ -6,6 +6,8 @@
 
 #[path = "apiserver/admission.rs"]
 mod admission;
+#[path = "apiserver/drift.rs"]
+mod drift;
 #[path = "apiserver/leader.rs"]
 mod leader;
 #[path = "apiserver/operator_process.rs"]

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, ensure};
-use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use serde_json::{Value, json};
 use tenantry_cluster::control_plane::ControlPlane;
 use tenantry_cluster::progress::Progress;
@@ -107,6 +107,15 @@ impl Plane {
     pub fn kubectl_as(&self, user: &str) -> Kubectl {
         let kubeconfig = self.kubeconfig_for(user).unwrap();
         Kubectl::with_kubeconfig(&self.toolbox.path(Tool::Kubectl), &kubeconfig)
+    }
+
+    /// The administrator, in this process; within a runtime.
+    pub async fn client(&self) -> Client {
+        // Another plane of this process may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = Kubeconfig::read_from(self.cluster.kubeconfig()).unwrap();
+        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
+        Client::try_from(config.unwrap()).unwrap()
     }
 
     /// The kubeconfig of a user.

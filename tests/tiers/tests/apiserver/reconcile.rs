@@ -1,6 +1,5 @@
 //! From a declared tenant to its server, and back to it after changes.
 
-use anyhow::ensure;
 use serde_json::{Value, json};
 use tenantry_tests::kubectl::{condition, wait_for};
 
@@ -187,32 +186,6 @@ fn deleted_and_changed_children_are_put_right() {
         Ok((server["spec"]["access"] == "ReadOnly").then_some(()))
     })
     .unwrap();
-}
-
-#[test]
-fn what_others_add_is_taken_away() {
-    let plane = Plane::shared();
-    let acme = plane.onboard("added");
-    acme.wait_for_reason("ServerStarting");
-    let open = json!({"ingress": [{}], "egress": [{}]});
-    let additions = [
-        ("networkpolicy/tenantry-default-deny", open.clone()),
-        ("networkpolicy/tenantry-server", open),
-        ("mcpserver/server", json!({"surprise": 1})),
-        ("service/server", json!({"type": "NodePort"})),
-    ];
-    for (child, addition) in additions {
-        let before = acme.get(child).unwrap()["spec"].clone();
-        let patch = json!({"spec": addition}).to_string();
-        let words = ["patch", "-n", "added", child, "--type=merge", "-p", &patch];
-        acme.kubectl.run(&words).unwrap();
-        wait_for(&format!("{child} as it was"), || {
-            let now = acme.get(child)?["spec"].clone();
-            ensure!(now == before, "it is {now}");
-            Ok(Some(()))
-        })
-        .unwrap();
-    }
 }
 
 #[test]
