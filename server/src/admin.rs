@@ -64,5 +64,11 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         .set(knowledge.age(Instant::now()).as_secs_f64());
     let keys = knowledge.key_count().unwrap_or(0);
     metrics.keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+    let freezes = knowledge
+        .freezes_now()
+        .map_or(0, |freezes| freezes.iter().count());
+    metrics
+        .freezes
+        .set(i64::try_from(freezes).unwrap_or(i64::MAX));
     ([(header::CONTENT_TYPE, OPENMETRICS)], metrics.text()).into_response()
 }

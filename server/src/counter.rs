@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::{Audit, Identity};
 use crate::cause::chain;
+use crate::control_plane::ControlPlane;
 use crate::in_force::{InForce, TakeUpError, Workshop};
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
@@ -19,6 +20,8 @@ use crate::metrics::Metrics;
 pub struct Counter {
     /// What the control plane said.
     pub knowledge: Arc<Knowledge>,
+    /// The control plane itself, for what must not rely on what it said.
+    pub control_plane: Arc<dyn ControlPlane>,
     /// What contracts are built from.
     pub workshop: Workshop,
     /// The audit stream.
@@ -50,6 +53,8 @@ pub struct Standing {
 pub struct CounterParts {
     /// What the control plane said.
     pub knowledge: Arc<Knowledge>,
+    /// The control plane itself.
+    pub control_plane: Arc<dyn ControlPlane>,
     /// What contracts are built from.
     pub workshop: Workshop,
     /// The audit stream.
@@ -65,6 +70,7 @@ impl Counter {
     pub fn new(parts: CounterParts) -> Self {
         let CounterParts {
             knowledge,
+            control_plane,
             workshop,
             audit,
             metrics,
@@ -72,6 +78,7 @@ impl Counter {
         } = parts;
         Self {
             knowledge,
+            control_plane,
             workshop,
             audit,
             metrics,

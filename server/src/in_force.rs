@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tenantry_connectors::corridor::{Corridor, CorridorError, CorridorLimits};
 use tenantry_connectors::token::TokenSource;
 use tenantry_core::authorize::visible_accounts;
+use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{AccountId, ConnectorName};
 use tenantry_core::tenant::{ConnectorConfig, ContractError, TenantConfig};
@@ -159,14 +160,16 @@ impl InForce {
     }
 
     /// The way to `connector` for `key`, in which no account exists that the
-    /// key may not touch: tools that span accounts answer for those alone.
+    /// key may not touch or a freeze has disabled: tools that span accounts
+    /// answer for the others alone.
     pub fn corridor_for(
         &self,
+        freezes: &Freezes,
         key: &KeyRecord,
         connector: &ConnectorName,
     ) -> Option<Arc<Corridor>> {
         let embassy = self.connectors.get(connector)?;
-        let visible: BTreeSet<&AccountId> = visible_accounts(&self.tenant, key, connector)
+        let visible: BTreeSet<&AccountId> = visible_accounts(&self.tenant, freezes, key, connector)
             .map(|account| &account.id)
             .collect();
         if visible.len() == embassy.config.accounts.len() {

@@ -1,5 +1,5 @@
-//! What the control plane last said: the contract, the keys, and when it last
-//! said anything at all. Told by a control plane, asked by everyone else.
+//! What the control plane last said: the contract, the keys, the freezes, and
+//! when it last said anything at all. Told by a control plane, asked by everyone else.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tenantry_core::freeze::{Freeze, Freezes};
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
 use tokio::sync::watch;
@@ -25,22 +26,30 @@ pub struct RawContract {
     pub contract: Value,
 }
 
-/// The two things that a control plane tells about.
+/// The things that a control plane tells about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     /// The contract.
     Contract,
     /// The keys.
     Keys,
+    /// The freezes.
+    Freezes,
+}
+
+impl Topic {
+    const ALL: [Self; 3] = [Self::Contract, Self::Keys, Self::Freezes];
 }
 
 /// The present state of knowledge. Cheap to ask on every call.
 pub struct Knowledge {
     contract: watch::Sender<Option<Arc<RawContract>>>,
     keys: watch::Sender<Option<Arc<Keys>>>,
+    freezes: watch::Sender<Option<Arc<Freezes>>>,
     began: Instant,
     contract_heard_ms: AtomicU64,
     keys_heard_ms: AtomicU64,
+    freezes_heard_ms: AtomicU64,
 }
 
 impl Default for Knowledge {
@@ -55,9 +64,11 @@ impl Knowledge {
         Self {
             contract: watch::Sender::new(None),
             keys: watch::Sender::new(None),
+            freezes: watch::Sender::new(None),
             began: Instant::now(),
             contract_heard_ms: AtomicU64::new(0),
             keys_heard_ms: AtomicU64::new(0),
+            freezes_heard_ms: AtomicU64::new(0),
         }
     }
 
@@ -94,6 +105,26 @@ impl Knowledge {
         });
     }
 
+    /// The freezes are exactly these.
+    pub fn tell_freezes(&self, freezes: impl IntoIterator<Item = Freeze>) {
+        let freezes = Arc::new(freezes.into_iter().collect::<Freezes>());
+        self.freezes.send_if_modified(|present| {
+            let changed = present.as_ref() != Some(&freezes);
+            *present = Some(freezes);
+            changed
+        });
+    }
+
+    /// One freeze is new or changed.
+    pub fn tell_freeze(&self, freeze: Freeze) {
+        self.change_freezes(|freezes| freezes.put(freeze));
+    }
+
+    /// One freeze is gone.
+    pub fn forget_freeze(&self, name: &str) {
+        self.change_freezes(|freezes| freezes.remove(name));
+    }
+
     /// There was word about `topic`, be it that nothing changed.
     pub fn heard(&self, topic: Topic, now: Instant) {
         let since_began = now.saturating_duration_since(self.began).as_millis();
@@ -104,9 +135,9 @@ impl Knowledge {
 
     /// How long ago the topic was last heard of about which is known least.
     pub fn age(&self, now: Instant) -> Duration {
-        let contract = self.contract_heard_ms.load(Ordering::Relaxed);
-        let keys = self.keys_heard_ms.load(Ordering::Relaxed);
-        let heard = self.began + Duration::from_millis(contract.min(keys));
+        let heard = Topic::ALL.map(|topic| self.heard_ms(topic).load(Ordering::Relaxed));
+        let heard = heard.into_iter().min().unwrap_or_default();
+        let heard = self.began + Duration::from_millis(heard);
         now.saturating_duration_since(heard)
     }
 
@@ -125,10 +156,22 @@ impl Knowledge {
         self.contract.subscribe()
     }
 
-    /// Returns when the keys are known.
-    pub async fn keys_known(&self) {
-        // The sender lives as long as `self`, so there is nothing to fail.
+    /// The freezes that hold, and every change of them; `None` before the first
+    /// word about them, when nobody may rely on there being none.
+    pub fn freezes(&self) -> watch::Receiver<Option<Arc<Freezes>>> {
+        self.freezes.subscribe()
+    }
+
+    /// The freezes that hold now.
+    pub fn freezes_now(&self) -> Option<Arc<Freezes>> {
+        self.freezes.borrow().clone()
+    }
+
+    /// Returns when keys and freezes are known.
+    pub async fn keys_and_freezes_known(&self) {
+        // The senders live as long as `self`, so there is nothing to fail.
         let _ = self.keys.subscribe().wait_for(Option::is_some).await;
+        let _ = self.freezes.subscribe().wait_for(Option::is_some).await;
     }
 
     fn change_keys(&self, change: impl FnOnce(&mut Keys)) {
@@ -139,10 +182,19 @@ impl Knowledge {
         });
     }
 
+    fn change_freezes(&self, change: impl FnOnce(&mut Freezes)) {
+        self.freezes.send_modify(|freezes| {
+            let mut changed = freezes.as_deref().cloned().unwrap_or_default();
+            change(&mut changed);
+            *freezes = Some(Arc::new(changed));
+        });
+    }
+
     fn heard_ms(&self, topic: Topic) -> &AtomicU64 {
         match topic {
             Topic::Contract => &self.contract_heard_ms,
             Topic::Keys => &self.keys_heard_ms,
+            Topic::Freezes => &self.freezes_heard_ms,
         }
     }
 }
@@ -159,6 +211,8 @@ mod tests {
         knowledge.heard(Topic::Keys, later);
         assert_eq!(knowledge.age(later), Duration::from_secs(100));
         knowledge.heard(Topic::Contract, later);
+        assert_eq!(knowledge.age(later), Duration::from_secs(100));
+        knowledge.heard(Topic::Freezes, later);
         assert_eq!(knowledge.age(later), Duration::ZERO);
     }
 

@@ -38,6 +38,8 @@ pub struct Metrics {
     pub audit_suppressed: Counter,
     /// API keys known.
     pub keys: Gauge,
+    /// Freezes in force.
+    pub freezes: Gauge,
     /// Seconds since the last word from the API server.
     pub control_plane_age: Gauge<f64, AtomicU64>,
     /// Whether this replica takes calls.
@@ -64,6 +66,7 @@ impl Metrics {
             audit_lines: Counter::default(),
             audit_suppressed: Counter::default(),
             keys: Gauge::default(),
+            freezes: Gauge::default(),
             control_plane_age: Gauge::default(),
             serving: Gauge::default(),
         };
@@ -154,6 +157,7 @@ impl Metrics {
             self.audit_suppressed.clone(),
         );
         registry.register("keys", "API keys known", self.keys.clone());
+        registry.register("freezes", "Freezes in force", self.freezes.clone());
         registry.register(
             "control_plane_age_seconds",
             "Time since the last word from the API server",

@@ -6,6 +6,7 @@
 
 pub mod authorize;
 pub mod check;
+pub mod live;
 pub mod own;
 pub mod record;
 pub mod send;
@@ -125,7 +126,7 @@ async fn recorded(
 
 async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &mut Entry) -> Ended {
     let checked = check::check(&counter.workshop.catalog, &caller.in_force, asked, entry)?;
-    let permitted = authorize::permit(counter, caller, checked, entry)?;
+    let permitted = authorize::permit(counter, caller, checked, entry).await?;
     let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
     let proven = own::own(caller, permitted, deadline, entry).await?;
     send::send(proven, deadline, entry).await

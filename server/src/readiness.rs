@@ -41,6 +41,11 @@ pub fn obstacles(counter: &Counter, is_listening: bool, now: Instant) -> Vec<Obs
             "the keys have not been read yet",
         ),
         told(
+            counter.knowledge.freezes_now().is_none(),
+            Reason::ServerStarting,
+            "the freezes have not been read yet",
+        ),
+        told(
             counter.is_stale(now),
             Reason::ControlPlaneStale,
             "no word from the control plane for too long",

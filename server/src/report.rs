@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tenantry_api::mcp_server::{ConnectorReport, ReplicaReport};
+use tenantry_api::mcp_server::{ConnectorReport, FreezeReport, ReplicaReport};
 use tenantry_connectors::token::{TokenError, TokenSource};
+use tenantry_core::freeze::{Freeze, Freezes};
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::CONTRACT_VERSION;
 use tokio::sync::Notify;
@@ -21,6 +22,9 @@ use crate::readiness::{Obstacle, obstacles};
 /// How often the state is looked at without being told to: credentials and
 /// freshness change by themselves. Looking costs no request.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// Freezes that are reported; the count of all is a metric.
+const MOST_FREEZES: usize = 32;
 
 /// Between attempts to write; growing, because a cluster in trouble has better
 /// things to do.
@@ -48,13 +52,15 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
         .map(|Obstacle { reason, message }| (reason.to_string(), message))
         .unzip();
     let in_force = standing.in_force.as_deref();
+    let freezes = counter.knowledge.freezes_now().unwrap_or_default();
     ReplicaReport {
         pod: pod.name.clone(),
         pod_uid: pod.uid.clone(),
         observed_generation: in_force.and_then(|in_force| in_force.source.generation),
         contract_digest: in_force.map(|in_force| in_force.tenant.digest().to_string()),
         contract_versions: vec![CONTRACT_VERSION.to_owned()],
-        access: in_force.map(|in_force| in_force.tenant.access),
+        access: in_force.map(|in_force| freezes.access_of_all(in_force.tenant.access)),
+        freezes: freeze_reports(&freezes),
         serving,
         reason,
         message,
@@ -66,6 +72,18 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
         release: env!("CARGO_PKG_VERSION").to_owned(),
         changed_at: None,
     }
+}
+
+fn freeze_reports(freezes: &Freezes) -> Vec<FreezeReport> {
+    let mut all: Vec<&Freeze> = freezes.iter().collect();
+    all.sort_by_key(|freeze| std::cmp::Reverse(freeze.access));
+    let report = |freeze: &Freeze| FreezeReport {
+        name: freeze.name.clone(),
+        scope: freeze.scope.to_string(),
+        access: freeze.access,
+        message: freeze.flaw.clone(),
+    };
+    all.into_iter().take(MOST_FREEZES).map(report).collect()
 }
 
 fn connector_report(
@@ -97,14 +115,21 @@ pub async fn keep_reported(
 ) {
     let mut written: Option<Written> = None;
     let mut pause = SHORTEST_PAUSE;
+    let mut freezes = counter.knowledge.freezes();
+    let mut told = None;
     loop {
+        log_change(&mut told, counter.knowledge.freezes_now());
         let present = report(counter, pod, is_listening(), Instant::now());
         counter.metrics.serving.set(present.serving.into());
         match write_change(counter, control_plane, &mut written, present).await {
             Ok(()) => {
                 pause = SHORTEST_PAUSE;
                 // Either way it is time to look again.
-                let _ = tokio::time::timeout(LOOK, changed.notified()).await;
+                tokio::select! {
+                    () = changed.notified() => {}
+                    _ = freezes.changed() => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                }
             }
             Err(error) => {
                 tracing::warn!(
@@ -116,6 +141,32 @@ pub async fn keep_reported(
             }
         }
     }
+}
+
+/// What is stopped by hand is said aloud, once a change.
+fn log_change(told: &mut Option<Arc<Freezes>>, present: Option<Arc<Freezes>>) {
+    if *told == present {
+        return;
+    }
+    told.clone_from(&present);
+    let Some(present) = present else { return };
+    if present.iter().next().is_none() {
+        tracing::info!("no freeze is in force");
+        return;
+    }
+    let told = |freeze: &Freeze| {
+        let (name, scope, access) = (&freeze.name, &freeze.scope, freeze.access.as_str());
+        match &freeze.flaw {
+            None => format!("{name}: {access} on {scope}"),
+            Some(flaw) => format!("{name}: {access} on {scope}, because it cannot be read: {flaw}"),
+        }
+    };
+    let told: Vec<_> = present.iter().take(MOST_FREEZES).map(told).collect();
+    tracing::warn!(
+        count = present.iter().count(),
+        freezes = told.join("; "),
+        "the freezes in force changed"
+    );
 }
 
 /// Says once that this replica serves no more; the process is about to end.

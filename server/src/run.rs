@@ -60,7 +60,7 @@ pub struct Settings {
 
 /// What the process is made of.
 pub struct Parts {
-    /// Where contract and keys come from.
+    /// Where contract, keys and freezes come from.
     pub control_plane: Arc<dyn ControlPlane>,
     /// The tools there are.
     pub catalog: Catalog,
@@ -132,6 +132,7 @@ pub async fn run(
     let stale_after = settings.stale_after;
     let counter = Counter::new(CounterParts {
         knowledge,
+        control_plane: Arc::clone(&control_plane),
         workshop,
         audit,
         metrics,
@@ -288,10 +289,10 @@ impl Server {
         self.changed.notify_one();
     }
 
-    /// Returns when there is a contract to obey and the keys are known.
+    /// Returns when there is a contract to obey, and keys and freezes are known.
     async fn ready_to_serve(&self) {
         self.counter.in_force().await;
-        self.counter.knowledge.keys_known().await;
+        self.counter.knowledge.keys_and_freezes_known().await;
     }
 }
 

@@ -18,15 +18,18 @@ use serde_json::{Value, json};
 use tenantry_api::mcp_server::ReplicaReport;
 use tenantry_cluster::command::run;
 use tenantry_cluster::control_plane::ControlPlane as ApiServer;
+use tenantry_core::access::Access;
 use tenantry_core::key::ApiKey;
 use tenantry_core::name::KeyId;
-use tenantry_server::control_plane::ControlPlane;
+use tenantry_core::tenant::TenantConfig;
 use tenantry_server::control_plane::kubernetes::Kubernetes;
+use tenantry_server::control_plane::{ControlPlane, Live};
 use tenantry_server::knowledge::Knowledge;
 
-const CRDS: [&str; 2] = [
+const CRDS: [&str; 3] = [
     include_str!("../../crds/mcpservers.yaml"),
     include_str!("../../crds/mcpapikeys.yaml"),
+    include_str!("../../crds/mcpfreezes.yaml"),
 ];
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -92,6 +95,15 @@ fn key_form(disabled: bool) -> String {
     .to_string()
 }
 
+fn freeze_form(access: &str) -> String {
+    json!({
+        "apiVersion": "tenantry.dev/v1alpha1", "kind": "McpFreeze",
+        "metadata": {"name": "stop", "namespace": "default"},
+        "spec": {"access": access, "reason": "token leaked"},
+    })
+    .to_string()
+}
+
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let patience = async {
         while !holds() {
@@ -115,7 +127,7 @@ async fn connect(server: &ApiServer) -> Kubernetes {
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options);
     let client = Client::try_from(config.await.unwrap()).unwrap();
-    Kubernetes::with_client(client, "default", "server-0")
+    Kubernetes::with_client(&client, "default", "server-0")
 }
 
 #[tokio::test]
@@ -152,6 +164,18 @@ async fn what_is_written_is_known_within_moments_and_the_report_arrives() {
     run(server.kubectl().args(["delete", "mcpapikey", "demo"])).unwrap();
     until("the deleted key", || knowledge.key(&demo).is_none()).await;
 
+    let frozen = || {
+        let freezes = knowledge.freezes_now().unwrap();
+        freezes.access_of_all(Access::ReadWrite)
+    };
+    assert_eq!(frozen(), Access::ReadWrite);
+    apply(&server, &freeze_form("Frozen"));
+    until("the freeze", || frozen() == Access::Frozen).await;
+    apply(&server, &freeze_form("Disabled"));
+    until("the stricter freeze", || frozen() == Access::Disabled).await;
+    run(server.kubectl().args(["delete", "mcpfreeze", "stop"])).unwrap();
+    until("the lifted freeze", || frozen() == Access::ReadWrite).await;
+
     for serving in [false, true] {
         control_plane.report(&report(serving)).await.unwrap();
         let text = run(server.kubectl().args([
@@ -177,6 +201,35 @@ async fn what_is_written_is_known_within_moments_and_the_report_arrives() {
     })
     .await;
     following.abort();
+}
+
+/// What stands there is read past every watch: nothing follows here.
+#[tokio::test]
+async fn a_live_read_sees_what_was_just_written_and_fails_when_nobody_answers() {
+    let server = api_server();
+    let control_plane = connect(&server).await;
+    let demo = KeyId::parse("demo").unwrap();
+    let read = async || control_plane.read_live(&demo).await.unwrap();
+    assert_eq!(read().await, Live::default());
+    apply(&server, &contract("ReadOnly"));
+    apply(&server, &key_form(false));
+    let live = read().await;
+    assert!(!live.key.unwrap().disabled);
+    let contract_read = live.contract.unwrap();
+    assert_eq!(contract_read.contract["version"], "v1");
+    TenantConfig::read(&contract_read.contract).unwrap();
+    for round in 0..5 {
+        apply(&server, &freeze_form("Frozen"));
+        assert_eq!(read().await.freezes.iter().count(), 1, "round {round}");
+        run(server.kubectl().args(["delete", "mcpfreeze", "stop"])).unwrap();
+        assert_eq!(read().await.freezes.iter().count(), 0, "round {round}");
+    }
+    apply(&server, &key_form(true));
+    assert!(read().await.key.unwrap().disabled);
+    run(server.kubectl().args(["delete", "mcpapikey", "demo"])).unwrap();
+    assert_eq!(read().await.key, None);
+    drop(server);
+    assert!(control_plane.read_live(&demo).await.is_err());
 }
 
 /// The program itself: it serves when it has what it needs, says so in the

@@ -11,6 +11,10 @@ use tenantry_core::name::{AccountId, ConnectorName, NameError};
 /// strictest of the tenant's access, the account's and every freeze holds. The
 /// server watches freezes itself, so one takes effect within seconds whatever
 /// state the tenant and the operator are in. Whoever may delete it lifts it.
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "every column has a type, and the lint counts them as one"
+)]
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "tenantry.dev",
@@ -109,22 +113,18 @@ impl From<FrozenAccess> for Access {
     }
 }
 
-/// What the document means. One that cannot be read freezes everything: it was
-/// put there to stop something.
-pub fn read(document: &Value) -> Freeze {
-    let name = document.pointer("/metadata/name").and_then(Value::as_str);
-    let name = name.unwrap_or_default();
-    meaning(name, document).unwrap_or_else(|error| {
-        let access = document.pointer("/spec/access");
+/// What the McpFreeze `name` with that `spec` means. One that cannot be read
+/// freezes everything: it was put there to stop something.
+pub fn read(name: &str, spec: &Value) -> Freeze {
+    meaning(name, spec).unwrap_or_else(|error| {
+        let access = spec.get("access");
         // What is no text is no word that anybody knows.
         let access = access.map(|access| access.as_str().unwrap_or_default());
         Freeze::unreadable(name, access, told(&error))
     })
 }
 
-fn meaning(name: &str, document: &Value) -> Result<Freeze, FreezeFormError> {
-    let absent = Value::Null;
-    let spec = document.get("spec").unwrap_or(&absent);
+fn meaning(name: &str, spec: &Value) -> Result<Freeze, FreezeFormError> {
     let spec = McpFreezeSpec::deserialize(spec).map_err(FreezeFormError::Form)?;
     let connector = spec.scope.connector.as_deref().map(ConnectorName::parse);
     let account = spec.scope.account.as_deref().map(AccountId::parse);
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn freeze(spec: &Value) -> Freeze {
-        read(&json!({"metadata": {"name": "stop"}, "spec": spec}))
+        read("stop", spec)
     }
 
     #[test]

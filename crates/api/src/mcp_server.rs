@@ -73,10 +73,15 @@ pub struct ReplicaReport {
     /// The contract versions that it can read, the newest first.
     #[serde(default)]
     pub contract_versions: Vec<String>,
-    /// The access in force.
+    /// The access in force: the strictest of the contract's and of the freezes
+    /// that cover everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub access: Option<Access>,
+    /// The freezes in force, the strictest first; of many, the first 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub freezes: Vec<FreezeReport>,
     /// Whether it takes calls.
     pub serving: bool,
     /// Why not, in one word.
@@ -95,6 +100,22 @@ pub struct ReplicaReport {
     /// When the report last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<Time>,
+}
+
+/// A freeze that one replica obeys.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FreezeReport {
+    /// The name of the McpFreeze.
+    pub name: String,
+    /// What it covers: `everything`, a connector, or connector/account.
+    pub scope: String,
+    /// What it still allows.
+    #[schemars(with = "String")]
+    pub access: Access,
+    /// Why the McpFreeze cannot be read, if it cannot; it covers everything then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The state of one connector in one replica.

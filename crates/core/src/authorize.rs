@@ -2,6 +2,7 @@
 //! (WRITES §1)? Pure; rates and quotas are asked elsewhere.
 
 use crate::access::ToolClass;
+use crate::freeze::{Freeze, Freezes};
 use crate::key::{KeyRecord, Scope};
 use crate::name::{AccountId, ConnectorName, ToolName};
 use crate::reason::{Reason, Refusal};
@@ -20,10 +21,11 @@ pub struct Request<'a> {
     pub account: Option<&'a str>,
 }
 
-/// Decides whether `key` may make `request` of `tenant`. Answers the account
-/// that it concerns, where the tool takes one.
+/// Decides whether `key` may make `request` of `tenant` while `freezes` hold.
+/// Answers the account that it concerns, where the tool takes one.
 pub fn authorize<'t>(
     tenant: &'t TenantConfig,
+    freezes: &Freezes,
     key: &KeyRecord,
     request: &Request<'_>,
 ) -> Result<Option<&'t AccountConfig>, Refusal> {
@@ -48,9 +50,10 @@ pub fn authorize<'t>(
         )));
     }
     let Some(asked) = request.account else {
+        not_frozen(freezes, None, request)?;
         return Ok(None);
     };
-    let account = visible_accounts(tenant, key, request.connector)
+    let account = declared_accounts(tenant, key, request.connector)
         .find(|account| account.id.as_str() == asked)
         .ok_or_else(|| {
             // An account of another organisation and one that does not exist
@@ -68,6 +71,7 @@ pub fn authorize<'t>(
         let whose = format!("the account `{}`", account.id);
         return Err(access_denied(&whose, access.as_str(), request));
     }
+    not_frozen(freezes, Some(&account.id), request)?;
     Ok(Some(account))
 }
 
@@ -79,8 +83,23 @@ pub fn may_use(key: &KeyRecord, connector: &ConnectorName, class: ToolClass) -> 
         .any(|scope| scope.covers(connector, class))
 }
 
-/// The accounts of `connector` that `key` may name.
+/// The accounts of `connector` of which `key` may read something while
+/// `freezes` hold.
 pub fn visible_accounts<'t, 'k>(
+    tenant: &'t TenantConfig,
+    freezes: &'k Freezes,
+    key: &'k KeyRecord,
+    connector: &'k ConnectorName,
+) -> impl Iterator<Item = &'t AccountConfig> + use<'t, 'k> {
+    declared_accounts(tenant, key, connector).filter(move |account| {
+        freezes
+            .on(connector, Some(&account.id))
+            .is_none_or(|freeze| freeze.access.permits(ToolClass::Read))
+    })
+}
+
+/// The accounts of `connector` that `key` may name.
+fn declared_accounts<'t, 'k>(
     tenant: &'t TenantConfig,
     key: &'k KeyRecord,
     connector: &ConnectorName,
@@ -91,6 +110,42 @@ pub fn visible_accounts<'t, 'k>(
         .into_iter()
         .flat_map(|connector| &connector.accounts)
         .filter(move |account| allowed(&account.id) && account.access.permits(ToolClass::Read))
+}
+
+/// A freeze is named once the caller is known to be allowed the rest: its name
+/// and reason are the organisation's own affair.
+fn not_frozen(
+    freezes: &Freezes,
+    account: Option<&AccountId>,
+    request: &Request<'_>,
+) -> Result<(), Refusal> {
+    match freezes.on(request.connector, account) {
+        Some(freeze) if !freeze.access.permits(request.class) => Err(frozen(freeze, request)),
+        _ => Ok(()),
+    }
+}
+
+fn frozen(freeze: &Freeze, request: &Request<'_>) -> Refusal {
+    let Freeze {
+        name,
+        scope,
+        access,
+        ..
+    } = freeze;
+    let (access, class) = (access.as_str(), request.class.as_str());
+    let doubt = match freeze.flaw {
+        Some(_) => " (it cannot be read, so it covers everything)",
+        None => "",
+    };
+    let note = freeze.note.as_ref().map(|note| format!(": {note}"));
+    let message = format!(
+        "the McpFreeze `{name}`{doubt} leaves {scope} the access `{access}`, which does not permit {class} tools{}",
+        note.unwrap_or_default()
+    );
+    let remedy = format!(
+        "ask the platform team; whoever may delete the McpFreeze `{name}` in the organisation's namespace lifts it"
+    );
+    Refusal::new(Reason::Frozen, message).with_remedy(remedy)
 }
 
 fn access_denied(whose: &str, access: &str, request: &Request<'_>) -> Refusal {
@@ -108,6 +163,7 @@ mod tests {
     use super::*;
     use crate::access::Access;
     use crate::digest::Digest;
+    use crate::freeze::FreezeScope;
     use crate::name::{Currency, KeyId, Organization};
     use crate::tenant::{CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, ToolRules};
 
@@ -186,7 +242,7 @@ mod tests {
             class,
             account,
         };
-        authorize(tenant, key, &request)
+        authorize(tenant, &Freezes::default(), key, &request)
             .map(|granted| granted.map(|account| account.id.to_string()))
             .map_err(|refusal| refusal.reason)
     }
@@ -286,8 +342,142 @@ mod tests {
                 class: ToolClass::Read,
                 account: Some(account),
             };
-            authorize(&tenant, &narrow, &request).unwrap_err()
+            authorize(&tenant, &Freezes::default(), &narrow, &request).unwrap_err()
         };
         assert_eq!(refuse("act_1"), refuse("act_404"));
+    }
+
+    fn freeze(name: &str, scope: FreezeScope, access: Access) -> Freeze {
+        Freeze {
+            name: name.into(),
+            scope,
+            access,
+            note: Some("token leaked".into()),
+            flaw: None,
+        }
+    }
+
+    /// Who refuses what: for every class, with and without an account, under
+    /// every freeze and every access of the tenant, the strictest word decides.
+    #[test]
+    fn the_strictest_of_tenant_account_and_freezes_decides() {
+        let meta = ConnectorName::parse("meta").unwrap();
+        let id = |text| AccountId::parse(text).unwrap();
+        let words = [
+            Access::ReadWrite,
+            Access::Frozen,
+            Access::ReadOnly,
+            Access::Disabled,
+        ];
+        let scopes = [
+            FreezeScope::All,
+            FreezeScope::Connector(meta.clone()),
+            FreezeScope::Account(meta.clone(), id("act_1")),
+            FreezeScope::Account(meta.clone(), id("act_2")),
+            FreezeScope::Connector(ConnectorName::parse("google").unwrap()),
+        ];
+        let everything = key(
+            &[
+                "*:read",
+                "*:write",
+                "*:spend",
+                "*:financial",
+                "*:destructive",
+            ],
+            None,
+        );
+        let tool = ToolName::parse("meta_tool").unwrap();
+        let mut cases = vec![];
+        for access in words {
+            for scope in &scopes {
+                for frozen in words.into_iter().skip(1) {
+                    for class in ToolClass::ALL {
+                        cases.extend(
+                            [None, Some("act_1")]
+                                .map(|account| (access, scope, frozen, class, account)),
+                        );
+                    }
+                }
+            }
+        }
+        for (access, scope, frozen, class, account) in cases {
+            let freezes = Freezes::from_iter([freeze("stop", scope.clone(), frozen)]);
+            let request = Request {
+                tool: &tool,
+                connector: &meta,
+                class,
+                account,
+            };
+            let covered = scope.covers(&meta, account.map(id).as_ref());
+            let expected = if !access.permits(class) {
+                Some(Reason::AccessDenied)
+            } else if covered && !frozen.permits(class) {
+                Some(Reason::Frozen)
+            } else {
+                None
+            };
+            let tenant = tenant(access);
+            let told = authorize(&tenant, &freezes, &everything, &request);
+            assert_eq!(
+                told.err().map(|refusal| refusal.reason),
+                expected,
+                "{access:?} {scope} {frozen:?} {class:?} {account:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_freeze_and_who_lifts_it() {
+        let meta = ConnectorName::parse("meta").unwrap();
+        let tool = ToolName::parse("meta_tool").unwrap();
+        let request = Request {
+            tool: &tool,
+            connector: &meta,
+            class: ToolClass::Spend,
+            account: Some("act_1"),
+        };
+        let all = key(&["*:spend"], None);
+        let account = FreezeScope::Account(meta.clone(), AccountId::parse("act_1").unwrap());
+        let freezes = Freezes::from_iter([freeze("stop-1", account, Access::Frozen)]);
+        let refusal = authorize(&tenant(Access::ReadWrite), &freezes, &all, &request).unwrap_err();
+        assert_eq!(
+            refusal.message,
+            "the McpFreeze `stop-1` leaves meta/act_1 the access `Frozen`, which does not permit spend tools: token leaked"
+        );
+        assert_eq!(
+            refusal.remedy,
+            "ask the platform team; whoever may delete the McpFreeze `stop-1` in the organisation's namespace lifts it"
+        );
+        let unreadable =
+            Freezes::from_iter([Freeze::unreadable("odd", None, "secret words".into())]);
+        let refusal =
+            authorize(&tenant(Access::ReadWrite), &unreadable, &all, &request).unwrap_err();
+        assert_eq!(
+            refusal.message,
+            "the McpFreeze `odd` (it cannot be read, so it covers everything) leaves everything the access `Frozen`, which does not permit spend tools"
+        );
+        let stranger = key(&[], None);
+        let refusal =
+            authorize(&tenant(Access::ReadWrite), &unreadable, &stranger, &request).unwrap_err();
+        assert_eq!(
+            refusal.reason,
+            Reason::ScopeMissing,
+            "no word of the freeze"
+        );
+    }
+
+    #[test]
+    fn a_disabled_account_is_left_out_where_a_tool_spans_accounts() {
+        let meta = ConnectorName::parse("meta").unwrap();
+        let (tenant, all) = (tenant(Access::ReadWrite), key(&["*:read"], None));
+        let visible = |access| {
+            let scope = FreezeScope::Account(meta.clone(), AccountId::parse("act_1").unwrap());
+            let freezes = Freezes::from_iter([freeze("stop", scope, access)]);
+            let ids = visible_accounts(&tenant, &freezes, &all, &meta)
+                .map(|account| account.id.to_string());
+            ids.collect::<Vec<_>>()
+        };
+        assert_eq!(visible(Access::ReadOnly), ["act_1", "act_2"]);
+        assert_eq!(visible(Access::Disabled), ["act_2"]);
     }
 }

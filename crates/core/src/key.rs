@@ -183,6 +183,11 @@ impl KeyRecord {
         if key.id != self.id || key.digest() != self.digest {
             return Err(Reason::KeyUnknown);
         }
+        self.standing(now)
+    }
+
+    /// Whether the key is good at `now`, whoever shows it.
+    pub fn standing(&self, now: Timestamp) -> Result<(), Reason> {
         if self.disabled {
             return Err(Reason::KeyRevoked);
         }

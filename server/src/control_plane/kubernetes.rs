@@ -1,45 +1,30 @@
-//! The control plane in a Kubernetes namespace. The only module that knows a
-//! Kubernetes client.
-//!
-//! It watches with its own short loop instead of `kube::runtime::watcher`,
-//! because that one does not tell when a watch ends without news, and such an
-//! end is exactly what proves that the knowledge is fresh.
+//! The control plane in a Kubernetes namespace. With what is below it, the only
+//! module that knows a Kubernetes client.
 
-use std::fmt::Debug;
+mod follow;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use futures::{StreamExt as _, TryStreamExt as _};
-use kube::api::{Api, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Client, Config, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenantry_api::label;
 use tenantry_api::mcp_api_key::McpApiKey;
+use tenantry_api::mcp_freeze::{self, McpFreeze};
 use tenantry_api::mcp_server::{McpServer, ReplicaReport};
+use tenantry_core::freeze::Freeze;
+use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
 
-use super::{ControlPlane, ReportError};
+use super::{ControlPlane, Live, LiveError, ReportError};
 use crate::cause::chain;
 use crate::knowledge::{Knowledge, RawContract, Topic};
-
-/// How long one watch lasts (DESIGN §6: 30–45 s); its end is a sign of life.
-const WATCH_SECONDS: u32 = 35;
-
-/// How long to wait for anything on a watch before it is taken for dead.
-const WATCH_SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
+use follow::{Listener, all_pages, follow};
 
 /// How long a list, or a patch, may take.
 const REQUEST: Duration = Duration::from_secs(10);
-
-/// Between failures: short, because a revoked key waits for it, and growing,
-/// because a thousand servers may fail at once.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// Objects a page of a list; keys of an organisation are tens, not thousands.
-const PAGE: u32 = 500;
 
 /// The client cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -52,23 +37,11 @@ pub enum ConnectError {
     Client(#[source] kube::Error),
 }
 
-/// Why a watch ended before its time.
-#[derive(Debug, thiserror::Error)]
-enum WatchError {
-    #[error("listing")]
-    List(#[source] kube::Error),
-    #[error("watching")]
-    Watch(#[source] kube::Error),
-    #[error("the API server did not answer in time")]
-    Silence,
-    #[error("the API server no longer has the version that was read")]
-    Outdated,
-}
-
 /// One namespace of a cluster.
 pub struct Kubernetes {
-    servers: Api<McpServer>,
-    keys: Api<McpApiKey>,
+    servers: Api<DynamicObject>,
+    keys: Api<DynamicObject>,
+    freezes: Api<DynamicObject>,
     pod: String,
 }
 
@@ -80,14 +53,16 @@ impl Kubernetes {
         // Every loop here tries again by itself, and knows when to give up.
         config.default_retry = false;
         let client = Client::try_from(config).map_err(ConnectError::Client)?;
-        Ok(Self::with_client(client, namespace, pod))
+        Ok(Self::with_client(&client, namespace, pod))
     }
 
     /// The same with a client that is there already.
-    pub fn with_client(client: Client, namespace: &str, pod: &str) -> Self {
+    pub fn with_client(client: &Client, namespace: &str, pod: &str) -> Self {
+        let api = |kind: ApiResource| Api::namespaced_with(client.clone(), namespace, &kind);
         Self {
-            servers: Api::namespaced(client.clone(), namespace),
-            keys: Api::namespaced(client, namespace),
+            servers: api(ApiResource::erase::<McpServer>(&())),
+            keys: api(ApiResource::erase::<McpApiKey>(&())),
+            freezes: api(ApiResource::erase::<McpFreeze>(&())),
             pod: pod.to_owned(),
         }
     }
@@ -115,11 +90,44 @@ impl ControlPlane for Kubernetes {
         Box::pin(async move {
             let contract = ContractListener(&knowledge);
             let keys = KeyListener(&knowledge);
+            let freezes = FreezeListener(&knowledge);
             let only_ours = format!("metadata.name={}", label::SERVER);
             tokio::join!(
                 follow(&self.servers, Some(&only_ours), &contract),
                 follow(&self.keys, None, &keys),
+                follow(&self.freezes, None, &freezes),
             );
+        })
+    }
+
+    /// Without a resource version the API server answers from the quorum of its
+    /// store, not from a cache.
+    fn read_live<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<Live, LiveError>> {
+        let failed = |what| {
+            move |error: kube::Error| LiveError {
+                what,
+                cause: Box::new(error),
+            }
+        };
+        Box::pin(async move {
+            let contract = async {
+                let contract = self.servers.get_opt(label::SERVER).await;
+                contract.map_err(failed("the contract"))
+            };
+            let key = async {
+                let key = self.keys.get_opt(key.as_str()).await;
+                key.map_err(failed("the key"))
+            };
+            let freezes = async {
+                let freezes = all_pages(&self.freezes, None).await;
+                freezes.map_err(failed("the freezes"))
+            };
+            let (contract, key, (freezes, _)) = tokio::try_join!(contract, key, freezes)?;
+            Ok(Live {
+                contract: contract.map(raw_contract),
+                key: key.and_then(|object| record(&object)),
+                freezes: freezes.iter().map(freeze).collect(),
+            })
         })
     }
 
@@ -138,38 +146,21 @@ impl ControlPlane for Kubernetes {
     }
 }
 
-/// Somebody who is told about the objects of one kind.
-trait Listener<K> {
-    const WHAT: &'static str;
-
-    /// These are all.
-    fn all(&self, objects: Vec<K>);
-
-    /// One is new or changed.
-    fn put(&self, object: K);
-
-    /// One is gone.
-    fn gone(&self, object: &K);
-
-    /// There was word from the API server.
-    fn heard(&self, now: Instant);
-}
-
 struct ContractListener<'k>(&'k Knowledge);
 
-impl Listener<McpServer> for ContractListener<'_> {
+impl Listener for ContractListener<'_> {
     const WHAT: &'static str = "the contract";
 
-    fn all(&self, objects: Vec<McpServer>) {
+    fn all(&self, objects: Vec<DynamicObject>) {
         self.0
             .tell_contract(objects.into_iter().next().map(raw_contract));
     }
 
-    fn put(&self, object: McpServer) {
+    fn put(&self, object: DynamicObject) {
         self.0.tell_contract(Some(raw_contract(object)));
     }
 
-    fn gone(&self, _: &McpServer) {
+    fn gone(&self, _: &DynamicObject) {
         self.0.tell_contract(None);
     }
 
@@ -180,31 +171,21 @@ impl Listener<McpServer> for ContractListener<'_> {
 
 struct KeyListener<'k>(&'k Knowledge);
 
-impl Listener<McpApiKey> for KeyListener<'_> {
+impl Listener for KeyListener<'_> {
     const WHAT: &'static str = "the keys";
 
-    fn all(&self, objects: Vec<McpApiKey>) {
-        let readable = |key: McpApiKey| match key.record() {
-            Ok(record) => Some(record),
-            Err(error) => {
-                unreadable(&key, &error);
-                None
-            }
-        };
-        self.0.tell_keys(objects.into_iter().filter_map(readable));
+    fn all(&self, objects: Vec<DynamicObject>) {
+        self.0.tell_keys(objects.iter().filter_map(record));
     }
 
-    fn put(&self, object: McpApiKey) {
-        match object.record() {
-            Ok(record) => self.0.tell_key(record),
-            Err(error) => {
-                unreadable(&object, &error);
-                self.gone(&object);
-            }
+    fn put(&self, object: DynamicObject) {
+        match record(&object) {
+            Some(record) => self.0.tell_key(record),
+            None => self.gone(&object),
         }
     }
 
-    fn gone(&self, object: &McpApiKey) {
+    fn gone(&self, object: &DynamicObject) {
         // A name that is no key id never was a key.
         if let Ok(id) = KeyId::parse(&object.name_any()) {
             self.0.forget_key(&id);
@@ -216,144 +197,53 @@ impl Listener<McpApiKey> for KeyListener<'_> {
     }
 }
 
-fn unreadable(key: &McpApiKey, error: &dyn std::error::Error) {
-    tracing::warn!(
-        key = key.name_any(),
-        error = chain(error),
-        "an McpApiKey cannot be read and counts as unknown"
-    );
+struct FreezeListener<'k>(&'k Knowledge);
+
+impl Listener for FreezeListener<'_> {
+    const WHAT: &'static str = "the freezes";
+
+    fn all(&self, objects: Vec<DynamicObject>) {
+        self.0.tell_freezes(objects.iter().map(freeze));
+    }
+
+    fn put(&self, object: DynamicObject) {
+        self.0.tell_freeze(freeze(&object));
+    }
+
+    fn gone(&self, object: &DynamicObject) {
+        self.0.forget_freeze(&object.name_any());
+    }
+
+    fn heard(&self, now: Instant) {
+        self.0.heard(Topic::Freezes, now);
+    }
 }
 
-fn raw_contract(server: McpServer) -> RawContract {
-    let mut contract = server.spec.contract;
-    contract.insert("version".into(), Value::String(server.spec.version));
+/// What the key means; one that cannot be read counts as unknown.
+fn record(object: &DynamicObject) -> Option<KeyRecord> {
+    let unreadable = |error: &dyn std::error::Error| {
+        tracing::warn!(
+            key = object.name_any(),
+            error = chain(error),
+            "an McpApiKey cannot be read and counts as unknown"
+        );
+    };
+    let key = object.clone().try_parse::<McpApiKey>();
+    let key = key.map_err(|error| unreadable(&error)).ok()?;
+    key.record().map_err(|error| unreadable(&error)).ok()
+}
+
+/// What the freeze means. Presence freezes: one that is being deleted still
+/// holds.
+fn freeze(object: &DynamicObject) -> Freeze {
+    let spec = object.data.get("spec").unwrap_or(&Value::Null);
+    mcp_freeze::read(&object.name_any(), spec)
+}
+
+fn raw_contract(mut server: DynamicObject) -> RawContract {
     RawContract {
         uid: server.metadata.uid.unwrap_or_default(),
         generation: server.metadata.generation,
-        contract: Value::Object(contract),
+        contract: server.data.get_mut("spec").map_or(Value::Null, Value::take),
     }
-}
-
-/// Lists and watches for ever.
-async fn follow<K, L>(api: &Api<K>, fields: Option<&str>, listener: &L)
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
-    L: Listener<K>,
-{
-    let mut pause = SHORTEST_PAUSE;
-    loop {
-        let began = Instant::now();
-        let error = match list(api, fields, listener).await {
-            Ok(version) => watch(api, fields, listener, version).await,
-            Err(error) => error,
-        };
-        if !matches!(error, WatchError::Outdated) {
-            tracing::warn!(
-                error = chain(&error),
-                "lost sight of {}; trying again",
-                L::WHAT
-            );
-        }
-        // What went well for a while failed for a new reason: begin anew.
-        if began.elapsed() > LONGEST_PAUSE {
-            pause = SHORTEST_PAUSE;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// Tells all objects; answers the version from which to watch.
-async fn list<K, L>(api: &Api<K>, fields: Option<&str>, listener: &L) -> Result<String, WatchError>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
-    L: Listener<K>,
-{
-    let mut params = ListParams {
-        field_selector: fields.map(str::to_owned),
-        ..ListParams::default()
-    }
-    .limit(PAGE);
-    let mut objects = Vec::new();
-    loop {
-        let page = tokio::time::timeout(REQUEST, api.list(&params)).await;
-        let page = page
-            .map_err(|_| WatchError::Silence)?
-            .map_err(WatchError::List)?;
-        objects.extend(page.items);
-        params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-        if params.continue_token.is_none() {
-            listener.all(objects);
-            listener.heard(Instant::now());
-            return Ok(page.metadata.resource_version.unwrap_or_default());
-        }
-    }
-}
-
-/// Tells every change from `version` on, watch after watch, until one fails.
-async fn watch<K, L>(
-    api: &Api<K>,
-    fields: Option<&str>,
-    listener: &L,
-    mut version: String,
-) -> WatchError
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
-    L: Listener<K>,
-{
-    let mut params = WatchParams::default().timeout(WATCH_SECONDS);
-    params.field_selector = fields.map(str::to_owned);
-    loop {
-        let events = match tokio::time::timeout(REQUEST, api.watch(&params, &version)).await {
-            Ok(Ok(events)) => events,
-            Ok(Err(kube::Error::Api(status))) if status.code == 410 => return WatchError::Outdated,
-            Ok(Err(error)) => return WatchError::Watch(error),
-            Err(_) => return WatchError::Silence,
-        };
-        let began = Instant::now();
-        listener.heard(began);
-        let mut events = events.boxed();
-        loop {
-            let event = match tokio::time::timeout(WATCH_SILENCE, events.try_next()).await {
-                Ok(Ok(Some(event))) => event,
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => return WatchError::Watch(error),
-                Err(_) => return WatchError::Silence,
-            };
-            if let Err(error) = tell(event, listener, &mut version) {
-                return error;
-            }
-            listener.heard(Instant::now());
-        }
-        // An API server that ends every watch at once is not to be hammered.
-        if began.elapsed() < SHORTEST_PAUSE {
-            tokio::time::sleep(SHORTEST_PAUSE).await;
-        }
-    }
-}
-
-fn tell<K, L>(event: WatchEvent<K>, listener: &L, version: &mut String) -> Result<(), WatchError>
-where
-    K: Resource<DynamicType = ()>,
-    L: Listener<K>,
-{
-    let newer = |object: &K| object.meta().resource_version.clone();
-    let seen = match event {
-        WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-            let seen = newer(&object);
-            listener.put(object);
-            seen
-        }
-        WatchEvent::Deleted(object) => {
-            listener.gone(&object);
-            newer(&object)
-        }
-        WatchEvent::Bookmark(bookmark) => Some(bookmark.metadata.resource_version),
-        WatchEvent::Error(status) if status.code == 410 => return Err(WatchError::Outdated),
-        WatchEvent::Error(status) => return Err(WatchError::Watch(kube::Error::Api(status))),
-    };
-    if let Some(seen) = seen {
-        *version = seen;
-    }
-    Ok(())
 }

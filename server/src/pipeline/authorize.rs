@@ -2,17 +2,20 @@
 //! `tenantry_core::authorize`; here come freshness and places. Rates were
 //! charged at the door.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tenantry_connectors::connector::Named;
+use tenantry_core::access::ToolClass;
 use tenantry_core::audit::Stage;
 use tenantry_core::authorize::{self, Request};
+use tenantry_core::freeze::Freezes;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::tenant::AccountConfig;
 
 use super::check::Checked;
 use super::record::Entry;
-use super::{Authenticated, Stopped};
+use super::{Authenticated, Stopped, live};
 use crate::counter::Counter;
 use crate::places::Place;
 
@@ -22,21 +25,24 @@ pub struct Permitted<'c> {
     pub checked: Checked<'c>,
     /// The account that it concerns, where it concerns one.
     pub account: Option<&'c AccountConfig>,
+    /// The freezes under which it may be made.
+    pub freezes: Arc<Freezes>,
     /// Held until the call has ended.
     pub place: Place,
 }
 
-/// Decides whether the call may be made.
-pub fn permit<'c>(
+/// Decides whether the call may be made. One that changes something is decided
+/// again by what stands in the control plane at that moment.
+pub async fn permit<'c>(
     counter: &'c Counter,
     caller: &'c Authenticated,
     checked: Checked<'c>,
     entry: &mut Entry,
 ) -> Result<Permitted<'c>, Stopped> {
     let refused = |refusal| Stopped::refused(Stage::Authorize, refusal);
-    if counter.is_stale(Instant::now()) {
-        return Err(refused(stale()));
-    }
+    let freezes = counter.knowledge.freezes_now();
+    let freezes = freezes.filter(|_| !counter.is_stale(Instant::now()));
+    let freezes = freezes.ok_or_else(|| refused(stale()))?;
     let tool = checked.found.tool;
     let named = match &checked.named {
         Named::Account(account) => Some(account.as_str()),
@@ -49,8 +55,8 @@ pub fn permit<'c>(
         class: tool.class,
         account: named,
     };
-    let account =
-        authorize::authorize(&caller.in_force.tenant, &caller.key, &request).map_err(refused)?;
+    let tenant = &caller.in_force.tenant;
+    let account = authorize::authorize(tenant, &freezes, &caller.key, &request).map_err(refused)?;
     if let Some(account) = account {
         entry.account(&account.id);
     }
@@ -59,9 +65,17 @@ pub fn permit<'c>(
         .limiter
         .place(&caller.key.id)
         .map_err(refused)?;
+    // After the limits, so that nobody can hurry the API server.
+    let freezes = if tool.class == ToolClass::Read {
+        freezes
+    } else {
+        let confirmed = live::confirm(counter, caller, &request).await;
+        Arc::new(confirmed.map_err(refused)?)
+    };
     Ok(Permitted {
         checked,
         account,
+        freezes,
         place,
     })
 }

@@ -39,7 +39,7 @@ pub async fn own<'c>(
     let connector = permitted.checked.found.connector.name();
     let corridor = caller
         .in_force
-        .corridor_for(&caller.key, connector)
+        .corridor_for(&permitted.freezes, &caller.key, connector)
         .ok_or_else(|| {
             refused(
                 Reason::ToolUnknown,

@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use futures::future::BoxFuture;
 use tenantry_api::mcp_server::ReplicaReport;
+use tenantry_core::freeze::Freeze;
 use tenantry_core::key::KeyRecord;
+use tenantry_core::name::KeyId;
 use tenantry_core::tenant::TenantConfig;
-use tenantry_server::control_plane::{ControlPlane, ReportError};
+use tenantry_server::control_plane::{ControlPlane, Live, LiveError, ReportError};
 use tenantry_server::knowledge::{Knowledge, RawContract, Topic};
 use tokio::sync::watch;
 
@@ -16,8 +18,22 @@ use tokio::sync::watch;
 pub struct InMemory {
     contract: Mutex<Option<RawContract>>,
     keys: Mutex<Vec<KeyRecord>>,
+    freezes: Mutex<Vec<Freeze>>,
+    live: Mutex<LiveAnswer>,
     knowledge: watch::Sender<Option<Arc<Knowledge>>>,
     reports: watch::Sender<Vec<ReplicaReport>>,
+}
+
+/// What the control plane says when it is asked live.
+#[derive(Clone, Default)]
+pub enum LiveAnswer {
+    /// This.
+    Found(Box<Live>),
+    /// It fails.
+    #[default]
+    Failing,
+    /// It never answers.
+    Silent,
 }
 
 /// The contract as the operator would write it.
@@ -30,13 +46,20 @@ pub fn raw(tenant: &TenantConfig, generation: i64) -> RawContract {
 }
 
 impl InMemory {
-    pub fn new(contract: Option<RawContract>, keys: Vec<KeyRecord>) -> Self {
+    pub fn new(contract: Option<RawContract>, keys: Vec<KeyRecord>, freezes: Vec<Freeze>) -> Self {
         Self {
             contract: Mutex::new(contract),
             keys: Mutex::new(keys),
+            freezes: Mutex::new(freezes),
+            live: Mutex::default(),
             knowledge: watch::Sender::new(None),
             reports: watch::Sender::new(Vec::new()),
         }
+    }
+
+    /// From now on a live read is answered so.
+    pub fn answer_live(&self, answer: LiveAnswer) {
+        *self.live.lock().unwrap() = answer;
     }
 
     /// What the server knows, once it asked.
@@ -65,10 +88,26 @@ impl ControlPlane for InMemory {
         Box::pin(async move {
             knowledge.tell_contract(self.contract.lock().unwrap().take());
             knowledge.tell_keys(std::mem::take(&mut *self.keys.lock().unwrap()));
-            knowledge.heard(Topic::Contract, Instant::now());
-            knowledge.heard(Topic::Keys, Instant::now());
+            knowledge.tell_freezes(std::mem::take(&mut *self.freezes.lock().unwrap()));
+            for topic in [Topic::Contract, Topic::Keys, Topic::Freezes] {
+                knowledge.heard(topic, Instant::now());
+            }
             self.knowledge.send_replace(Some(knowledge));
             std::future::pending::<()>().await;
+        })
+    }
+
+    fn read_live<'a>(&'a self, _: &'a KeyId) -> BoxFuture<'a, Result<Live, LiveError>> {
+        let answer = self.live.lock().unwrap().clone();
+        Box::pin(async move {
+            match answer {
+                LiveAnswer::Found(live) => Ok(*live),
+                LiveAnswer::Failing => Err(LiveError {
+                    what: "the key",
+                    cause: "the API server is away".into(),
+                }),
+                LiveAnswer::Silent => std::future::pending().await,
+            }
         })
     }
 

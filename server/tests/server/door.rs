@@ -21,6 +21,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 
 use crate::client::{Client, Reply};
+use crate::control::InMemory;
 use crate::world::{Captured, PATIENCE, World, key, record};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"meta_list_ad_accounts","arguments":{}}}"#;
@@ -325,6 +326,7 @@ async fn a_stopping_server_says_so() {
     let stale_after = Duration::from_mins(5);
     let counter = Arc::new(Counter::new(CounterParts {
         knowledge,
+        control_plane: Arc::new(InMemory::new(None, vec![], vec![])),
         workshop,
         audit,
         metrics,

@@ -31,6 +31,7 @@ async fn a_server_with_all_it_needs_is_ready_and_reports_once() {
         contract_digest: Some(world.tenant.digest().to_string()),
         contract_versions: vec![CONTRACT_VERSION.into()],
         access: Some(world.tenant.access),
+        freezes: vec![],
         serving: true,
         reason: None,
         message: None,

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tenantry_connectors::corridor::CorridorLimits;
 use tenantry_core::access::Access;
+use tenantry_core::freeze::Freeze;
 use tenantry_core::key::{ApiKey, KeyRecord, Scope};
 use tenantry_core::name::{AccountId, ConnectorName, Currency, KeyId, Organization};
 use tenantry_core::tenant::{
@@ -69,6 +70,7 @@ impl MakeWriter<'_> for Captured {
 pub struct Setup {
     pub tenant: TenantConfig,
     pub keys: Vec<KeyRecord>,
+    pub freezes: Vec<Freeze>,
     pub token: Option<&'static str>,
     pub stale_after: Duration,
     pub drain: Duration,
@@ -123,7 +125,7 @@ pub fn account(id: &str, currency: &str) -> AccountConfig {
     }
 }
 
-fn tenant(vendor: String) -> TenantConfig {
+pub fn tenant(vendor: String) -> TenantConfig {
     let rate = RateLimit {
         per_minute: 6_000,
         burst: 1_000,
@@ -165,6 +167,7 @@ impl World {
         let mut setup = Setup {
             tenant: tenant(fake.url()),
             keys: vec![record("demo")],
+            freezes: vec![],
             token: Some(SANDBOX_TOKEN),
             stale_after: Duration::from_hours(1),
             drain: PATIENCE,
@@ -178,7 +181,7 @@ impl World {
             mount(credentials.path(), token);
         }
         let contract = setup.has_contract.then(|| raw(&setup.tenant, 1));
-        let control = Arc::new(InMemory::new(contract, setup.keys));
+        let control = Arc::new(InMemory::new(contract, setup.keys, setup.freezes));
         let (open_ports, mut opened) = watch::channel(OpenPorts::default());
         let parts = Parts {
             control_plane: Arc::clone(&control) as _,
@@ -298,7 +301,7 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Every log line of this process, at the finest level there is for ours.
-fn logs() -> &'static Captured {
+pub fn logs() -> &'static Captured {
     static LOGS: OnceLock<Captured> = OnceLock::new();
     LOGS.get_or_init(|| {
         rustls::crypto::ring::default_provider()

@@ -287,6 +287,7 @@ mod tests {
             observed_generation: Some(1),
             contract_digest: Some(tenant.contract.digest().to_string()),
             contract_versions: vec!["v1".into()],
+            freezes: vec![],
             access: Some(Access::ReadOnly),
             serving: true,
             reason: None,

@@ -1,0 +1,99 @@
+//! Before anything is changed: what stands in the control plane at this very
+//! moment must still permit it (WRITES §9). Reads rely on what was watched.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tenantry_core::authorize::{self, Request};
+use tenantry_core::freeze::Freezes;
+use tenantry_core::key::KeyRecord;
+use tenantry_core::reason::{Reason, Refusal};
+use tenantry_core::tenant::TenantConfig;
+
+use super::Authenticated;
+use crate::cause::chain;
+use crate::control_plane::Live;
+use crate::counter::Counter;
+use crate::in_force::InForce;
+
+/// How long the control plane has to answer; what takes longer is refused.
+pub const LIVE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A contract that was just written is in force after a moment.
+const TAKE_UP_MS: u64 = 500;
+
+/// Confirms that `caller` may still make `request`, and answers the freezes
+/// that hold. Whatever fails on the way refuses.
+pub async fn confirm(
+    counter: &Counter,
+    caller: &Authenticated,
+    request: &Request<'_>,
+) -> Result<Freezes, Refusal> {
+    let read = counter.control_plane.read_live(&caller.key.id);
+    let live = match tokio::time::timeout(LIVE_LIMIT, read).await {
+        Ok(Ok(live)) => live,
+        Ok(Err(error)) => return Err(unconfirmed(&chain(&error))),
+        Err(_) => return Err(unconfirmed("it did not answer in time")),
+    };
+    judge(
+        &live,
+        &caller.in_force,
+        &caller.key,
+        request,
+        Timestamp::now(),
+    )?;
+    Ok(live.freezes)
+}
+
+/// Decides by what was read live, for a caller who came with `key` under the
+/// contract `in_force`. Pure.
+pub fn judge(
+    live: &Live,
+    in_force: &InForce,
+    key: &KeyRecord,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    // Another digest is another key under a name that was free again.
+    let present = live
+        .key
+        .as_ref()
+        .filter(|present| present.digest == key.digest && present.owner == key.owner)
+        .ok_or_else(|| Refusal::new(Reason::KeyUnknown, "the key is not there any more"))?;
+    present
+        .standing(now)
+        .map_err(|reason| Refusal::new(reason, "the key is not good any more"))?;
+    same_contract(live, in_force)?;
+    authorize::authorize(&in_force.tenant, &live.freezes, present, request)?;
+    Ok(())
+}
+
+/// The contract must be the one under which the call began: under another one
+/// the same arguments may mean another thing.
+fn same_contract(live: &Live, in_force: &InForce) -> Result<(), Refusal> {
+    let pending = |message| Refusal::new(Reason::ContractPending, message);
+    let Some(raw) = &live.contract else {
+        return Err(pending("the server's contract was taken away"));
+    };
+    if raw.uid == in_force.source.uid && raw.contract == in_force.source.contract {
+        return Ok(());
+    }
+    match TenantConfig::read(&raw.contract) {
+        Ok(_) => Err(pending("a newer contract is being taken up")
+            .with_remedy("call again")
+            .with_retry_after_ms(TAKE_UP_MS)),
+        Err(_) => Err(Refusal::new(
+            Reason::ContractUnreadable,
+            "the server cannot read its present contract, so it changes nothing",
+        )),
+    }
+}
+
+fn unconfirmed(cause: &str) -> Refusal {
+    tracing::warn!(cause, "the control plane did not confirm a call");
+    let message = format!(
+        "the control plane did not confirm within {} s that the call may be made, so nothing was changed",
+        LIVE_LIMIT.as_secs()
+    );
+    Refusal::new(Reason::ControlPlaneStale, message)
+}
