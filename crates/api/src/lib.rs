@@ -13,3 +13,4 @@ pub mod mcp_freeze;
 pub mod mcp_server;
 pub mod mcp_tenant;
 pub mod safety_policy;
+pub mod selector;

@@ -10,11 +10,12 @@ pub mod limit;
 pub mod scope;
 pub mod test_case;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::selector::Selector;
 use approval::{Approval, Rule as PolicyRule};
 use budget::{Budget, ExchangeRate};
 use limit::{Bids, Create, Deactivate, Financial, Pending, Records};
@@ -55,7 +56,7 @@ pub struct SafetyPolicySpec {
     /// their labels. An empty selector binds all. In an organisation's
     /// namespace it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace_selector: Option<LabelSelector>,
+    pub namespace_selector: Option<Selector>,
 
     /// The writes that the policy speaks of. Left out, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,8 @@
 mod admission;
 #[path = "apiserver/drift.rs"]
 mod drift;
+#[path = "apiserver/fields.rs"]
+mod fields;
 #[path = "apiserver/leader.rs"]
 mod leader;
 #[path = "apiserver/operator_process.rs"]
@@ -18,6 +20,8 @@ mod plane;
 mod reconcile;
 #[path = "apiserver/rights.rs"]
 mod rights;
+#[path = "fields/table.rs"]
+mod table;
 
 /// The example that the README shows; tests onboard it under other names.
 const EXAMPLE: &str = include_str!("../../../examples/acme.yaml");

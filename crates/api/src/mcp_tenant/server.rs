@@ -7,6 +7,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::selector::LabelExpression;
+
 /// How the server runs.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -153,37 +155,7 @@ pub struct Affinity {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub required_node_expressions: Vec<NodeExpression>,
-}
-
-/// What one label of a node must say.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("self.operator in ['In', 'NotIn'] ? has(self.values) && self.values.size() > 0 : true").message("the operators In and NotIn need values"))]
-#[x_kube(validation = Rule::new("self.operator in ['Exists', 'DoesNotExist'] ? !has(self.values) || self.values.size() == 0 : true").message("the operators Exists and DoesNotExist take no values"))]
-pub struct NodeExpression {
-    /// The label's key.
-    #[schemars(length(min = 1, max = 316))]
-    pub key: String,
-
-    /// How the label is compared.
-    pub operator: NodeOperator,
-
-    /// What it is compared with.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(max = 63)))]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
-    pub values: Vec<String>,
-}
-
-/// How a node's label is compared.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words are Kubernetes' own")]
-pub enum NodeOperator {
-    In,
-    NotIn,
-    Exists,
-    DoesNotExist,
+    pub required_node_expressions: Vec<LabelExpression>,
 }
 
 /// How replicas are kept apart.

@@ -1,0 +1,59 @@
+//! Every field of the custom resources on the real API server: what it accepts,
+//! and the words in which it refuses.
+
+use kube::Client;
+use serde_json::Value;
+
+use crate::plane::Plane;
+use crate::table::{Case, cases};
+
+#[test]
+fn the_api_server_accepts_and_refuses_what_the_table_says() {
+    let plane = Plane::shared();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let wrong = runtime.block_on(async {
+        let client = plane.client().await;
+        let mut wrong = vec![];
+        for case in cases() {
+            let told = refusal(&client, &case).await;
+            let is_right = match (&case.says, &told) {
+                (None, None) => true,
+                (Some(says), Some(told)) => told.contains(says),
+                _ => false,
+            };
+            if !is_right {
+                wrong.push(format!("{}: {told:?}, not {:?}", case.name(), case.says));
+            }
+        }
+        wrong
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let (accepted, refused): (Vec<_>, Vec<_>) =
+        cases().into_iter().partition(|case| case.says.is_none());
+    println!(
+        "{} documents accepted and {} refused, as the table says",
+        accepted.len(),
+        refused.len()
+    );
+}
+
+/// What the API server says to the document, without keeping it; as strict as
+/// kubectl has it.
+async fn refusal(client: &Client, case: &Case) -> Option<String> {
+    let plural = match case.kind.as_str() {
+        "SafetyPolicy" => "safetypolicies".to_owned(),
+        kind => format!("{}s", kind.to_lowercase()),
+    };
+    let uri = format!(
+        "/apis/tenantry.dev/v1alpha1/namespaces/default/{plural}?dryRun=All&fieldValidation=Strict"
+    );
+    let request = http::Request::post(uri)
+        .header("content-type", "application/json")
+        .body(case.document.to_string().into_bytes())
+        .unwrap();
+    match client.request::<Value>(request).await {
+        Ok(_) => None,
+        Err(kube::Error::Api(status)) => Some(status.message.clone()),
+        Err(error) => panic!("{}: {error}", case.name()),
+    }
+}

@@ -1,0 +1,143 @@
+//! Every field of the custom resources, tried without an API server: its
+//! schema, its CEL rules and what our own types read. The apiserver tier tries
+//! the same table on a real one.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails there"
+)]
+
+#[path = "fields/table.rs"]
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::core::cel::{CompiledSchema, apply_defaults, compile_schema, validate_compiled};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tenantry_api::crd::crds;
+use tenantry_api::mcp_api_key::McpApiKey;
+use tenantry_api::mcp_freeze::McpFreeze;
+use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_api::safety_policy::SafetyPolicy;
+
+use table::{Case, cases, fields};
+
+/// What a rule of list types says; JSON Schema does not know them.
+const DUPLICATE: &str = "Duplicate value";
+
+/// One kind, ready to judge documents.
+struct Judge {
+    schema: Value,
+    structure: jsonschema::Validator,
+    rules: CompiledSchema,
+    reads: fn(&Value) -> bool,
+}
+
+impl Judge {
+    fn all() -> BTreeMap<String, Self> {
+        let judges = crds().into_iter().filter_map(|crd| {
+            let kind = crd.spec.names.kind;
+            let reads: fn(&Value) -> bool = match kind.as_str() {
+                "McpTenant" => reads::<McpTenant>,
+                "SafetyPolicy" => reads::<SafetyPolicy>,
+                "McpApiKey" => reads::<McpApiKey>,
+                "McpFreeze" => reads::<McpFreeze>,
+                // Written by the operator alone, and open.
+                "McpServer" => return None,
+                other => panic!("the kind {other} has no judge"),
+            };
+            let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+            let schema = schema["openAPIV3Schema"].clone();
+            let judge = Self {
+                structure: jsonschema::draft202012::new(&schema).unwrap(),
+                rules: compile_schema(&schema),
+                schema,
+                reads,
+            };
+            Some((kind, judge))
+        });
+        judges.collect()
+    }
+
+    /// The words of the rules that refuse `document`; `Ok` if nothing does.
+    fn judge(&self, document: &Value) -> Result<(), String> {
+        if !self.structure.is_valid(document) || !(self.reads)(document) {
+            return Err(String::new());
+        }
+        let whole = apply_defaults(&self.schema, document);
+        validate_compiled(&self.rules, &whole, None).map_err(|errors| {
+            let told = errors.into_vec().into_iter().map(|error| error.to_string());
+            told.collect::<Vec<_>>().join("\n")
+        })
+    }
+}
+
+fn reads<K: DeserializeOwned>(document: &Value) -> bool {
+    K::deserialize(document).is_ok()
+}
+
+#[test]
+fn each_field_accepts_and_refuses_what_the_table_says() {
+    let judges = Judge::all();
+    let mut wrong = vec![];
+    for case in cases() {
+        let verdict = judges[&case.kind].judge(&case.document);
+        let is_right = match (&case.says, &verdict) {
+            (None, Ok(())) => true,
+            (Some(says), Err(told)) => told.is_empty() || told.contains(says),
+            (Some(says), Ok(())) => says == DUPLICATE,
+            (None, Err(_)) => false,
+        };
+        if !is_right {
+            wrong.push(format!("{}: {verdict:?}, not {:?}", case.name(), case.says));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_field_is_without_three_documents_that_pass_and_three_that_do_not() {
+    let cases = cases();
+    let mut lacking = vec![];
+    let mut count = 0;
+    for (kind, judge) in Judge::all() {
+        for (field, schema) in fields(&judge.schema) {
+            count += 1;
+            let (accepted, refused) = tried(&cases, &kind, &field);
+            if accepted < legal(&schema).min(3) || refused < 3 {
+                lacking.push(format!(
+                    "{kind} {field}: {accepted} accepted, {refused} refused"
+                ));
+            }
+        }
+    }
+    assert!(lacking.is_empty(), "{}", lacking.join("\n"));
+    println!("{} documents for {count} fields", cases.len());
+}
+
+/// How many values of a field the table accepts, in whatever document, and how
+/// many documents it refuses for the field or for what is in it.
+fn tried(cases: &[Case], kind: &str, field: &str) -> (usize, usize) {
+    let of_kind = cases.iter().filter(|case| case.kind == kind);
+    let pointer = format!("/spec/{field}");
+    let accepted: BTreeSet<_> = of_kind
+        .clone()
+        .filter(|case| case.says.is_none())
+        .map(|case| case.document.pointer(&pointer).map(ToString::to_string))
+        .collect();
+    let is_inside =
+        |case: &&Case| case.field == field || case.field.starts_with(&format!("{field}/"));
+    let refused = of_kind.filter(is_inside).filter(|case| case.says.is_some());
+    (accepted.len(), refused.count())
+}
+
+/// How many values there are at all, where they can be counted.
+fn legal(schema: &Value) -> usize {
+    match schema["enum"].as_array() {
+        Some(words) => words.len(),
+        None if schema["type"] == "boolean" => 2,
+        None => usize::MAX,
+    }
+}
