@@ -5,6 +5,7 @@
 //! line can always be written when the call ends, and a stalled stdout refuses
 //! calls instead of blocking them. What a line says is `tenantry_core::audit`.
 
+mod recent;
 mod sampler;
 mod writer;
 
@@ -15,13 +16,15 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tenantry_core::audit::AuditEvent;
-use tenantry_core::name::{KeyId, Organization};
+use tenantry_core::audit::chain::{Chain, Identity, PublicKey};
+use tenantry_core::name::KeyId;
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
+use recent::Recent;
 use sampler::Sampler;
 pub use writer::AuditWriter;
-use writer::{Line, Queued};
+use writer::{Line, PenParts, Queued};
 
 /// Lines that are queued or promised to a call in progress. A line is mostly
 /// under 1 KiB and never over 10, so this is a few hundred KiB in bad times.
@@ -36,19 +39,12 @@ const LONGEST_WAIT: Duration = Duration::from_millis(250);
 #[error("the audit stream is stalled")]
 pub struct AuditStalled;
 
-/// Whose server this is, in every line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The organisation.
-    pub organization: Organization,
-    /// The UID of the `McpTenant`.
-    pub tenant_uid: String,
-}
-
 /// The entrance to the audit stream.
 pub struct Audit {
     queue: mpsc::Sender<Queued>,
     boot_id: String,
+    public_key: PublicKey,
+    recent: Arc<Recent>,
     identity: Mutex<Option<Arc<Identity>>>,
     samplers: Mutex<Samplers>,
     metrics: Arc<Metrics>,
@@ -93,11 +89,25 @@ impl Audit {
         boot_id: String,
         metrics: Arc<Metrics>,
     ) -> Result<(Arc<Self>, AuditWriter), std::io::Error> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
+        let chain = Chain::new(boot_id.clone(), &seed)
+            .ok_or_else(|| std::io::Error::other("no key can be made of the random seed"))?;
+        let public_key = chain.public_key();
+        let recent = Arc::new(Recent::default());
+        let parts = PenParts {
+            out,
+            chain,
+            recent: Arc::clone(&recent),
+            metrics: Arc::clone(&metrics),
+        };
         let (queue, lines) = mpsc::channel(MOST_QUEUED);
-        let writer = AuditWriter::start(out, boot_id.clone(), lines, queue.clone(), &metrics)?;
+        let writer = AuditWriter::start(parts, lines, queue.clone())?;
         let audit = Self {
             queue,
             boot_id,
+            public_key,
+            recent,
             identity: Mutex::new(None),
             samplers: Mutex::new(Samplers {
                 strangers: Sampler::new(Instant::now()),
@@ -111,6 +121,16 @@ impl Audit {
     /// Identifies this process: new at every start.
     pub fn boot_id(&self) -> &str {
         &self.boot_id
+    }
+
+    /// What the signatures of this process are checked with.
+    pub fn public_key(&self) -> PublicKey {
+        self.public_key
+    }
+
+    /// The last lines.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// Says whose server this is; lines before that are only counted.
@@ -214,11 +234,12 @@ impl AuditSlot {
 
 #[cfg(test)]
 mod tests {
-    use tenantry_core::audit::Stage;
+    use tenantry_core::audit::verify::{Known, verify};
+    use tenantry_core::audit::{Stage, blank_event};
+    use tenantry_core::name::Organization;
     use tenantry_core::reason::Reason;
 
     use super::*;
-    use crate::pipeline::record::blank;
 
     /// A stdout whose reader has stopped, until told otherwise.
     struct Stalled {
@@ -243,7 +264,7 @@ mod tests {
         AuditEvent {
             reason: Some(Reason::KeyUnknown),
             stage: Stage::Authenticate,
-            ..blank(call_id.into())
+            ..blank_event(call_id.into())
         }
     }
 
@@ -275,18 +296,26 @@ mod tests {
         }
     }
 
-    fn lines(text: &Mutex<Vec<u8>>) -> Vec<serde_json::Value> {
+    /// The events in a whole stream, which must be a proven one.
+    fn events(text: &Mutex<Vec<u8>>, audit: &Audit) -> Vec<serde_json::Value> {
         let text = text.lock().unwrap();
         let lines = text
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty());
+        let known = Known {
+            public_key: Some(audit.public_key()),
+            head: None,
+        };
+        let proof = verify(lines.clone(), known).unwrap();
+        assert!(proof.is_complete, "{proof}");
         lines
             .map(|line| serde_json::from_slice(line).unwrap())
+            .filter(|line: &serde_json::Value| line["kind"] == "event")
             .collect()
     }
 
     #[tokio::test]
-    async fn lines_are_numbered_without_gaps_and_flushed_at_the_end() {
+    async fn lines_are_chained_without_gaps_and_flushed_at_the_end() {
         let (audit, writer, gate, text) = started();
         drop(gate);
         for number in 0..100 {
@@ -297,13 +326,13 @@ mod tests {
                 .put(event(&number.to_string()));
         }
         assert!(writer.close(Duration::from_secs(10)).await);
-        let lines = lines(&text);
-        let sequences: Vec<u64> = lines
+        let lines = events(&text, &audit);
+        let calls: Vec<&str> = lines
             .iter()
-            .map(|line| line["sequence"].as_u64().unwrap())
+            .map(|line| line["call_id"].as_str().unwrap())
             .collect();
-        assert_eq!(sequences, (1..=100).collect::<Vec<_>>());
-        assert_eq!(lines[41]["call_id"], "41");
+        let expected: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        assert_eq!(calls, expected);
         assert_eq!(lines[0]["boot_id"], "boot");
         assert_eq!(lines[0]["organization"], "acme");
     }
@@ -322,7 +351,7 @@ mod tests {
             slot.put(event("late"));
         }
         assert!(writer.close(Duration::from_secs(10)).await);
-        assert_eq!(lines(&text).len(), MOST_QUEUED);
+        assert_eq!(events(&text, &audit).len(), MOST_QUEUED);
     }
 
     /// A stdout that takes nothing at the first try.
@@ -365,7 +394,7 @@ mod tests {
             .await
             .unwrap();
         assert!(writer.close(Duration::from_secs(10)).await);
-        assert_eq!(lines(&text)[0]["call_id"], "first");
+        assert_eq!(events(&text, &audit)[0]["call_id"], "first");
     }
 
     #[tokio::test]
@@ -376,7 +405,7 @@ mod tests {
             audit.sample(event("stranger"));
         }
         assert!(writer.close(Duration::from_secs(10)).await);
-        let written = lines(&text);
+        let written = events(&text, &audit);
         let suppressed: u64 = written
             .iter()
             .filter_map(|line| line["suppressed"].as_u64())

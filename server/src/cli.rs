@@ -33,6 +33,10 @@ pub struct Cli {
     #[arg(long, value_name = "ADDRESS", default_value_t = any(label::ADMIN_PORT), env = "TENANTRY_ADMIN_LISTEN")]
     pub admin_listen: SocketAddr,
 
+    /// Where the last audit lines are served under /activity, as address:port; loopback alone
+    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(label::ACTIVITY_PORT), env = "TENANTRY_ACTIVITY_LISTEN", value_parser = on_loopback)]
+    pub activity_listen: SocketAddr,
+
     /// Folder of the connectors' Secrets: one folder a connector, with a file access_token
     #[arg(long, value_name = "DIR", default_value = label::CREDENTIALS_DIR, env = "TENANTRY_CREDENTIALS_DIR")]
     pub credentials_dir: PathBuf,
@@ -107,6 +111,7 @@ impl Cli {
         Settings {
             mcp_listen: self.mcp_listen,
             admin_listen: self.admin_listen,
+            activity_listen: self.activity_listen,
             credentials_dir: self.credentials_dir.clone(),
             corridor_limits: CorridorLimits::PRODUCTION,
             stale_after: Duration::from_secs(self.stale_after),
@@ -122,6 +127,18 @@ impl Cli {
 
 fn any(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+fn on_loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "invalid socket address syntax")?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err("it must be a loopback address: what is told there is for nobody outside the pod".into())
 }
 
 fn not_empty(text: &str) -> Result<String, String> {
@@ -159,6 +176,11 @@ mod tests {
     fn a_wrong_flag_says_what_is_wrong() {
         for (flag, value, text) in [
             ("--mcp-listen", "8080", "invalid socket address"),
+            (
+                "--activity-listen",
+                "0.0.0.0:9091",
+                "must be a loopback address",
+            ),
             ("--stale-after", "5", "5 is not in 60..=3600"),
             ("--workers", "0", "0 is not in 1..=64"),
             (

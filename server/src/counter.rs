@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tenantry_core::audit::chain::Identity;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{Audit, Identity};
+use crate::audit::Audit;
 use crate::cause::chain;
 use crate::control_plane::ControlPlane;
 use crate::in_force::{InForce, TakeUpError, Workshop};
@@ -129,10 +130,7 @@ impl Counter {
 
     fn enter(&self, in_force: InForce) -> Standing {
         let tenant = &in_force.tenant;
-        self.audit.identify(Identity {
-            organization: tenant.organization.clone(),
-            tenant_uid: tenant.tenant_uid.clone(),
-        });
+        self.audit.identify(Identity::of(tenant));
         tracing::info!(
             organization = %tenant.organization,
             access = tenant.access.as_str(),

@@ -16,12 +16,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use tenantry_core::audit::{Actor, AuditEvent, Stage};
+use tenantry_core::audit::{Actor, AuditEvent, Stage, blank_event};
 use tenantry_core::reason::{Reason, Refusal};
+use tenantry_core::trace::TraceContext;
 use tokio::time::Instant;
 
 use crate::counter::Counter;
-use crate::pipeline::record::{self, Entry};
+use crate::pipeline::record::Entry;
 use crate::pipeline::{Authenticated, Stopped};
 use message::Message;
 use rejection::Rejection;
@@ -145,12 +146,17 @@ async fn read(
     let body = collect(body).await?;
     drop(arriving);
     let message = Message::read(&body)?;
-    let ticket = match message.tool() {
-        None => {
+    let ticket = match message {
+        Message::Other => {
             limiter.charge_message(key).map_err(Rejection::limited)?;
             None
         }
-        Some(tool) => Some(Ticket::new(admit(counter, caller, tool).await?)),
+        Message::ToolCall { tool, trace } => {
+            let mut admitted = admit(counter, caller, &tool).await?;
+            let trace = trace.or_else(|| traced(&parts.headers));
+            admitted.entry.traced(trace);
+            Some(Ticket::new(admitted))
+        }
     };
     parts.extensions.insert(caller.clone());
     if let Some(ticket) = ticket.clone() {
@@ -170,6 +176,14 @@ async fn collect(body: Body) -> Result<Bytes, Rejection> {
             Err(Rejection::receive(StatusCode::REQUEST_TIMEOUT, refusal))
         }
     }
+}
+
+/// The trace that a call belongs to, where its message does not say: clients
+/// of earlier revisions send it in a header.
+fn traced(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all("traceparent").iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    TraceContext::parse(value.to_str().ok()?)
 }
 
 /// Charges a call and opens its line. Beyond the rates lines are sampled: a
@@ -262,6 +276,6 @@ fn event(
         reason: Some(rejection.refusal.reason),
         stage: rejection.stage,
         duration_ms: u64::try_from(arrived.elapsed().as_millis()).unwrap_or(u64::MAX),
-        ..record::blank(call_id)
+        ..blank_event(call_id)
     }
 }

@@ -6,6 +6,7 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::expect_used))]
 
+pub mod activity;
 pub mod admin;
 pub mod audit;
 pub mod catalog;

@@ -69,6 +69,8 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
             .flat_map(InForce::tokens)
             .map(connector_report)
             .collect(),
+        audit_public_key: Some(counter.audit.public_key().to_string()),
+        tools_digest: None,
         release: env!("CARGO_PKG_VERSION").to_owned(),
         changed_at: None,
     }

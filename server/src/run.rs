@@ -26,7 +26,7 @@ use crate::in_force::Workshop;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use crate::report::{self, Pod};
-use crate::{gate, listener, mcp};
+use crate::{activity, gate, listener, mcp};
 
 /// For the last report; the cluster may be what is in trouble.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -44,6 +44,8 @@ pub struct Settings {
     pub mcp_listen: SocketAddr,
     /// Where health and metrics are served.
     pub admin_listen: SocketAddr,
+    /// Where the last audit lines are served; a loopback address.
+    pub activity_listen: SocketAddr,
     /// Where the connectors' Secrets are mounted.
     pub credentials_dir: PathBuf,
     /// The bounds of every corridor.
@@ -75,6 +77,8 @@ pub struct Parts {
 pub struct OpenPorts {
     /// Health and metrics.
     pub admin: Option<SocketAddr>,
+    /// The last audit lines.
+    pub activity: Option<SocketAddr>,
     /// MCP.
     pub mcp: Option<SocketAddr>,
 }
@@ -160,8 +164,16 @@ impl Server {
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
         let admin = bind(self.settings.admin_listen).await?;
-        open_ports.send_modify(|ports| ports.admin = admin.local_addr().ok());
+        let activity = bind(self.settings.activity_listen).await?;
+        open_ports.send_modify(|ports| {
+            ports.admin = admin.local_addr().ok();
+            ports.activity = activity.local_addr().ok();
+        });
         background.spawn(self.admin(admin));
+        background.spawn(aside(
+            activity,
+            activity::router(Arc::clone(&self.counter.audit)),
+        ));
         self.follow(background);
         let reporter = background.spawn(self.keep_reported());
         if stop
@@ -251,9 +263,7 @@ impl Server {
             counter: Arc::clone(&self.counter),
             is_listening: Arc::clone(&self.is_listening),
         });
-        let connections = prometheus_client::metrics::gauge::Gauge::default();
-        let never = CancellationToken::new();
-        listener::serve(listener, router, connections, never, Duration::ZERO)
+        aside(listener, router)
     }
 
     fn follow(&self, background: &mut JoinSet<()>) {
@@ -294,6 +304,13 @@ impl Server {
         self.counter.in_force().await;
         self.counter.knowledge.keys_and_freezes_known().await;
     }
+}
+
+/// Serves a port that is not for clients, as long as the process lives.
+fn aside(listener: TcpListener, router: Router) -> impl Future<Output = ()> + use<> {
+    let connections = prometheus_client::metrics::gauge::Gauge::default();
+    let never = CancellationToken::new();
+    listener::serve(listener, router, connections, never, Duration::ZERO)
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {

@@ -28,6 +28,9 @@ pub const MCP_PORT: u16 = 8080;
 /// The port of the pod on which health and metrics are served.
 pub const ADMIN_PORT: u16 = 9090;
 
+/// The port of the pod, on loopback alone, on which its activity is told.
+pub const ACTIVITY_PORT: u16 = 9091;
+
 /// The path on which MCP is spoken.
 pub const MCP_PATH: &str = "/mcp";
 

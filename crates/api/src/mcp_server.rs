@@ -94,6 +94,13 @@ pub struct ReplicaReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub connectors: Vec<ConnectorReport>,
+    /// What the signatures in its audit stream are checked with, `ed25519:…`;
+    /// new at every start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_public_key: Option<String>,
+    /// The digest of its tools as clients see them, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools_digest: Option<String>,
     /// The release of the server.
     #[serde(default)]
     pub release: String,

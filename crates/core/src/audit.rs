@@ -2,22 +2,29 @@
 //!
 //! The type has no place for a key, a token or a header. Arguments are taken
 //! in only after they matched the tool's schema; before that, their names are.
+//! How a line is written and tied to the one before is `audit::chain`.
 
-use jiff::Timestamp;
+pub mod chain;
+pub mod verify;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::access::ToolClass;
 use crate::answer::Status;
 use crate::key::KeyRecord;
-use crate::name::{AccountId, Organization};
+use crate::name::AccountId;
 use crate::reason::Reason;
+use crate::trace::TraceContext;
 
 /// The version of the record.
 pub const AUDIT_VERSION: &str = "v1";
 
 /// Arguments beyond this many bytes are left out, and their size is said.
 pub const LARGEST_ARGUMENTS: usize = 8 * 1024;
+
+/// Characters that are kept of a text in a line that would be too long.
+const LONGEST_CUT_TEXT: usize = 200;
 
 /// Names that are kept of arguments which did not pass their check.
 const MOST_NAMES: usize = 32;
@@ -42,31 +49,14 @@ pub enum Stage {
     Respond,
 }
 
-/// One line of the audit stream.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AuditRecord {
-    /// Always [`AUDIT_VERSION`]; also what tells this line from any other.
-    pub audit: &'static str,
-    /// The process that wrote it: new at every start.
-    pub boot_id: String,
-    /// Its place among the lines of that process, from 1, without gaps.
-    pub sequence: u64,
-    /// When the call ended.
-    pub time: Timestamp,
-    /// Whose server it is.
-    pub organization: Organization,
-    /// The UID of the `McpTenant`.
-    pub tenant_uid: String,
-    /// What happened.
-    #[serde(flatten)]
-    pub event: AuditEvent,
-}
-
 /// What happened in one call, as the one who handled it knows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AuditEvent {
     /// The same as in the answer.
     pub call_id: String,
+    /// Where the call stands in its caller's trace.
+    #[serde(flatten)]
+    pub trace: Option<TraceContext>,
     /// Who called, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
@@ -106,6 +96,69 @@ pub struct AuditEvent {
     /// strangers may cause any number of them.
     #[serde(skip_serializing_if = "is_zero")]
     pub suppressed: u64,
+    /// Whether texts in it were cut, so that it stays one line.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+}
+
+/// An event about which nothing is known yet.
+pub fn blank_event(call_id: String) -> AuditEvent {
+    AuditEvent {
+        call_id,
+        trace: None,
+        actor: None,
+        method: None,
+        tool: None,
+        class: None,
+        connector: None,
+        account: None,
+        object: None,
+        arguments: None,
+        outcome: Status::Refused,
+        reason: None,
+        stage: Stage::Receive,
+        vendor_requests: 0,
+        duration_ms: 0,
+        suppressed: 0,
+        truncated: false,
+    }
+}
+
+impl AuditEvent {
+    /// The same in a few KiB at most: every text cut, arguments as their size.
+    #[must_use]
+    fn cut(mut self) -> Self {
+        let actor = self.actor.as_mut();
+        let (owner, agent) = actor
+            .map(|actor| (&mut actor.owner, actor.agent.as_mut()))
+            .unzip();
+        let object = self.object.as_mut();
+        let (kind, id) = object
+            .map(|object| (&mut object.kind, &mut object.id))
+            .unzip();
+        let texts = [
+            Some(&mut self.call_id),
+            kind,
+            id,
+            owner,
+            agent.flatten(),
+            self.method.as_mut(),
+            self.tool.as_mut(),
+            self.connector.as_mut(),
+            self.account.as_mut(),
+        ];
+        texts.into_iter().flatten().for_each(cut);
+        self.arguments = self.arguments.map(Arguments::without_values);
+        self.truncated = true;
+        self
+    }
+}
+
+fn cut(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_CUT_TEXT) {
+        text.truncate(end);
+        text.push('…');
+    }
 }
 
 /// Who called.
@@ -175,7 +228,7 @@ pub enum Arguments {
 impl Arguments {
     /// Arguments that matched the schema.
     pub fn checked(arguments: &Map<String, Value>) -> Self {
-        let size = serde_json::to_string(arguments).map_or(usize::MAX, |text| text.len());
+        let size = size(arguments);
         if size > LARGEST_ARGUMENTS {
             Self::TooLong(size)
         } else {
@@ -183,11 +236,25 @@ impl Arguments {
         }
     }
 
+    /// Their size alone.
+    fn without_values(self) -> Self {
+        let size = match &self {
+            Self::Checked(arguments) => size(arguments),
+            Self::TooLong(size) => *size,
+            Self::Names(names) => size(names),
+        };
+        Self::TooLong(size)
+    }
+
     /// Arguments that did not: anything may stand in them.
     pub fn unchecked(arguments: &Map<String, Value>) -> Self {
         let short = |name: &String| name.chars().take(64).collect();
         Self::Names(arguments.keys().take(MOST_NAMES).map(short).collect())
     }
+}
+
+fn size(value: &impl Serialize) -> usize {
+    serde_json::to_string(value).map_or(usize::MAX, |text| text.len())
 }
 
 #[expect(
@@ -203,45 +270,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn a_record_is_one_flat_object_without_empty_fields() {
-        let record = AuditRecord {
-            audit: AUDIT_VERSION,
-            boot_id: "b".into(),
-            sequence: 1,
-            time: "2026-06-01T12:00:00Z".parse().unwrap(),
-            organization: Organization::parse("acme").unwrap(),
-            tenant_uid: "uid".into(),
-            event: AuditEvent {
-                call_id: "c".into(),
-                actor: None,
-                method: Some("tools/call".into()),
-                tool: Some("meta_list_campaigns".into()),
-                class: Some(ToolClass::Read),
-                connector: None,
-                account: None,
-                object: None,
-                arguments: None,
-                outcome: Status::Refused,
-                reason: Some(Reason::ScopeMissing),
-                stage: Stage::Authorize,
-                vendor_requests: 0,
-                duration_ms: 1,
-                suppressed: 0,
-            },
-        };
-        assert_eq!(
-            serde_json::to_value(record).unwrap(),
-            json!({
-                "audit": "v1", "boot_id": "b", "sequence": 1, "time": "2026-06-01T12:00:00Z",
-                "organization": "acme", "tenant_uid": "uid", "call_id": "c",
-                "method": "tools/call", "tool": "meta_list_campaigns", "class": "read",
-                "outcome": "refused", "reason": "ScopeMissing", "stage": "authorize",
-                "vendor_requests": 0, "duration_ms": 1,
-            })
-        );
-    }
 
     #[test]
     fn values_of_unchecked_arguments_are_not_kept() {

@@ -20,3 +20,4 @@ pub mod name;
 pub mod reason;
 pub mod strict_json;
 pub mod tenant;
+pub mod trace;

@@ -4,18 +4,28 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tenantry_core::audit::{AUDIT_VERSION, AuditEvent, AuditRecord};
+use tenantry_core::audit::AuditEvent;
+use tenantry_core::audit::chain::{Chain, Identity, Kind, MOST_UNSIGNED};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Identity;
+use super::recent::Recent;
 use crate::metrics::Metrics;
 
 /// How long to wait before a failed write is tried again. The line is kept, so
 /// the queue fills up and calls are refused until the stream is back.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How long a line stays unsigned at most, when stdout takes lines.
+const SIGN_AFTER: Duration = Duration::from_secs(1);
+
+/// Lines that are written at once, if so many are waiting: a call to the
+/// system costs as much as ten lines.
+const BATCH: usize = 64;
 
 /// What stands in the queue.
 pub(super) enum Queued {
@@ -24,7 +34,7 @@ pub(super) enum Queued {
     Close,
 }
 
-/// One line, but for its number.
+/// One line, but for its place in the chain.
 pub(super) struct Line {
     pub identity: Arc<Identity>,
     pub time: Timestamp,
@@ -38,22 +48,27 @@ pub struct AuditWriter {
     done: oneshot::Receiver<()>,
 }
 
+/// What the thread is made of.
+pub(super) struct PenParts {
+    pub out: Box<dyn Write + Send>,
+    pub chain: Chain,
+    pub recent: Arc<Recent>,
+    pub metrics: Arc<Metrics>,
+}
+
 impl AuditWriter {
     pub(super) fn start(
-        out: Box<dyn Write + Send>,
-        boot_id: String,
+        parts: PenParts,
         lines: mpsc::Receiver<Queued>,
         queue: mpsc::Sender<Queued>,
-        metrics: &Arc<Metrics>,
     ) -> Result<Self, std::io::Error> {
         let closing = Arc::new(AtomicBool::new(false));
         let (finished, done) = oneshot::channel();
         let pen = Pen {
-            out,
-            boot_id,
-            sequence: 0,
+            parts,
+            identity: None,
+            unsigned_since: None,
             closing: Arc::clone(&closing),
-            metrics: Arc::clone(metrics),
         };
         std::thread::Builder::new()
             .name("audit".into())
@@ -84,41 +99,83 @@ impl AuditWriter {
 
 /// Everything that the thread owns.
 struct Pen {
-    out: Box<dyn Write + Send>,
-    boot_id: String,
-    sequence: u64,
+    parts: PenParts,
+    /// Of the last line.
+    identity: Option<Arc<Identity>>,
+    unsigned_since: Option<Instant>,
     closing: Arc<AtomicBool>,
-    metrics: Arc<Metrics>,
 }
 
 impl Pen {
     fn write_all(mut self, mut lines: mpsc::Receiver<Queued>) {
-        while let Some(Queued::Line(line)) = lines.blocking_recv() {
-            self.sequence += 1;
-            let text = self.text(*line);
+        let wake = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut came = Vec::with_capacity(BATCH);
+        let mut is_open = true;
+        while is_open {
+            is_open = wait(&wake, &mut lines, &mut came, self.sign_at());
+            let mut text = Vec::new();
+            let mut events = 0;
+            for queued in came.drain(..) {
+                match queued {
+                    Queued::Line(line) => {
+                        self.add(*line, &mut text);
+                        events += 1;
+                    }
+                    Queued::Close => is_open = false,
+                }
+            }
+            if !is_open {
+                self.sign(Kind::End, &mut text);
+            } else if self.sign_at().is_some_and(|due| due <= Instant::now()) {
+                self.sign(Kind::Checkpoint, &mut text);
+            }
             if self.write(&text) {
-                self.metrics.audit_lines.inc();
+                self.parts.metrics.audit_lines.inc_by(events);
             }
         }
-        if let Err(error) = self.out.flush() {
+        if let Err(error) = self.parts.out.flush() {
             tracing::error!(%error, "the audit stream could not be flushed");
         }
     }
 
-    fn text(&self, line: Line) -> Vec<u8> {
-        let record = AuditRecord {
-            audit: AUDIT_VERSION,
-            boot_id: self.boot_id.clone(),
-            sequence: self.sequence,
-            time: line.time,
-            organization: line.identity.organization.clone(),
-            tenant_uid: line.identity.tenant_uid.clone(),
-            event: line.event,
+    fn sign_at(&self) -> Option<Instant> {
+        self.unsigned_since.map(|since| since + SIGN_AFTER)
+    }
+
+    fn add(&mut self, line: Line, text: &mut Vec<u8>) {
+        let Line {
+            identity,
+            time,
+            event,
+        } = line;
+        let chain = &mut self.parts.chain;
+        if !chain.has_begun() {
+            let start = chain.start(&identity, env!("CARGO_PKG_VERSION"), time);
+            self.parts.recent.keep(&start, 1);
+            text.extend_from_slice(&start);
+        }
+        let written = chain.event(&identity, &event, time);
+        self.parts.recent.keep(&written, chain.sequence());
+        text.extend_from_slice(&written);
+        let is_due = chain.unsigned() >= MOST_UNSIGNED;
+        self.unsigned_since.get_or_insert_with(Instant::now);
+        self.identity = Some(identity);
+        if is_due {
+            self.sign(Kind::Checkpoint, text);
+        }
+    }
+
+    fn sign(&mut self, kind: Kind, text: &mut Vec<u8>) {
+        // Without a line there is nothing to vouch for.
+        let Some(identity) = self.identity.as_deref() else {
+            return;
         };
-        // INVARIANT: a struct of strings and numbers always has a JSON form.
-        let mut text = serde_json::to_vec(&record).unwrap_or_default();
-        text.push(b'\n');
-        text
+        let suppressed = self.parts.metrics.audit_suppressed.get();
+        let chain = &mut self.parts.chain;
+        let signed = chain.checkpoint(kind, identity, suppressed, Timestamp::now());
+        self.parts.recent.keep(&signed, chain.sequence());
+        text.extend_from_slice(&signed);
+        self.unsigned_since = None;
     }
 
     /// Writes all of `text`, however often it takes; gives up only at the end
@@ -126,7 +183,7 @@ impl Pen {
     fn write(&mut self, text: &[u8]) -> bool {
         let mut rest = text;
         while !rest.is_empty() {
-            let written = match self.out.write(rest) {
+            let written = match self.parts.out.write(rest) {
                 Ok(0) => Err(std::io::ErrorKind::WriteZero.into()),
                 written => written,
             };
@@ -146,7 +203,37 @@ impl Pen {
     }
 
     fn fail(&self, error: &std::io::Error) -> bool {
-        tracing::error!(%error, sequence = self.sequence, "an audit line is lost at the end of the process");
+        let sequence = self.parts.chain.sequence();
+        tracing::error!(%error, sequence, "audit lines are lost at the end of the process");
         false
+    }
+}
+
+/// Waits for lines, or until `until`; answers whether more can come.
+fn wait(
+    wake: &Waker,
+    lines: &mut mpsc::Receiver<Queued>,
+    came: &mut Vec<Queued>,
+    until: Option<Instant>,
+) -> bool {
+    let mut ctx = Context::from_waker(wake);
+    loop {
+        if let Poll::Ready(count) = lines.poll_recv_many(&mut ctx, came, BATCH) {
+            return count > 0;
+        }
+        match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            None => std::thread::park(),
+            Some(Duration::ZERO) => return true,
+            Some(left) => std::thread::park_timeout(left),
+        }
+    }
+}
+
+/// Wakes a thread, which knows no runtime and outlives it.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }

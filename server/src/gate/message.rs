@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 use tenantry_core::strict_json;
+use tenantry_core::trace::TraceContext;
 
 use super::rejection::Rejection;
 
@@ -13,6 +14,8 @@ pub enum Message {
     ToolCall {
         /// Its name.
         tool: String,
+        /// Where it stands in its caller's trace, if it says so in `_meta`.
+        trace: Option<TraceContext>,
     },
     /// Anything else; the MCP library knows what.
     Other,
@@ -34,14 +37,6 @@ impl Message {
             Some(_) => Err(Rejection::body("the method is not a string")),
         }
     }
-
-    /// The tool that is called, if one is.
-    pub fn tool(&self) -> Option<&str> {
-        match self {
-            Self::ToolCall { tool } => Some(tool),
-            Self::Other => None,
-        }
-    }
 }
 
 fn tool_call(message: &Map<String, Value>) -> Result<Message, Rejection> {
@@ -59,9 +54,17 @@ fn tool_call(message: &Map<String, Value>) -> Result<Message, Rejection> {
         .ok_or_else(|| Rejection::body("a tool call needs params.name"))?
         .to_owned();
     match params.and_then(|params| params.get("arguments")) {
-        None | Some(Value::Object(_)) => Ok(Message::ToolCall { tool }),
+        None | Some(Value::Object(_)) => Ok(Message::ToolCall {
+            tool,
+            trace: params.and_then(trace),
+        }),
         Some(_) => Err(Rejection::body("params.arguments is not an object")),
     }
+}
+
+fn trace(params: &Map<String, Value>) -> Option<TraceContext> {
+    let traceparent = params.get("_meta")?.get("traceparent")?.as_str()?;
+    TraceContext::parse(traceparent)
 }
 
 #[cfg(test)]
@@ -71,7 +74,10 @@ mod tests {
     fn read(text: &str) -> Result<Option<String>, String> {
         let message =
             Message::read(text.as_bytes()).map_err(|rejection| rejection.refusal.message)?;
-        Ok(message.tool().map(str::to_owned))
+        Ok(match message {
+            Message::ToolCall { tool, .. } => Some(tool),
+            Message::Other => None,
+        })
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tenantry_connectors::connector::Tool;
 use tenantry_core::answer::Status;
-use tenantry_core::audit::{Actor, Arguments, AuditEvent, Object, Stage};
+use tenantry_core::audit::{Actor, Arguments, AuditEvent, Object, Stage, blank_event};
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{AccountId, ConnectorName};
 use tenantry_core::reason::Reason;
+use tenantry_core::trace::TraceContext;
 use tokio::time::Instant;
 
 use super::Ended;
@@ -46,7 +47,7 @@ impl Entry {
             actor: Some(Actor::of(key)),
             method: Some("tools/call".into()),
             tool: Some(tool.chars().take(LONGEST_NAME).collect()),
-            ..blank(call_id)
+            ..blank_event(call_id)
         };
         let vendor_requests = Arc::new(AtomicU32::new(0));
         Self {
@@ -57,6 +58,16 @@ impl Entry {
             vendor_requests,
             metrics,
         }
+    }
+
+    /// It belongs to that trace.
+    pub fn traced(&mut self, trace: Option<TraceContext>) {
+        self.event.trace = trace;
+    }
+
+    /// The trace that it belongs to, for the log.
+    pub fn trace_id(&self) -> Option<String> {
+        self.event.trace.map(|trace| trace.trace_id.to_string())
     }
 
     /// The same as in the answer.
@@ -110,13 +121,14 @@ impl Entry {
             self.metrics.vendor_asked(connector, vendor_requests);
         }
         self.metrics.in_flight.dec();
+        let event = std::mem::replace(&mut self.event, blank_event(String::new()));
         slot.put(AuditEvent {
             outcome,
             reason,
             stage,
             vendor_requests,
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-            ..self.event.clone()
+            ..event
         });
     }
 }
@@ -128,26 +140,5 @@ impl Drop for Entry {
         } else {
             self.write(Status::Failed, Some(Reason::ClientGone), Stage::Receive);
         }
-    }
-}
-
-/// An event about which nothing is known yet.
-pub fn blank(call_id: String) -> AuditEvent {
-    AuditEvent {
-        call_id,
-        actor: None,
-        method: None,
-        tool: None,
-        class: None,
-        connector: None,
-        account: None,
-        object: None,
-        arguments: None,
-        outcome: Status::Refused,
-        reason: None,
-        stage: Stage::Receive,
-        vendor_requests: 0,
-        duration_ms: 0,
-        suppressed: 0,
     }
 }

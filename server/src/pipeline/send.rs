@@ -22,16 +22,17 @@ pub async fn send(proven: Proven<'_>, deadline: Instant, entry: &mut Entry) -> E
     let work = corridor.read(tool, &checked.arguments, subject, deadline);
     let answer = credentials::counting(entry.vendor_requests(), work).await;
     answer.map(|answer| answer.data).map_err(|error| {
-        log(&error, tool.name.as_str(), entry.call_id());
+        log(&error, tool.name.as_str(), entry);
         Stopped::failed(Stage::Send, error.refusal())
     })
 }
 
-fn log(error: &CallError, tool: &str, call_id: &str) {
+fn log(error: &CallError, tool: &str, entry: &Entry) {
     tracing::warn!(
         error = chain(&error),
         tool,
-        call_id,
+        call_id = entry.call_id(),
+        trace_id = entry.trace_id(),
         "a call to the vendor failed"
     );
 }

@@ -9,8 +9,9 @@ use axum::body::Body;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tenantry_connectors::corridor::CorridorLimits;
+use tenantry_core::audit::chain::Identity;
 use tenantry_core::key::KeyRecord;
-use tenantry_server::audit::{Audit, Identity};
+use tenantry_server::audit::Audit;
 use tenantry_server::catalog::Catalog;
 use tenantry_server::counter::{Counter, CounterParts};
 use tenantry_server::gate::{self, BODY_LIMIT};
@@ -349,7 +350,8 @@ async fn a_stopping_server_says_so() {
         })
     );
     assert!(writer.close(PATIENCE).await);
-    let line: Value = serde_json::from_str(&text.text()).unwrap();
+    let text = text.text();
+    let line: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
     assert_eq!(
         (&line["reason"], &line["call_id"]),
         (&json!("ServerStopping"), &json!("boot-1"))

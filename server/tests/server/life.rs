@@ -36,6 +36,8 @@ async fn a_server_with_all_it_needs_is_ready_and_reports_once() {
         reason: None,
         message: None,
         connectors: report.connectors.clone(),
+        audit_public_key: report.audit_public_key.clone(),
+        tools_digest: report.tools_digest.clone(),
         release: env!("CARGO_PKG_VERSION").into(),
         changed_at: report.changed_at.clone(),
     };

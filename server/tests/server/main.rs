@@ -16,6 +16,7 @@ mod life;
 mod limits;
 mod live;
 mod objects;
+mod record;
 mod refusals;
 mod vendor;
 mod world;

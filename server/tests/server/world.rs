@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tenantry_connectors::corridor::CorridorLimits;
 use tenantry_core::access::Access;
+use tenantry_core::audit::verify::{Known, verify};
 use tenantry_core::freeze::Freeze;
 use tenantry_core::key::{ApiKey, KeyRecord, Scope};
 use tenantry_core::name::{AccountId, ConnectorName, Currency, KeyId, Organization};
@@ -86,6 +87,7 @@ pub struct World {
     pub said: Captured,
     pub mcp: SocketAddr,
     pub admin: SocketAddr,
+    pub activity: SocketAddr,
     pub tenant: TenantConfig,
     stop: CancellationToken,
     ended: JoinHandle<Result<(), RunError>>,
@@ -207,6 +209,7 @@ impl World {
             said: Captured::default(),
             mcp: open.mcp.unwrap_or(nowhere),
             admin: open.admin.unwrap(),
+            activity: open.activity.unwrap(),
             tenant: setup.tenant,
             stop,
             ended,
@@ -219,13 +222,9 @@ impl World {
         Client::new(self.mcp, Some(key(id).reveal()), self.said.clone())
     }
 
-    /// The present audit lines.
+    /// The events in the present audit lines.
     pub fn lines(&self) -> Vec<Value> {
-        self.audit
-            .text()
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        events(&self.audit.text())
     }
 
     /// Waits for the audit line number `count`, and answers it.
@@ -260,14 +259,24 @@ impl World {
             .expect("it did not stop")
             .unwrap()
             .unwrap();
-        let lines: Vec<Value> = self
-            .audit
-            .text()
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        for (position, line) in lines.iter().enumerate() {
-            assert_eq!(line["sequence"], position + 1, "{line}");
+        let text = self.audit.text();
+        if !text.is_empty() {
+            let key = self
+                .control
+                .reports()
+                .last()
+                .unwrap()
+                .audit_public_key
+                .clone();
+            let known = Known {
+                public_key: Some(key.unwrap().parse().unwrap()),
+                head: None,
+            };
+            let proof = verify(text.lines().map(str::as_bytes), known).unwrap();
+            assert!(proof.is_complete, "{proof}");
+        }
+        let lines = events(&text);
+        for line in &lines {
             assert_eq!(line["organization"], "acme");
             assert_eq!(line["tenant_uid"], "tenant-uid");
             assert_eq!(line["boot_id"], "boot");
@@ -286,6 +295,16 @@ impl World {
         }
         lines
     }
+}
+
+/// The events in the lines that are whole.
+fn events(text: &str) -> Vec<Value> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["kind"] == "event")
+        .collect()
 }
 
 /// Waits until `holds`.
@@ -319,6 +338,7 @@ fn settings(credentials: &Path, stale_after: Duration, drain: Duration) -> Setti
     Settings {
         mcp_listen: any,
         admin_listen: any,
+        activity_listen: any,
         credentials_dir: credentials.to_owned(),
         corridor_limits: CorridorLimits {
             attempts: 2,

@@ -298,6 +298,8 @@ mod tests {
                 reason: None,
                 message: None,
             }],
+            audit_public_key: None,
+            tools_digest: None,
             release: "0.1.0".into(),
             changed_at: None,
         }
