@@ -16,6 +16,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use tenantry_api::label;
@@ -44,6 +45,11 @@ const CONCURRENCY: u16 = 16;
 /// A reconcile that takes longer is given up, and tried again from what is
 /// there by then. Seen: a second; the rest is room for a slow API server.
 const RECONCILE_WITHIN: Duration = Duration::from_mins(1);
+
+/// The wait after a failed watch. All watches share it, and when the API server
+/// restarts all of them fail: one that doubles, as is usual, would leave the
+/// operator blind for more than a minute.
+const WATCH_AGAIN: Duration = Duration::from_millis(250);
 
 /// What keeps the operator from running.
 #[derive(Debug, thiserror::Error)]
@@ -202,7 +208,8 @@ fn controller(client: &Client) -> Controller<Tenant> {
         Config::default()
             .debounce(DEBOUNCE)
             .concurrency(CONCURRENCY),
-    );
+    )
+    .trigger_backoff(WatchAgain);
     let controller = children::<NetworkPolicy>(controller, client);
     let controller = children::<ServiceAccount>(controller, client);
     let controller = children::<RoleBinding>(controller, client);
@@ -226,6 +233,21 @@ where
         watcher::Config::default().labels(&ours),
         move |child| neighbours(&tenants, child.namespace().as_deref()),
     )
+}
+
+/// Always the same wait.
+struct WatchAgain;
+
+impl Iterator for WatchAgain {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(WATCH_AGAIN)
+    }
+}
+
+impl Backoff for WatchAgain {
+    fn reset(&mut self) {}
 }
 
 fn neighbours(tenants: &Store<Tenant>, namespace: Option<&str>) -> Vec<ObjectRef<Tenant>> {
