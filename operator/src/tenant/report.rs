@@ -9,15 +9,15 @@ use std::time::Instant;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Api, Resource as _};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tenantry_api::condition::{
     CREDENTIALS_READY, Finding, READY, RECONCILING, SERVER_AVAILABLE, STALLED, conditions,
 };
 use tenantry_api::label;
-use tenantry_api::mcp_tenant::{McpTenant, McpTenantStatus};
+use tenantry_api::mcp_tenant::McpTenantStatus;
 use tenantry_core::reason::Reason;
 
 pub use observe::{Observed, observe};
@@ -80,14 +80,12 @@ pub async fn report(
     );
     // Guarded: the answer may be a tenant that cannot be read.
     let api: Api<Tenant> = Api::namespaced(ctx.client.clone(), namespace);
-    let patch = json!({
-        "apiVersion": McpTenant::api_version(&()),
-        "kind": McpTenant::kind(&()),
-        "status": after,
-    });
-    // Forced: the status has one writer, and two operators would say the same.
-    let params = PatchParams::apply(label::OPERATOR).force();
-    api.patch_status(name, &params, &Patch::Apply(&patch))
+    let params = PatchParams {
+        field_manager: Some(label::OPERATOR.into()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::Merge(replacing(&subject.before, &after));
+    api.patch_status(name, &params, &patch)
         .await
         .map_err(ReportError::Status)?;
     if let Some(event) = transition(&subject.before, &after) {
@@ -153,6 +151,20 @@ fn correction(drifts: &[Drift], untold: u32) -> Event {
 /// What of `note` fits into an Event.
 fn short(note: &str) -> String {
     note[..note.floor_char_boundary(LONGEST_NOTE_BYTES)].to_owned()
+}
+
+/// The merge that makes `after` the whole status. Not server-side apply: where
+/// somebody else ever wrote a condition, half of it would stay when we leave it
+/// out, and the API server would refuse the status from then on.
+fn replacing(before: &McpTenantStatus, after: &McpTenantStatus) -> Value {
+    let mut status = json!(after);
+    let before = json!(before);
+    for field in before.as_object().into_iter().flat_map(Map::keys) {
+        if status.get(field).is_none() {
+            status[field] = Value::Null;
+        }
+    }
+    json!({"status": status})
 }
 
 /// The status after `outcome`. Pure.
@@ -291,6 +303,18 @@ mod tests {
     fn words(status: &McpTenantStatus) -> Vec<String> {
         let word = |condition: &Condition| format!("{}={}", condition.type_, condition.status);
         status.conditions.iter().map(word).collect()
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_status_is_removed() {
+        let before = McpTenantStatus {
+            endpoint: Some("http://server".into()),
+            replicas: 1,
+            ..McpTenantStatus::default()
+        };
+        let merge = replacing(&before, &McpTenantStatus::default());
+        let expected = json!({"status": {"endpoint": null, "replicas": 0}});
+        assert_eq!(merge, expected);
     }
 
     #[test]
