@@ -101,7 +101,8 @@ fn unit() -> Result<()> {
 fn apiserver() -> Result<()> {
     test_binary("tenantry-cluster/cluster", "control_plane", &[])?;
     test_binary("tenantry-server/apiserver", "kubernetes", &[])?;
-    test_binary("tenantry-tests/apiserver", "apiserver", &[])
+    test_binary("tenantry-tests/apiserver", "apiserver", &[])?;
+    test_binary("tenantry-tests/apiserver", "faults", &[])
 }
 
 /// The local cluster comes up and leaves nothing behind; then everything is
