@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tenantry_core::audit::chain::Identity;
+use tenantry_core::digest::Digest;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,7 @@ use crate::cause::chain;
 use crate::control_plane::ControlPlane;
 use crate::in_force::{InForce, TakeUpError, Workshop};
 use crate::knowledge::Knowledge;
+use crate::mcp::offers;
 use crate::metrics::Metrics;
 
 /// The server's parts, as calls use them.
@@ -31,6 +33,8 @@ pub struct Counter {
     pub metrics: Arc<Metrics>,
     /// After this time without word from the control plane, calls are refused.
     pub stale_after: Duration,
+    /// What identifies the tools, as clients see them.
+    pub tools_digest: Digest,
     /// The calls in progress.
     pub calls: TaskTracker,
     /// Ends the calls that are still in progress when draining is over.
@@ -77,7 +81,10 @@ impl Counter {
             metrics,
             stale_after,
         } = parts;
+        let tools_digest = offers::digest(&workshop.catalog);
+        tracing::info!(%tools_digest, "the tools are loaded");
         Self {
+            tools_digest,
             knowledge,
             control_plane,
             workshop,

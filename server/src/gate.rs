@@ -2,6 +2,8 @@
 //! first, and nobody's body is read before their key was found good.
 
 pub mod bearer;
+mod foreign;
+pub mod headers;
 pub mod message;
 pub mod origin;
 pub mod rejection;
@@ -16,11 +18,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tenantry_api::label;
 use tenantry_core::audit::{Actor, AuditEvent, Stage, blank_event};
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::trace::TraceContext;
 use tokio::time::Instant;
 
+use crate::audit::AuditSlot;
 use crate::counter::Counter;
 use crate::pipeline::record::Entry;
 use crate::pipeline::{Authenticated, Stopped};
@@ -67,7 +71,10 @@ pub async fn pass(State(counter): State<Arc<Counter>>, request: Request, next: N
         Err(rejection) => return refuse_stranger(&counter, &rejection, &call_id, arrived),
     };
     match read(&counter, &caller, request).await {
-        Ok((request, ticket)) => answer(request, ticket, next).await,
+        Ok((request, ticket)) => {
+            let response = next.run(request).await;
+            finish(&counter, &caller, ticket, response).await
+        }
         Err(rejection) => refuse_caller(&counter, rejection, &caller).await,
     }
 }
@@ -99,6 +106,7 @@ fn authenticate(
     )?;
     origin::check_origin(request.headers(), &in_force.tenant.allowed_origins)?;
     check_form(request.method(), request.headers())?;
+    headers::check(request.headers())?;
     let presented = bearer::presented(request.headers())?;
     let key = bearer::admit(&counter.knowledge, &presented, jiff::Timestamp::now())?;
     Ok(Authenticated {
@@ -141,13 +149,18 @@ async fn read(
 ) -> Result<(Request, Option<Ticket>), Rejection> {
     let limiter = &caller.in_force.limiter;
     let key = &caller.key.id;
+    // After the key, so that a stranger learns of no path.
+    if request.uri().path() != label::MCP_PATH {
+        return Err(Rejection::path());
+    }
     let (mut parts, body) = request.into_parts();
     let arriving = limiter.arrive(key).map_err(Rejection::busy)?;
     let body = collect(body).await?;
     drop(arriving);
     let message = Message::read(&body)?;
+    headers::compare(&parts.headers, &message)?;
     let ticket = match message {
-        Message::Other => {
+        Message::Other { .. } => {
             limiter.charge_message(key).map_err(Rejection::limited)?;
             None
         }
@@ -212,18 +225,39 @@ async fn admit(
     Ok(Admitted { entry, charged })
 }
 
-/// Hands the request on. A tool call that never came out at the handler was
-/// answered by the MCP library: its headers or its `_meta` were wrong.
-async fn answer(request: Request, ticket: Option<Ticket>, next: Next) -> Response {
-    let response = next.run(request).await;
-    if let Some(Admitted { entry, .. }) = ticket.and_then(|ticket| ticket.take()) {
-        let refusal = Refusal::new(
-            Reason::RequestInvalid,
-            "not a request of the MCP revision it names",
-        );
-        entry.finish(&Err(Stopped::refused(Stage::Receive, refusal)));
+/// Sees to it that what the MCP library answered by itself is on record and
+/// says what to do: headers or `_meta` were wrong, or there is no such method.
+async fn finish(
+    counter: &Counter,
+    caller: &Authenticated,
+    ticket: Option<Ticket>,
+    response: Response,
+) -> Response {
+    let untaken = ticket.and_then(|ticket| ticket.take());
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    if !is_error && untaken.is_none() {
+        return response;
     }
-    response
+    let message = "not a request of the MCP revision it names";
+    let refusal = Refusal::new(Reason::RequestInvalid, message);
+    let rejection = Rejection::receive(response.status(), refusal.clone());
+    counter.metrics.request_refused(Reason::RequestInvalid);
+    match untaken {
+        Some(Admitted { entry, .. }) => {
+            entry.finish(&Err(Stopped::refused(Stage::Receive, refusal)));
+        }
+        None => record(
+            counter,
+            caller,
+            &rejection,
+            counter.audit.reserve().await.ok(),
+        ),
+    }
+    if is_error {
+        foreign::in_our_words(response, &rejection, &caller.call_id).await
+    } else {
+        response
+    }
 }
 
 fn refuse_stranger(
@@ -256,13 +290,23 @@ async fn refuse_caller(
         Err(limited) => (limited, Some(counter.audit.sampled(key))),
     };
     counter.metrics.request_refused(rejection.refusal.reason);
+    record(counter, caller, &rejection, slot);
+    rejection.answer(&caller.call_id)
+}
+
+/// Puts down the line of a request that became no call.
+fn record(
+    counter: &Counter,
+    caller: &Authenticated,
+    rejection: &Rejection,
+    slot: Option<AuditSlot>,
+) {
     let actor = Some(Actor::of(&caller.key));
-    let line = event(&rejection, caller.call_id.clone(), actor, caller.arrived);
+    let line = event(rejection, caller.call_id.clone(), actor, caller.arrived);
     match slot {
         Some(slot) => slot.put(line),
         None => counter.audit.count_only(),
     }
-    rejection.answer(&caller.call_id)
 }
 
 fn event(

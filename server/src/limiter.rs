@@ -44,7 +44,7 @@ impl Limiter {
             messages: RateLimiter::keyed(quota(limits.per_key)),
             together: Mutex::new(FairBucket::new(limits.per_tenant)),
             began: Instant::now(),
-            places: Arc::new(Places::new(limits.concurrency, limits.places_per_key())),
+            places: Arc::new(Places::new(limits.concurrency, limits.per_key_concurrency)),
             arriving: Arc::new(Places::new(u32::MAX, MOST_ARRIVING)),
         }
     }
@@ -84,7 +84,7 @@ impl Limiter {
     pub fn place(&self, key: &KeyId) -> Result<Place, Refusal> {
         self.places.take(key).map_err(|full| {
             let (count, whose) = match full {
-                Full::OfKey => (self.limits.places_per_key(), "the key"),
+                Full::OfKey => (self.limits.per_key_concurrency, "the key"),
                 Full::OfAll => (self.limits.concurrency, "the organisation"),
             };
             busy(format!(
@@ -140,7 +140,7 @@ mod tests {
     fn limiter(per_key: RateLimit, per_tenant: RateLimit, concurrency: u32) -> Limiter {
         Limiter::new(Limits {
             per_key,
-            per_key_concurrency: concurrency,
+            per_key_concurrency: concurrency.div_ceil(2),
             per_tenant,
             concurrency,
         })

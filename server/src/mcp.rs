@@ -1,30 +1,28 @@
 //! The MCP face: translates between the protocol and the pipeline, and decides
 //! nothing. The only module that knows the MCP library.
 
+pub mod offers;
+
 use std::sync::Arc;
 
 use http::request::Parts;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
     Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
-    Tool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
-use tenantry_connectors::connector;
-use tenantry_core::access::ToolClass;
-use tenantry_core::answer::{Envelope, Status, output_schema};
+use tenantry_core::answer::{Envelope, Status};
 use tenantry_core::authorize::may_use;
-use tenantry_core::name::ConnectorName;
 use tenantry_core::reason::Reason;
 
-use crate::catalog::{Catalog, Found};
 use crate::counter::Counter;
 use crate::gate::{Admitted, BODY_LIMIT, Ticket};
 use crate::pipeline::{self, Asked, Authenticated, Stopped};
+use offers::{Offer, offers};
 
 /// How long a client may keep a tool list: as long as a change of its key's
 /// scopes may take to be seen, and no longer.
@@ -57,13 +55,6 @@ pub fn service(counter: &Arc<Counter>) -> McpService {
     StreamableHttpService::new(move || Ok(face.clone()), Arc::default(), config)
 }
 
-/// One tool as clients see it, with what decides who sees it.
-struct Offer {
-    connector: ConnectorName,
-    class: ToolClass,
-    tool: Tool,
-}
-
 /// What answers MCP requests.
 #[derive(Clone)]
 pub struct Face {
@@ -89,6 +80,7 @@ impl ServerHandler for Face {
             .ok_or_else(passed_no_gate)?;
         let is_visible = |offer: &&Offer| {
             caller.in_force.uses(&offer.connector)
+                && caller.in_force.tenant.tools.permits(&offer.name)
                 && may_use(&caller.key, &offer.connector, offer.class)
         };
         let tools = self
@@ -189,32 +181,6 @@ fn sentence(envelope: &Envelope) -> String {
         "{} ({reason}): {message}. To do: {remedy}.{wait} call_id: {call_id}.",
         status.as_str()
     )
-}
-
-fn offers(catalog: &Catalog) -> Vec<Offer> {
-    let offer = |found: Found<'_>| Offer {
-        connector: found.connector.name().clone(),
-        class: found.tool.class,
-        tool: tool(found.tool),
-    };
-    catalog.tools().map(offer).collect()
-}
-
-fn tool(tool: &connector::Tool) -> Tool {
-    let hints = tool.annotations;
-    let annotations = ToolAnnotations::new()
-        .read_only(hints.read_only)
-        .destructive(hints.destructive)
-        .idempotent(hints.idempotent)
-        .open_world(hints.open_world);
-    Tool::new(
-        tool.name.to_string(),
-        tool.description.clone(),
-        tool.input_schema.clone(),
-    )
-    .with_title(tool.title.clone())
-    .with_annotations(annotations)
-    .with_raw_output_schema(Arc::new(output_schema(&tool.output_schema)))
 }
 
 #[cfg(test)]

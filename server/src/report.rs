@@ -70,7 +70,7 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
             .map(connector_report)
             .collect(),
         audit_public_key: Some(counter.audit.public_key().to_string()),
-        tools_digest: None,
+        tools_digest: Some(counter.tools_digest.to_string()),
         release: env!("CARGO_PKG_VERSION").to_owned(),
         changed_at: None,
     }

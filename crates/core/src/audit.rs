@@ -7,6 +7,8 @@
 pub mod chain;
 pub mod verify;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -22,6 +24,9 @@ pub const AUDIT_VERSION: &str = "v1";
 
 /// Arguments beyond this many bytes are left out, and their size is said.
 pub const LARGEST_ARGUMENTS: usize = 8 * 1024;
+
+/// What stands in the place of a value that is kept out of the record.
+const REDACTED: &str = "(redacted)";
 
 /// Characters that are kept of a text in a line that would be too long.
 const LONGEST_CUT_TEXT: usize = 200;
@@ -226,14 +231,20 @@ pub enum Arguments {
 }
 
 impl Arguments {
-    /// Arguments that matched the schema.
-    pub fn checked(arguments: &Map<String, Value>) -> Self {
+    /// Arguments that matched the schema, without the values of those whose
+    /// names are in `redact`.
+    pub fn checked(arguments: &Map<String, Value>, redact: &BTreeSet<String>) -> Self {
         let size = size(arguments);
         if size > LARGEST_ARGUMENTS {
-            Self::TooLong(size)
-        } else {
-            Self::Checked(arguments.clone())
+            return Self::TooLong(size);
         }
+        let mut kept = arguments.clone();
+        for name in redact {
+            if let Some(value) = kept.get_mut(name) {
+                *value = REDACTED.into();
+            }
+        }
+        Self::Checked(kept)
     }
 
     /// Their size alone.
@@ -282,9 +293,20 @@ mod tests {
     }
 
     #[test]
+    fn redacted_values_are_not_kept() {
+        let arguments = json!({"account": "act_1", "filter": {"name": "x"}});
+        let redact = ["filter".to_owned(), "other".to_owned()].into();
+        let kept = Arguments::checked(arguments.as_object().unwrap(), &redact);
+        assert_eq!(
+            serde_json::to_value(kept).unwrap(),
+            json!({"checked": {"account": "act_1", "filter": "(redacted)"}})
+        );
+    }
+
+    #[test]
     fn long_arguments_are_replaced_by_their_size() {
         let arguments = json!({"text": "x".repeat(LARGEST_ARGUMENTS)});
-        let kept = Arguments::checked(arguments.as_object().unwrap());
+        let kept = Arguments::checked(arguments.as_object().unwrap(), &BTreeSet::new());
         assert_eq!(kept, Arguments::TooLong(LARGEST_ARGUMENTS + 11));
     }
 }

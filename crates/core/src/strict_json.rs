@@ -4,6 +4,7 @@
 //! to whoever looks first and another to whoever acts; so does a number that
 //! is rounded on the way.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -135,8 +136,38 @@ impl<'de> Visitor<'de> for Strict {
             }
             object.insert(key, value);
         }
+        if let Some(key) = doubled_but_for_case(&object) {
+            let start: String = key.chars().take(80).collect();
+            return Err(A::Error::custom(format_args!(
+                "the key `{start}` stands twice but for its case"
+            )));
+        }
         Ok(Value::Object(object))
     }
+}
+
+/// A key that a reader who ignores case takes for another one of the object.
+fn doubled_but_for_case(object: &Map<String, Value>) -> Option<&str> {
+    let is_plain = |key: &String| {
+        !key.bytes()
+            .any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii())
+    };
+    if object.keys().all(is_plain) {
+        return None;
+    }
+    let mut seen = BTreeSet::new();
+    let mut keys = object.keys();
+    keys.find(|key| !seen.insert(folded(key)))
+        .map(String::as_str)
+}
+
+/// The text without case: what looks the same to a reader who ignores it,
+/// U+017F (a long s) and U+212A (the sign of the kelvin) included.
+pub fn folded(text: &str) -> String {
+    text.chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 #[cfg(test)]
@@ -166,6 +197,23 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_key_that_differs_in_case_alone_is_refused() {
+        for text in [
+            r#"{"name":1,"Name":2}"#,
+            r#"[{"params":{"x":1},"param\u017f":2}]"#,
+            r#"{"key":1,"\u212aey":2}"#,
+            r#"{"É":1,"é":2}"#,
+        ] {
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert!(
+                error.to_string().contains("but for its case"),
+                "{text}: {error}"
+            );
+        }
+        assert!(parse(r#"{"clientInfo":1,"client":2,"É":3}"#.as_bytes()).is_ok());
     }
 
     #[test]

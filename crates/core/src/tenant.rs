@@ -101,14 +101,6 @@ pub struct Limits {
     pub concurrency: u32,
 }
 
-impl Limits {
-    /// Calls of one key in progress at the same time: half of all, so that no
-    /// key can have every place.
-    pub fn places_per_key(&self) -> u32 {
-        self.concurrency.div_ceil(2)
-    }
-}
-
 /// A rate: a bucket of `burst` calls that fills up at `per_minute`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

@@ -2,7 +2,7 @@
 //! that a doubled key or a rounded number ends here.
 
 use serde_json::{Map, Value};
-use tenantry_core::strict_json;
+use tenantry_core::strict_json::{self, folded};
 use tenantry_core::trace::TraceContext;
 
 use super::rejection::Rejection;
@@ -18,8 +18,27 @@ pub enum Message {
         trace: Option<TraceContext>,
     },
     /// Anything else; the MCP library knows what.
-    Other,
+    Other {
+        /// The method, if it has one.
+        method: Option<String>,
+        /// What it names, where it names something.
+        name: Option<String>,
+    },
 }
+
+/// The members of a JSON-RPC message.
+const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+
+/// What the parameters of a call may hold. Others are let by, but not when a
+/// reader who ignores case would take them for one of these.
+const PARAMS: [&str; 6] = [
+    "name",
+    "arguments",
+    "_meta",
+    "task",
+    "inputResponses",
+    "requestState",
+];
 
 impl Message {
     /// Reads a body.
@@ -31,10 +50,36 @@ impl Message {
         if message.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
             return Err(Rejection::body("the message is not of JSON-RPC 2.0"));
         }
-        match message.get("method") {
-            Some(Value::String(method)) if method == "tools/call" => tool_call(&message),
-            Some(Value::String(_)) | None => Ok(Self::Other),
-            Some(_) => Err(Rejection::body("the method is not a string")),
+        if !message.keys().all(|key| MEMBERS.contains(&key.as_str())) {
+            return Err(Rejection::body(
+                "the message has a member that JSON-RPC does not know",
+            ));
+        }
+        let method = match message.get("method") {
+            None => None,
+            Some(Value::String(method)) if method == "tools/call" => return tool_call(&message),
+            Some(Value::String(method)) => Some(method.clone()),
+            Some(_) => return Err(Rejection::body("the method is not a string")),
+        };
+        let params = message.get("params");
+        let name = params.and_then(|params| params.get("name").or_else(|| params.get("uri")));
+        let name = name.and_then(Value::as_str).map(str::to_owned);
+        Ok(Self::Other { method, name })
+    }
+
+    /// The method, if it has one.
+    pub fn method(&self) -> Option<&str> {
+        match self {
+            Self::ToolCall { .. } => Some("tools/call"),
+            Self::Other { method, .. } => method.as_deref(),
+        }
+    }
+
+    /// What it names, where it names something.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::ToolCall { tool, .. } => Some(tool),
+            Self::Other { name, .. } => name.as_deref(),
         }
     }
 }
@@ -47,6 +92,16 @@ fn tool_call(message: &Map<String, Value>) -> Result<Message, Rejection> {
         ));
     }
     let params = message.get("params").and_then(Value::as_object);
+    let mut keys = params.into_iter().flat_map(Map::keys);
+    let is_variant = |key: &String| {
+        let known = |known: &&str| folded(known) == folded(key);
+        !PARAMS.contains(&key.as_str()) && PARAMS.iter().any(known)
+    };
+    if keys.any(is_variant) {
+        return Err(Rejection::body(
+            "a key of params is one of MCP's but for its case",
+        ));
+    }
     let name = params
         .and_then(|params| params.get("name"))
         .and_then(Value::as_str);
@@ -76,7 +131,7 @@ mod tests {
             Message::read(text.as_bytes()).map_err(|rejection| rejection.refusal.message)?;
         Ok(match message {
             Message::ToolCall { tool, .. } => Some(tool),
-            Message::Other => None,
+            Message::Other { .. } => None,
         })
     }
 

@@ -63,6 +63,11 @@ fn named_host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     if authority.as_str().contains('@') {
         return None;
     }
+    // What stands behind the host is a port, or it is something to somebody.
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    if !matches!(port, "" | ":") && authority.port_u16().is_none() {
+        return None;
+    }
     let host = authority
         .host()
         .trim_start_matches('[')
@@ -115,6 +120,8 @@ mod tests {
             "x@server.acme.svc",
             "",
             ":80",
+            "localhost:x",
+            "localhost:99999",
             "a b",
         ] {
             assert!(!host(&[bad]), "{bad}");

@@ -89,6 +89,12 @@ impl Rejection {
         Ok(self)
     }
 
+    /// Not at this path.
+    pub fn path() -> Self {
+        let refusal = Refusal::new(Reason::RequestInvalid, "nothing is served at this path");
+        Self::receive(StatusCode::NOT_FOUND, refusal)
+    }
+
     /// Not by this method. There are no streams to GET and no sessions to DELETE.
     pub fn method() -> Self {
         let refusal = Refusal::new(Reason::RequestInvalid, "only POST is served here");

@@ -40,6 +40,7 @@ pub fn check<'c>(
     let found = catalog
         .find(&asked.tool)
         .filter(|found| in_force.uses(found.connector.name()))
+        .filter(|found| in_force.tenant.tools.permits(&found.tool.name))
         .ok_or_else(|| refused(unknown_tool(&asked.tool)))?;
     entry.found(found.tool, found.connector.name());
     let mut arguments = Value::Object(asked.arguments);
@@ -58,7 +59,7 @@ pub fn check<'c>(
             mistakes.join("; "),
         )));
     }
-    entry.arguments(Arguments::checked(&arguments));
+    entry.arguments(Arguments::checked(&arguments, &in_force.tenant.redact));
     let named = found.tool.named(&arguments);
     let named = named.map_err(|error| refused(error.refusal()))?;
     Ok(Checked {

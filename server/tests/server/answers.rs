@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tenantry_core::key::{KeyRecord, Scope};
-use tenantry_core::name::AccountId;
+use tenantry_core::name::{AccountId, ToolName};
 
 use crate::client::{ERAS, Era, advertised};
 use crate::world::{World, record};
@@ -115,6 +115,36 @@ async fn a_key_sees_the_tools_of_its_scopes_alone() {
     };
     let world = World::start_with(|setup| setup.keys.push(without)).await;
     assert_eq!(world.client("writer").tools().await["tools"], json!([]));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_contract_says_which_tools_there_are() {
+    let world = World::start_with(|setup| {
+        let name = |text: &str| ToolName::parse(text).unwrap();
+        let allowed = ["meta_list_ad_accounts", "meta_list_campaigns"].map(name);
+        setup.tenant.tools.allow = Some(allowed.into());
+        setup.tenant.tools.deny = [name("meta_list_campaigns")].into();
+    })
+    .await;
+    let client = world.client("demo");
+    let tools = client.tools().await;
+    assert_eq!(tools["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(tools["tools"][0]["name"], "meta_list_ad_accounts");
+    for hidden in ["meta_list_campaigns", "meta_get_insights"] {
+        let arguments = json!({"account": "act_1001"});
+        let reply = client.try_call(hidden, arguments).await;
+        assert_eq!(reply.body["error"]["data"]["reason"], "ToolUnknown");
+    }
+    assert_eq!(world.fake.requests(), []);
+    // The digest is of all tools, whoever may see them.
+    let report = world
+        .control
+        .reported(|report| report.tools_digest.is_some())
+        .await;
+    let catalog = tenantry_server::catalog::Catalog::load(None).unwrap();
+    let expected = tenantry_server::mcp::offers::digest(&catalog).to_string();
+    assert_eq!(report.tools_digest, Some(expected));
     world.end().await;
 }
 

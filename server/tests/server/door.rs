@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use http::{HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tenantry_connectors::corridor::CorridorLimits;
@@ -254,7 +255,14 @@ async fn a_call_that_the_mcp_library_answers_itself_is_on_record() {
         (reply.status, &reply.body["error"]["code"]),
         (400, &json!(-32_602))
     );
-    let contradicting = client.message(&call).header("mcp-name", "another_tool");
+    // `headers` replaces where `header` would add a second one.
+    let other = [("mcp-name", "another_tool")].map(|(name, value)| {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
+    });
+    let contradicting = client.message(&call).headers(other.into_iter().collect());
     assert_eq!(client.send(contradicting).await.status, 400);
     for number in [1, 2] {
         let line = world.line(number).await;

@@ -139,6 +139,7 @@ async fn a_greedy_key_does_not_have_every_place() {
     let world = World::start_with(|setup| {
         setup.keys.push(record("other"));
         setup.tenant.limits.concurrency = 3;
+        setup.tenant.limits.per_key_concurrency = 2;
     })
     .await;
     world.fake.set_faults(Faults {
@@ -184,7 +185,7 @@ async fn calls_beyond_the_places_are_refused_and_not_kept_waiting() {
         second["structuredContent"],
         json!({
             "envelope": "v1", "status": "refused", "call_id": line["call_id"], "reason": "ServerBusy",
-            "message": "1 calls are in progress, as many as the key may have",
+            "message": "1 calls are in progress, as many as the organisation may have",
             "remedy": "call again in a moment, with fewer calls at once", "retry_after_ms": 500,
         })
     );

@@ -12,6 +12,7 @@ mod client;
 mod control;
 mod door;
 mod freezes;
+mod hostile;
 mod life;
 mod limits;
 mod live;

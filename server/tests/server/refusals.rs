@@ -91,8 +91,8 @@ async fn arguments_that_do_not_match_are_explained() {
             "`surprise` is unknown",
         ),
         (
-            json!({"account": "act_1001", "Account": "act_2001"}),
-            "`Account` is unknown, `account` is meant",
+            json!({"account": "act_1001", "Limit": 2}),
+            "`Limit` is unknown, `limit` is meant",
         ),
         (
             json!({"account": "act_1001", "limit": 100_000}),

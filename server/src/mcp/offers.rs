@@ -1,0 +1,92 @@
+//! The tools as clients see them, and the digest by which a changed word in
+//! one of them is noticed.
+
+use std::sync::Arc;
+
+use rmcp::model::{Tool, ToolAnnotations};
+use tenantry_connectors::connector;
+use tenantry_core::access::ToolClass;
+use tenantry_core::answer::output_schema;
+use tenantry_core::digest::Digest;
+use tenantry_core::name::{ConnectorName, ToolName};
+
+use crate::catalog::{Catalog, Found};
+
+/// One tool as clients see it, with what decides who sees it.
+pub(super) struct Offer {
+    pub(super) name: ToolName,
+    pub(super) connector: ConnectorName,
+    pub(super) class: ToolClass,
+    pub(super) tool: Tool,
+}
+
+/// Every tool, by name.
+pub(super) fn offers(catalog: &Catalog) -> Vec<Offer> {
+    let offer = |found: Found<'_>| Offer {
+        name: found.tool.name.clone(),
+        connector: found.connector.name().clone(),
+        class: found.tool.class,
+        tool: tool(found.tool),
+    };
+    catalog.tools().map(offer).collect()
+}
+
+/// What identifies the tools, all of them: the digest of their list with the
+/// keys of every object in order. Whoever approved a list of tools can tell by
+/// it whether a word has changed since.
+pub fn digest(catalog: &Catalog) -> Digest {
+    let tools: Vec<Tool> = offers(catalog)
+        .into_iter()
+        .map(|offer| offer.tool)
+        .collect();
+    canonical(&tools)
+}
+
+/// Values keep their keys sorted; tools are JSON by nature.
+fn canonical(tools: &[Tool]) -> Digest {
+    let value = serde_json::to_value(tools).unwrap_or_default();
+    Digest::of(value.to_string().as_bytes())
+}
+
+fn tool(tool: &connector::Tool) -> Tool {
+    let hints = tool.annotations;
+    let annotations = ToolAnnotations::new()
+        .read_only(hints.read_only)
+        .destructive(hints.destructive)
+        .idempotent(hints.idempotent)
+        .open_world(hints.open_world);
+    Tool::new(
+        tool.name.to_string(),
+        tool.description.clone(),
+        tool.input_schema.clone(),
+    )
+    .with_title(tool.title.clone())
+    .with_annotations(annotations)
+    .with_raw_output_schema(Arc::new(output_schema(&tool.output_schema)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A changed tool is a change of what agents are told, and of what was
+    /// approved: it shows in the diff, and is accepted on purpose.
+    #[test]
+    fn no_tool_changes_unnoticed() {
+        let catalog = Catalog::load(None).unwrap();
+        let lines = offers(&catalog).into_iter().map(|offer| {
+            let name = offer.name.to_string();
+            format!("{name} {}\n", canonical(&[offer.tool]))
+        });
+        let text = format!("{}all {}", lines.collect::<String>(), digest(&catalog));
+        insta::with_settings!({
+            snapshot_path => Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata"),
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, {
+            insta::assert_snapshot!("tools", text);
+        });
+    }
+}
