@@ -126,7 +126,7 @@ impl Api {
 pub struct Kind {
     /// As objects name it: `apps/v1`, `StatefulSet`.
     pub api_version: String,
-    pub kind: String,
+    pub name: String,
     /// As paths name it: `statefulsets`.
     pub plural: String,
 }
@@ -175,7 +175,7 @@ pub async fn kinds(api: &Api) -> Result<Vec<Kind>> {
             if resource["namespaced"] == true && is_watched {
                 kinds.push(Kind {
                     api_version: version.clone(),
-                    kind: resource["kind"].as_str().unwrap_or_default().to_owned(),
+                    name: resource["kind"].as_str().unwrap_or_default().to_owned(),
                     plural: resource["name"].as_str().unwrap_or_default().to_owned(),
                 });
             }

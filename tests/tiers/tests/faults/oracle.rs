@@ -105,7 +105,7 @@ pub fn difference(one: &BTreeMap<Key, Value>, other: &BTreeMap<Key, Value>) -> O
             (Some(_), None) => return Some(format!("{plural}/{name} is missing")),
             (None, Some(_)) => return Some(format!("{plural}/{name} is there")),
             (Some(one), Some(other)) => {
-                if let Some(difference) = differs(one, other, String::new()) {
+                if let Some(difference) = differs(one, other, "") {
                     return Some(format!("{plural}/{name}{difference}"));
                 }
             }
@@ -115,7 +115,7 @@ pub fn difference(one: &BTreeMap<Key, Value>, other: &BTreeMap<Key, Value>) -> O
     None
 }
 
-fn differs(one: &Value, other: &Value, at: String) -> Option<String> {
+fn differs(one: &Value, other: &Value, at: &str) -> Option<String> {
     if one == other {
         return None;
     }
@@ -124,7 +124,7 @@ fn differs(one: &Value, other: &Value, at: String) -> Option<String> {
         return one.keys().chain(other.keys()).find_map(|field| {
             let one = one.get(field).unwrap_or(&nothing);
             let other = other.get(field).unwrap_or(&nothing);
-            differs(one, other, format!("{at}.{field}"))
+            differs(one, other, &format!("{at}.{field}"))
         });
     }
     Some(format!("{at} is {other} and not {one}"))

@@ -172,7 +172,7 @@ async fn learn_once(plane: &Arc<Plane>, workload: Workload) -> Result<Reference>
     let learned = async {
         stage.perform(workload, None).await?;
         oracle::safe(&stage).await?;
-        stage.reference()
+        Ok(stage.reference())
     };
     let ended = tokio::select! {
         learned = learned => learned,

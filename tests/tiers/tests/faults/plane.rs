@@ -127,7 +127,7 @@ impl Plane {
     pub fn kind(&self, object: &Value) -> Result<&Kind> {
         let mut kinds = self.kinds.iter();
         kinds
-            .find(|kind| object["kind"] == kind.kind && object["apiVersion"] == kind.api_version)
+            .find(|kind| object["kind"] == kind.name && object["apiVersion"] == kind.api_version)
             .with_context(|| format!("no kind {} {}", object["apiVersion"], object["kind"]))
     }
 

@@ -2,11 +2,11 @@
 //! lets one of them go wrong. The operator sees only the namespaces of its
 //! plan, so that many plans share an API server.
 
+mod state;
 mod stream;
 mod tally;
 mod target;
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,9 +30,9 @@ use tokio::task::JoinHandle;
 use crate::api::Api;
 use crate::fault::{WatchFault, WriteFault, WriteId};
 use crate::observer::{PATIENCE, version};
+use state::State;
 use target::Target;
 
-use tally::Tally;
 pub use tally::{Write, ids};
 
 /// The connection ends in the middle.
@@ -79,21 +79,6 @@ struct Shared {
     stale: watch::Sender<Option<Stale>>,
 }
 
-struct State {
-    tally: Tally,
-    fault: Option<(WriteFault, WriteId)>,
-    watch_fault: Option<(WatchFault, String)>,
-    fired: bool,
-    watches: HashMap<String, Watches>,
-    victim: Option<Pid>,
-    /// Connections of an earlier life lead nowhere.
-    life: u64,
-    /// It has been answered, and does not live on.
-    dying: bool,
-    /// Writes until the second death.
-    writes_left: Option<usize>,
-}
-
 /// How many watches there are.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Watches {
@@ -125,17 +110,7 @@ impl Proxy {
             admin,
             namespaces: namespaces.to_vec(),
             seat,
-            state: Mutex::new(State {
-                tally: Tally::default(),
-                fault: None,
-                watch_fault: None,
-                fired: false,
-                watches: HashMap::new(),
-                victim: None,
-                life: 0,
-                dying: false,
-                writes_left: None,
-            }),
+            state: Mutex::default(),
             killed: Notify::new(),
             orders: watch::Sender::new(Order::Go),
             stale: watch::Sender::new(None),
@@ -465,7 +440,7 @@ impl Shared {
         Ok(())
     }
 
-    fn request(&self, api: &Api, call: &Call) -> RequestBuilder {
+    fn request(api: &Api, call: &Call) -> RequestBuilder {
         let path = call.target.path();
         let url = format!("{}{path}?{}", api.server, call.query);
         let mut request = api.http.request(call.method.clone(), url);
@@ -482,54 +457,9 @@ impl Shared {
     }
 
     async fn forward_as(&self, api: &Api, call: &Call) -> Result<(StatusCode, Bytes), Breaks> {
-        let answer = self.request(api, call).send().await.map_err(|_| Breaks)?;
+        let answer = Self::request(api, call).send().await.map_err(|_| Breaks)?;
         let status = answer.status();
         Ok((status, answer.bytes().await.map_err(|_| Breaks)?))
-    }
-}
-
-impl State {
-    /// What is planned for a write before it is sent.
-    fn before(&mut self, subject: &crate::fault::Subject, body: &Bytes) -> Option<WriteFault> {
-        if let Some(left) = self.writes_left.take() {
-            if left == 0 {
-                return Some(WriteFault::KillBefore);
-            }
-            self.writes_left = Some(left - 1);
-        }
-        let (fault, write) = self.fault.as_ref()?;
-        let is_early = !matches!(
-            fault,
-            WriteFault::KillCommitted
-                | WriteFault::KillAnswered
-                | WriteFault::KillTwice(_)
-                | WriteFault::Late
-                | WriteFault::Cut
-        );
-        let is_it = write.subject == *subject
-            && self.tally.changes(subject) + 1 == write.nth
-            && self.tally.is_news(subject, body);
-        (is_early && is_it).then(|| self.fire()).flatten()
-    }
-
-    /// What is planned for a write that was answered.
-    fn after(&mut self, write: Write) -> Option<WriteFault> {
-        let subject = write.subject.clone();
-        let changed = write.changed;
-        self.tally.note(write);
-        let (_, planned) = self.fault.as_ref()?;
-        let is_it =
-            changed && planned.subject == subject && self.tally.changes(&subject) == planned.nth;
-        is_it.then(|| self.fire()).flatten()
-    }
-
-    fn fire(&mut self) -> Option<WriteFault> {
-        let (fault, _) = self.fault.take()?;
-        self.fired = true;
-        if let WriteFault::KillTwice(after) = fault {
-            self.writes_left = Some(after);
-        }
-        Some(fault)
     }
 }
 

@@ -2,6 +2,8 @@
 //! declare things, and the parts of the cluster that do not run here (the
 //! kubelet, the server, the garbage collector).
 
+mod cluster;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join_all;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tenantry_core::tenant::TenantConfig;
 
 use crate::fault::Fault;
 use crate::observer::{PATIENCE, version};
@@ -18,6 +19,8 @@ use crate::oracle;
 use crate::plan::{Reference, Workload, counts};
 use crate::plane::{Actor, Plane};
 use crate::proxy::{Write, ids};
+
+pub use cluster::is_ready;
 
 const EXAMPLE: &str = include_str!("../../../../examples/acme.yaml");
 /// A token that may stand nowhere but in its Secret.
@@ -37,15 +40,6 @@ pub enum Step {
     Declare,
     Patch(Value),
     Delete,
-}
-
-/// A turn of the cluster.
-enum Move {
-    /// The kubelet: the pod runs.
-    Roll(Value),
-    /// The server: it obeys.
-    Report(Value),
-    Done,
 }
 
 pub struct Stage {
@@ -148,9 +142,9 @@ impl Stage {
         for (number, step) in workload.steps().iter().enumerate() {
             match fault {
                 Some(Fault::Stolen) if number == 0 => self.step_asleep(step).await?,
-                Some(Fault::Away) if number == 0 => self.step_away(step, None).await?,
+                Some(Fault::Away) if number == 0 => self.step_away(step).await?,
                 Some(Fault::Stale(plural)) if number == 0 => {
-                    self.step_away(step, Some(plural.clone())).await?;
+                    self.step_past(step, plural.clone()).await?;
                 }
                 _ => self.step(step).await?,
             }
@@ -190,7 +184,7 @@ impl Stage {
     }
 
     /// Waits until the observer has seen what was written, or the end of it.
-    async fn see(
+    pub async fn see(
         &self,
         namespace: &str,
         plural: &str,
@@ -208,20 +202,23 @@ impl Stage {
         self.plane.observer.wait("the observer", seen).await
     }
 
-    /// The step while nobody looks; then the operator comes back, and may see
-    /// for a while what was before.
-    async fn step_away(&self, step: &Step, stale: Option<Option<String>>) -> Result<()> {
+    /// The step while nobody looks.
+    async fn step_away(&self, step: &Step) -> Result<()> {
+        self.actors[0].leave()?;
+        self.step(step).await?;
+        self.actors[0].live()
+    }
+
+    /// The same; and whoever comes back sees for a while what was before.
+    async fn step_past(&self, step: &Step, plural: Option<String>) -> Result<()> {
         let actor = &self.actors[0];
         actor.leave()?;
-        let list = format!(
+        let path = format!(
             "/api/v1/namespaces/{}/configmaps?limit=1",
             self.namespaces[0]
         );
-        let before = version(&self.plane.admin.get(&list).await?);
+        let before = version(&self.plane.admin.get(&path).await?);
         self.step(step).await?;
-        let Some(plural) = stale else {
-            return actor.live();
-        };
         actor.proxy.go_stale(before, plural);
         actor.live()?;
         // Not a wait for anything: as long as the fault lasts.
@@ -233,111 +230,6 @@ impl Stage {
     pub fn tenant_path(&self, namespace: &str) -> Result<String> {
         let kind = self.plane.plural("mcptenants")?;
         Ok(kind.path(namespace, namespace))
-    }
-
-    /// Is the kubelet and the server, until all tenants are ready.
-    pub async fn play(&self) -> Result<()> {
-        try_join_all(
-            self.namespaces
-                .iter()
-                .map(|namespace| self.play_in(namespace)),
-        )
-        .await?;
-        Ok(())
-    }
-
-    async fn play_in(&self, namespace: &str) -> Result<()> {
-        loop {
-            let what = format!("work for the kubelet and the server of `{namespace}`");
-            let next = self
-                .plane
-                .observer
-                .wait(&what, || self.next_move(namespace));
-            let (plural, status) = match next.await.with_context(|| self.told(namespace))?? {
-                Move::Done => return Ok(()),
-                Move::Roll(status) => ("statefulsets", status),
-                Move::Report(status) => ("mcpservers", status),
-            };
-            let path = self.plane.plural(plural)?.path(namespace, "server");
-            let status = json!({"status": status});
-            let path = format!("{path}/status");
-            let written = self.plane.admin.merge(&path, &status, "cluster").await?;
-            self.see(namespace, plural, "server", Some(&written))
-                .await?;
-        }
-    }
-
-    /// What the kubelet or the server has to do, if it is their turn. Each
-    /// waits for what the operator says of the other, so that every run has
-    /// the same turns.
-    fn next_move(&self, namespace: &str) -> Option<Result<Move>> {
-        let seen = |plural: &str, name: &str| self.plane.observer.object(namespace, plural, name);
-        let tenant = seen("mcptenants", namespace).filter(is_told)?;
-        let (set, contract) = (
-            seen("statefulsets", "server")?,
-            seen("mcpservers", "server")?,
-        );
-        let rolled_out = rolled_out(&set);
-        let is_rolled_out = says(&set["status"], &rolled_out);
-        let report = match report(&set, &contract) {
-            Ok(report) => report,
-            Err(error) => return Some(Err(error)),
-        };
-        let is_reported = says(&contract["status"], &report);
-        match ready(&tenant)["reason"].as_str()? {
-            "ServerStarting" | "ServerStopping" | "ContractPending" if !is_rolled_out => {
-                Some(Ok(Move::Roll(rolled_out)))
-            }
-            "ContractPending" if !is_reported => Some(Ok(Move::Report(report))),
-            _ if is_ready(&tenant) && is_rolled_out && is_reported => Some(Ok(Move::Done)),
-            _ => None,
-        }
-    }
-
-    fn told(&self, namespace: &str) -> String {
-        let tenant = self
-            .plane
-            .observer
-            .object(namespace, "mcptenants", namespace);
-        let tenant = tenant.unwrap_or_default();
-        format!("`{namespace}` says {}", ready(&tenant))
-    }
-
-    /// Is the garbage collector, until nothing is left whose owner is gone.
-    async fn collect_garbage(&self) -> Result<()> {
-        for namespace in &self.namespaces {
-            let deadline = tokio::time::Instant::now() + PATIENCE;
-            // What comes back after it was collected is seen by `settle`.
-            while self.sweep(namespace).await? > 0 {
-                ensure!(
-                    tokio::time::Instant::now() < deadline,
-                    "garbage comes back in `{namespace}`"
-                );
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Collects what has lost its owner; how much that was.
-    async fn sweep(&self, namespace: &str) -> Result<usize> {
-        let present = self.plane.observer.present(namespace);
-        let living: Vec<_> = present
-            .values()
-            .map(|object| &object["metadata"]["uid"])
-            .collect();
-        let mut swept = 0;
-        for ((plural, name), object) in &present {
-            let owners = object["metadata"]["ownerReferences"].as_array();
-            let mut owners = owners.into_iter().flatten().map(|owner| &owner["uid"]);
-            if owners.any(|owner| !living.contains(&owner)) {
-                let path = self.plane.plural(plural)?.path(namespace, name);
-                let uid = &object["metadata"]["uid"];
-                self.plane.admin.delete(&path, uid).await?;
-                swept += 1;
-            }
-        }
-        Ok(swept)
     }
 
     /// Wakes the operators up until they have nothing to write, twice.
@@ -464,7 +356,7 @@ impl Stage {
     }
 
     /// What this run came to.
-    pub fn reference(&self) -> Result<Reference> {
+    pub fn reference(&self) -> Reference {
         let observer = &self.plane.observer;
         let tales = self.namespaces.iter();
         let stories: Vec<_> = tales.map(|name| observer.story(name)).collect();
@@ -488,35 +380,38 @@ impl Stage {
                 .collect()
         };
         let counted = stories.iter().enumerate();
-        Ok(Reference {
+        Reference {
             end,
             counts: counted
                 .map(|(place, story)| named(place, counts(story)))
                 .collect(),
             writes: ids(&self.actors[0].proxy.writes()),
             kinds,
-        })
+        }
     }
 
     /// What somebody would look at who wonders why the plan failed.
     pub fn evidence(&self) -> String {
-        let mut text = String::new();
+        let mut words = vec![];
         for actor in &self.actors {
             let log = actor.log();
             let lines: Vec<_> = log.lines().collect();
             let last = lines.len().saturating_sub(12);
-            text += &format!("the operator's last words:\n{}\n", lines[last..].join("\n"));
-            text += "its writes:\n";
-            for write in actor.proxy.writes().iter().rev().take(25).rev() {
+            words.push("the operator's last words:".to_owned());
+            words.extend(lines[last..].iter().map(ToString::to_string));
+            words.push("its last writes:".to_owned());
+            let writes = actor.proxy.writes();
+            let last = writes.len().saturating_sub(25);
+            words.extend(writes[last..].iter().map(|write| {
                 let changed = if write.changed { "changed" } else { "" };
                 let subject = &write.subject;
-                text += &format!(
-                    "  {} {} {} {} {changed}\n",
+                format!(
+                    "  {} {} {} {} {changed}",
                     write.status, subject.verb, subject.resource, subject.name
-                );
-            }
+                )
+            }));
         }
-        text
+        words.join("\n")
     }
 }
 
@@ -533,57 +428,4 @@ fn documents(namespace: &str) -> Result<Vec<Value>> {
         .replace("acme", namespace)
         .replace("sandbox-meta-token", CANARY);
     Ok(serde_saphyr::from_multiple(&text)?)
-}
-
-/// The Ready condition.
-pub fn ready(tenant: &Value) -> &Value {
-    let conditions = tenant["status"]["conditions"].as_array();
-    let mut conditions = conditions.into_iter().flatten();
-    conditions
-        .find(|condition| condition["type"] == "Ready")
-        .unwrap_or(&Value::Null)
-}
-
-pub fn is_ready(tenant: &Value) -> bool {
-    ready(tenant)["status"] == "True" && is_told(tenant)
-}
-
-/// Whether the status speaks of the present generation.
-fn is_told(tenant: &Value) -> bool {
-    let generation = &tenant["metadata"]["generation"];
-    tenant["status"]["observedGeneration"] == *generation
-        && ready(tenant)["observedGeneration"] == *generation
-}
-
-/// What Kubernetes says when the StatefulSet is rolled out.
-fn rolled_out(set: &Value) -> Value {
-    let replicas = &set["spec"]["replicas"];
-    json!({
-        "observedGeneration": set["metadata"]["generation"], "replicas": replicas,
-        "readyReplicas": replicas, "updatedReplicas": replicas,
-    })
-}
-
-/// What the server says when it obeys the contract.
-fn report(set: &Value, contract: &Value) -> Result<Value> {
-    if set["spec"]["replicas"] == 0 {
-        return Ok(json!({}));
-    }
-    let config = TenantConfig::read(&contract["spec"])?;
-    Ok(json!({"replicas": [{
-        "pod": "server-0",
-        "podUid": "1",
-        "contractDigest": config.digest(),
-        "contractVersions": ["v1"],
-        "access": config.access,
-        "serving": true,
-        "connectors": [{"name": "meta", "ready": true}],
-        "release": "0.1.0",
-    }]}))
-}
-
-/// Whether a status says all of `words`; a zero may be left out.
-fn says(status: &Value, words: &Value) -> bool {
-    let mut words = words.as_object().into_iter().flatten();
-    words.all(|(field, word)| status[field] == *word || (status[field].is_null() && *word == 0))
 }

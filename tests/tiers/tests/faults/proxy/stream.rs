@@ -30,8 +30,7 @@ impl Shared {
         let upstream = if is_stale {
             None
         } else {
-            let answer = self
-                .request(&self.upstream, &call)
+            let answer = Self::request(&self.upstream, &call)
                 .send()
                 .await
                 .map_err(|_| Breaks)?;
@@ -99,11 +98,7 @@ impl Stream {
             _ = stale.wait_for(Option::is_none) => {}
             () = self.sender.closed() => return Err(Over),
         }
-        let answer = self
-            .shared
-            .request(&self.shared.upstream, call)
-            .send()
-            .await;
+        let answer = Shared::request(&self.shared.upstream, call).send().await;
         self.run(answer.map_err(|_| Over)?).await
     }
 

@@ -37,16 +37,14 @@ impl Target {
     }
 
     pub fn path(&self) -> String {
-        let mut path = format!("/{}", self.base);
+        let mut parts = vec!["", &self.base];
         if let Some(namespace) = &self.namespace {
-            path += &format!("/namespaces/{namespace}");
+            parts.extend(["namespaces", namespace]);
         }
         let resource = Some(&self.resource).filter(|resource| !resource.is_empty());
-        let parts = [resource, self.name.as_ref(), self.subresource.as_ref()];
-        for part in parts.into_iter().flatten() {
-            path += &format!("/{part}");
-        }
-        path
+        let rest = [resource, self.name.as_ref(), self.subresource.as_ref()];
+        parts.extend(rest.into_iter().flatten().map(String::as_str));
+        parts.join("/")
     }
 
     /// Whether it is a list or a watch of all namespaces.
