@@ -4,7 +4,10 @@
 //
 // legacy: SDK v1, which knows the revisions up to 2025-11-25 (initialize).
 // modern: SDK v2, pinned to 2026-07-28, so that it cannot fall back.
+// With --interactive it reads one JSON object a line, {"tool": …, "arguments": …},
+// and prints one for each, after a first one about the server.
 // The key comes from the environment: arguments are visible to every process.
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import * as legacy from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as LegacyTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -18,6 +21,7 @@ const { values } = parseArgs({
     url: { type: "string" },
     tool: { type: "string" },
     arguments: { type: "string", default: "{}" },
+    interactive: { type: "boolean", default: false },
   },
 });
 if (!values.url || !["legacy", "modern"].includes(values.era)) {
@@ -35,6 +39,15 @@ const [client, transport] =
       ]
     : [new legacy.Client(identity), new LegacyTransport(new URL(values.url), { requestInit: { headers } })];
 
+async function call({ tool, arguments: args }) {
+  try {
+    const result = await client.callTool({ name: tool, arguments: args });
+    return { isError: result.isError ?? false, structuredContent: result.structuredContent };
+  } catch (error) {
+    return { error: String(error.message ?? error), code: error.code };
+  }
+}
+
 try {
   await client.connect(transport);
   const { tools } = await client.listTools();
@@ -49,6 +62,11 @@ try {
     report.structuredContent = result.structuredContent;
   }
   console.log(JSON.stringify(report));
+  if (values.interactive) {
+    for await (const line of createInterface({ input: process.stdin })) {
+      console.log(JSON.stringify(await call(JSON.parse(line))));
+    }
+  }
 } catch (error) {
   console.log(JSON.stringify({ era: values.era, error: String(error.message ?? error), code: error.code }));
   process.exitCode = 1;

@@ -44,6 +44,46 @@ pub fn install() -> Result<PathBuf> {
     Ok(node.program)
 }
 
+/// Installs the Python client into an environment of its own in the cache; the
+/// `python` to run it with.
+pub fn install_python() -> Result<PathBuf> {
+    let requirements = workspace::root().join("tests/clients/requirements.txt");
+    let wanted = std::fs::read(&requirements).context("read tests/clients/requirements.txt")?;
+    let home = cache_dir()?.join("python-clients");
+    let (python, installed) = (home.join("bin/python"), home.join("installed.txt"));
+    if std::fs::read(&installed).is_ok_and(|known| known == wanted) {
+        return Ok(python);
+    }
+    println!("installing the Python MCP client (once, about half a minute)");
+    let made = succeeds(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&home),
+    );
+    ensure!(
+        made,
+        "python3 could not make an environment in {} (Debian: apt-get install python3-venv)",
+        home.display()
+    );
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--requirement",
+    ]);
+    let status = pip.arg(&requirements).status().context("run pip")?;
+    ensure!(
+        status.success(),
+        "pip could not install {}",
+        requirements.display()
+    );
+    std::fs::write(&installed, wanted).context("note what was installed")?;
+    Ok(python)
+}
+
 /// Node.js with its npm.
 struct Node {
     program: PathBuf,

@@ -25,6 +25,8 @@ pub enum Tier {
     Lint,
     /// Unit and contract tests, servers in process.
     Unit,
+    /// The official SDK clients against a server in process.
+    Clients,
     /// A kube-apiserver with etcd.
     Apiserver,
     /// A node with pods and enforced network policies; needs root.
@@ -32,12 +34,19 @@ pub enum Tier {
 }
 
 impl Tier {
-    const ALL: [Self; 4] = [Self::Lint, Self::Unit, Self::Apiserver, Self::Cluster];
+    const ALL: [Self; 5] = [
+        Self::Lint,
+        Self::Unit,
+        Self::Clients,
+        Self::Apiserver,
+        Self::Cluster,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Lint => "lint",
             Self::Unit => "unit",
+            Self::Clients => "clients",
             Self::Apiserver => "apiserver",
             Self::Cluster => "cluster",
         }
@@ -47,6 +56,7 @@ impl Tier {
         match self {
             Self::Lint => lint(),
             Self::Unit => unit(),
+            Self::Clients => sdk_clients(),
             Self::Apiserver => apiserver(),
             Self::Cluster => cluster(),
         }
@@ -60,7 +70,7 @@ pub fn run(asked: &[Tier]) -> Result<ExitCode> {
     if tiers.contains(&Tier::Cluster) {
         ensure!(
             rustix::process::geteuid().is_root(),
-            "the tier `cluster` needs root; `cargo xtask test lint unit apiserver` does not"
+            "the tier `cluster` needs root; `cargo xtask test lint unit clients apiserver` does not"
         );
         packages::ensure()?;
     }
@@ -96,6 +106,17 @@ fn lint() -> Result<()> {
 
 fn unit() -> Result<()> {
     cargo(&["test", "--workspace"])
+}
+
+fn sdk_clients() -> Result<()> {
+    let environment = [
+        ("TENANTRY_NODE", clients::install()?.into_os_string()),
+        (
+            "TENANTRY_PYTHON",
+            clients::install_python()?.into_os_string(),
+        ),
+    ];
+    test_binary("tenantry-server/clients", "server", &environment)
 }
 
 fn apiserver() -> Result<()> {

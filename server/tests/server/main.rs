@@ -9,6 +9,8 @@
 
 mod answers;
 mod client;
+#[cfg(feature = "clients")]
+mod clients;
 mod control;
 mod door;
 mod freezes;
