@@ -20,4 +20,5 @@ pub mod name;
 pub mod reason;
 pub mod strict_json;
 pub mod tenant;
+pub mod text;
 pub mod trace;

@@ -98,6 +98,8 @@ reasons! {
     VendorUnavailable => "call again later",
     /// The vendor answered with something that is not its documented form.
     VendorAnswerInvalid => "call again later; report it if it stays",
+    /// The vendor is still computing what was asked for.
+    ReportPending => "call again with the id of the report",
     /// The call took longer than it may.
     DeadlineExceeded => "call again, asking for less at once",
     // --- conditions
