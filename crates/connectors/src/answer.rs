@@ -4,10 +4,17 @@
 use serde_json::{Map, Value, json};
 use tenantry_core::money::Money;
 use tenantry_core::name::Currency;
+use tenantry_core::text;
 
 use crate::plan::{
     AccountPlan, CurrencyFrom, FieldKind, MoneyUnit, OutputField, OutputPlan, RowsPlan,
 };
+
+/// Meta's longest names have 400 characters.
+const LONGEST_TEXT: usize = 500;
+
+/// Of a list within a row; there are some 200 types of actions.
+const MOST_ENTRIES: usize = 1_000;
 
 /// The rows of a page.
 pub(crate) fn rows<'b>(plan: &RowsPlan, body: &'b Value) -> Result<&'b [Value], String> {
@@ -64,7 +71,9 @@ fn read(
     account_currency: Option<&Currency>,
 ) -> Option<Value> {
     match kind {
-        FieldKind::Text => value.as_str().map(Value::from),
+        FieldKind::Text => value
+            .as_str()
+            .map(|text| text::presentable(text, LONGEST_TEXT).into()),
         FieldKind::Boolean => value.as_bool().map(Value::from),
         FieldKind::Integer => integer(value).map(Value::from),
         FieldKind::Decimal => plain(value)
@@ -85,7 +94,10 @@ fn read(
             serde_json::to_value(money(*unit, value, currency)?).ok()
         }
         FieldKind::List(fields) => {
-            let entries = value.as_array()?.iter();
+            let entries = value
+                .as_array()
+                .filter(|list| list.len() <= MOST_ENTRIES)?
+                .iter();
             let entries: Result<Vec<Value>, String> = entries
                 .map(|entry| project(fields, entry, account_currency).map(Value::from))
                 .collect();

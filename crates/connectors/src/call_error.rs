@@ -43,6 +43,28 @@ pub enum CallError {
         /// What it said.
         vendor: VendorText,
     },
+    /// Too much was asked for at once.
+    #[error("the vendor refuses so much at once: {vendor}")]
+    TooLarge {
+        /// What it said.
+        vendor: VendorText,
+    },
+    /// The vendor still computes the report that was asked for.
+    #[error("the vendor is still computing report `{report}`")]
+    ReportPending {
+        /// Which report it is.
+        report: String,
+        /// The argument that asks for it.
+        argument: String,
+        /// When to ask again.
+        retry_after_ms: u64,
+    },
+    /// The vendor gave the report up.
+    #[error("the vendor gave the report up: {status}")]
+    ReportFailed {
+        /// Its word for it.
+        status: String,
+    },
     /// The vendor could not be reached, or failed.
     #[error("the vendor is unavailable: {cause}")]
     Unavailable {
@@ -135,7 +157,11 @@ impl CallError {
             Self::Token(_) => Reason::SecretMissing,
             Self::Unauthorized { .. } => Reason::ReconnectRequired,
             Self::Throttled { .. } => Reason::VendorThrottled,
-            Self::Rejected { .. } | Self::Forbidden { .. } => Reason::VendorRejected,
+            Self::Rejected { .. }
+            | Self::Forbidden { .. }
+            | Self::TooLarge { .. }
+            | Self::ReportFailed { .. } => Reason::VendorRejected,
+            Self::ReportPending { .. } => Reason::ReportPending,
             Self::NotFound { .. } => Reason::NotFound,
             Self::Unavailable { .. } => Reason::VendorUnavailable,
             Self::TimedOut { .. } => Reason::DeadlineExceeded,
@@ -157,6 +183,14 @@ impl CallError {
             Self::Forbidden { .. } => refusal.with_remedy(
                 "have the connected user or system user granted the right at the vendor, for this account",
             ),
+            Self::TooLarge { .. } | Self::ReportFailed { .. } => {
+                refusal.with_remedy("ask for less at once: fewer days, a coarser level, no breakdowns")
+            }
+            Self::ReportPending { report, argument, retry_after_ms } => refusal
+                .with_retry_after_ms(*retry_after_ms)
+                .with_remedy(format!(
+                    "call the tool again in a moment with {argument} \"{report}\" in place of what it was about"
+                )),
             Self::CurrencyDiffers { .. } => {
                 refusal.with_remedy("have the account's currency corrected in the McpTenant")
             }
@@ -178,6 +212,9 @@ impl CallError {
             }
             Self::Forbidden { vendor } => format!("the vendor denied access: {vendor}"),
             Self::Throttled { .. } => "the vendor asks for fewer calls".into(),
+            Self::TooLarge { .. } => "the vendor refuses to answer so much at once".into(),
+            Self::ReportPending { .. } => "the vendor is still computing the report".into(),
+            Self::ReportFailed { status } => format!("the vendor gave the report up: {status}"),
             Self::Rejected { vendor } => format!("the vendor refused the request: {vendor}"),
             Self::NotFound { .. } => "the vendor knows no such object".into(),
             Self::Unavailable { .. } => "the vendor could not be reached or failed".into(),

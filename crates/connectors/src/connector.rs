@@ -116,6 +116,15 @@ impl Connector {
 }
 
 impl Tool {
+    /// The argument that asks for a report that was begun before.
+    pub(crate) fn report_argument(&self) -> &str {
+        let report = self.plan.report.as_ref();
+        let mut subjects = self.subjects.iter();
+        report
+            .and_then(|report| subjects.find(|subject| subject.kind == report.kind))
+            .map_or("", |subject| &subject.argument)
+    }
+
     /// What these arguments are about: exactly one of the tool's subjects, in
     /// its exact spelling.
     pub fn named(&self, args: &Map<String, Value>) -> Result<Named, CallError> {

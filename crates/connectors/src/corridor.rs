@@ -8,6 +8,7 @@ pub mod owned;
 mod ownership;
 mod path;
 mod progress;
+mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,8 +30,8 @@ use crate::corridor::ownership::Owners;
 use crate::corridor::path::Slot;
 use crate::corridor::progress::{Progress, query_text};
 use crate::plan::{
-    AccountPlan, ConfirmPlan, CurrencyFrom, FieldKind, OutputField, PagingPlan, RequestPlan,
-    RowPlan, RowsPlan, Shape,
+    AccountPlan, ConfirmPlan, CurrencyFrom, FieldKind, OutputField, PagingPlan, QueryValue,
+    RequestPlan, RowPlan, RowsPlan, Shape,
 };
 use crate::quota::QuotaObservation;
 use crate::token::TokenSource;
@@ -99,14 +100,38 @@ pub enum CorridorError {
 }
 
 /// One read, while it is being made.
+#[derive(Clone, Copy)]
 struct Asking<'r> {
     plan: &'r RequestPlan,
     args: &'r Map<String, Value>,
     subject: Option<&'r Owned>,
+    /// The argument by which a report is asked for again.
+    report_argument: &'r str,
     deadline: Instant,
 }
 
-impl Asking<'_> {
+impl<'r> Asking<'r> {
+    /// The parameters of the question: all of them, or those that are not about
+    /// pages. What a report is about was said when it was begun.
+    fn query(&self, with_pages: bool) -> impl Iterator<Item = &'r (String, QueryValue)> {
+        let report = self.plan.report.as_ref().map(|report| &report.kind);
+        let is_report = matches!(self.subject, Some(Owned::Object(object)) if Some(object.kind()) == report.map(String::as_str));
+        let paging = match &self.plan.shape {
+            Shape::List(_, paging) => Some(paging),
+            Shape::One(_) => None,
+        };
+        self.plan
+            .query
+            .iter()
+            .filter(move |(_, value)| match value {
+                QueryValue::Text(_) => true,
+                QueryValue::Argument { name, .. } => match paging {
+                    Some(paging) if paging.is_about(name) => with_pages,
+                    _ => !is_report,
+                },
+            })
+    }
+
     fn account(&self) -> Option<&OwnedAccount> {
         self.subject.map(Owned::account)
     }
@@ -201,6 +226,7 @@ impl Corridor {
             plan: &tool.plan,
             args,
             subject: subject.as_ref(),
+            report_argument: tool.report_argument(),
             deadline,
         };
         let work = self.ask(&asking, &mut tally);
@@ -277,7 +303,7 @@ impl Corridor {
             self.confirm(account, asking.deadline, tally).await?;
         }
         match &plan.shape {
-            Shape::List(rows, paging) => self.pages(asking, rows, paging, tally).await,
+            Shape::List(rows, paging) => self.rows_or_report(asking, rows, paging, tally).await,
             Shape::One(row) => self.one(asking, row, tally).await,
         }
     }
@@ -367,7 +393,7 @@ impl Corridor {
             .exchange
             .url(path::fill(&asking.plan.path, version, slot));
         let mut query = url.query_pairs_mut();
-        for (parameter, value) in &asking.plan.query {
+        for (parameter, value) in asking.query(pages.is_some()) {
             if let Some(text) = query_text(value, asking.args, pages) {
                 query.append_pair(parameter, &text);
             }
@@ -386,7 +412,11 @@ impl Corridor {
         progress: &mut Progress,
     ) -> Result<(), CallError> {
         let malformed = |problem: String| CallError::Malformed { problem };
-        for row in answer::rows(plan, body).map_err(malformed)? {
+        let rows = answer::rows(plan, body).map_err(malformed)?;
+        if u64::try_from(rows.len()).unwrap_or(u64::MAX) > progress.missing() {
+            return Err(malformed("more rows than were asked for".into()));
+        }
+        for row in rows {
             let taken = self.take_row(asking, plan.account.as_ref(), row)?;
             progress.rows.extend(taken);
         }

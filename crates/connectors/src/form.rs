@@ -116,6 +116,7 @@ pub(crate) struct ConditionForm {
     #[serde(rename = "in")]
     pub one_of: Option<Vec<i64>>,
     pub between: Option<Vec<(i64, i64)>>,
+    pub begins: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -154,6 +155,7 @@ pub(crate) struct ToolForm {
     pub subject: Vec<SubjectForm>,
     pub input: Spanned<SchemaForm>,
     pub request: RequestForm,
+    pub report: Option<ReportForm>,
     pub rows: Option<RowsForm>,
     pub row: Option<RowForm>,
     pub paging: Option<PagingForm>,
@@ -246,6 +248,17 @@ pub(crate) struct RowsForm {
     pub account: Option<RowAccountForm>,
     /// The rows say nothing of their account: they are those of the path's.
     pub account_of_path: Option<Spanned<bool>>,
+}
+
+/// A question that is too large is asked as a report.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReportForm {
+    pub kind: Spanned<String>,
+    pub id: Spanned<String>,
+    pub status: Spanned<String>,
+    pub done: Vec<String>,
+    pub failed: Vec<String>,
 }
 
 /// An answer that is one object instead of a list.

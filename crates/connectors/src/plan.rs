@@ -73,8 +73,18 @@ pub(crate) struct ErrorRule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BodyCondition {
     pub pointer: String,
-    /// Inclusive ranges; `None` asks only that the value is there.
-    pub codes: Option<Vec<(i64, i64)>>,
+    pub test: Test,
+}
+
+/// What must hold of the value there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Test {
+    /// There is one.
+    Present,
+    /// It is a number within one of these inclusive ranges.
+    Codes(Vec<(i64, i64)>),
+    /// It is a text that begins so.
+    Begins(String),
 }
 
 /// What an error means for the caller.
@@ -86,6 +96,8 @@ pub(crate) enum ErrorClass {
     Forbidden,
     NotFound,
     Rejected,
+    /// Too much was asked for at once; a report may do.
+    TooLarge,
     Unavailable,
 }
 
@@ -137,6 +149,7 @@ pub(crate) struct RequestPlan {
     /// Arguments of which at most one may be given.
     pub exclusive: Vec<String>,
     pub shape: Shape,
+    pub report: Option<ReportPlan>,
     pub output: OutputPlan,
 }
 
@@ -171,6 +184,20 @@ pub(crate) enum Shape {
     One(RowPlan),
 }
 
+/// How to have the vendor compute what is too large to be answered at once: the
+/// same question as a POST starts a report, which is asked after until it is
+/// done and then read in place of the subject.
+#[derive(Debug)]
+pub(crate) struct ReportPlan {
+    /// The kind of object that a report is.
+    pub kind: String,
+    /// Where the answer to the POST says which report it is.
+    pub id_field: String,
+    pub status_field: String,
+    pub done: Vec<String>,
+    pub failed: Vec<String>,
+}
+
 /// Where the rows are, and whose each of them is.
 #[derive(Debug)]
 pub(crate) struct RowsPlan {
@@ -193,6 +220,8 @@ pub(crate) struct PagingPlan {
     pub cursor: String,
     pub limit_argument: String,
     pub after_argument: String,
+    /// What a cursor looks like: another could not be given back.
+    pub cursor_pattern: Pattern,
     pub default_limit: u64,
     pub most_pages: u32,
 }
@@ -249,6 +278,13 @@ pub(crate) enum CurrencyFrom {
     Account,
     /// A field of the same row.
     Row(String),
+}
+
+impl PagingPlan {
+    /// Whether an argument says which part of a list is meant.
+    pub fn is_about(&self, argument: &str) -> bool {
+        argument == self.limit_argument || argument == self.after_argument
+    }
 }
 
 impl Encode {

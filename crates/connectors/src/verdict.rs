@@ -2,9 +2,10 @@
 //! that fits. Pure; no retry is decided here.
 
 use serde_json::Value;
+use tenantry_core::text;
 
 use crate::call_error::{CallError, VendorText};
-use crate::plan::{ApiPlan, BodyCondition, ErrorBodyPlan, ErrorClass, ErrorRule};
+use crate::plan::{ApiPlan, BodyCondition, ErrorBodyPlan, ErrorClass, ErrorRule, Test};
 
 /// Enough for a sentence of the vendor, too little for a page.
 const LONGEST_MESSAGE: usize = 300;
@@ -49,9 +50,13 @@ fn rule_fits(rule: &ErrorRule, status: u16, success: bool, body: Option<&Value>)
 
 fn condition_holds(condition: &BodyCondition, body: &Value) -> bool {
     let found = body.pointer(&condition.pointer);
-    match &condition.codes {
-        None => found.is_some_and(|value| !value.is_null()),
-        Some(ranges) => found.and_then(Value::as_i64).is_some_and(|code| {
+    match &condition.test {
+        Test::Present => found.is_some_and(|value| !value.is_null()),
+        Test::Begins(start) => {
+            let text = found.and_then(Value::as_str);
+            text.is_some_and(|text| text.starts_with(start))
+        }
+        Test::Codes(ranges) => found.and_then(Value::as_i64).is_some_and(|code| {
             ranges
                 .iter()
                 .any(|(low, high)| (low..=high).contains(&&code))
@@ -83,6 +88,7 @@ fn call_error(class: ErrorClass, vendor: VendorText, reply: &Reply<'_>) -> CallE
         ErrorClass::Unauthorized => CallError::Unauthorized { vendor },
         ErrorClass::Forbidden => CallError::Forbidden { vendor },
         ErrorClass::NotFound => CallError::NotFound { vendor },
+        ErrorClass::TooLarge => CallError::TooLarge { vendor },
         ErrorClass::Rejected => CallError::Rejected { vendor },
         ErrorClass::Unavailable => CallError::Unavailable {
             cause: format!("status {}, {vendor}", reply.status),
@@ -107,7 +113,7 @@ fn vendor_text(plan: &ErrorBodyPlan, body: Option<&Value>, token: &str) -> Vendo
     }
 }
 
-/// Vendor words fit to be shown: no token, no control characters, not long.
+/// Vendor words fit to be shown: no token, nothing invisible, not long.
 fn presentable(message: &str, token: &str) -> String {
     let mut text = message.to_owned();
     if !token.is_empty() {
@@ -118,10 +124,7 @@ fn presentable(message: &str, token: &str) -> String {
         text.truncate(start);
         text.push_str("[cut]");
     }
-    let shown = text
-        .chars()
-        .map(|one| if one.is_control() { ' ' } else { one });
-    shown.take(LONGEST_MESSAGE).collect()
+    text::presentable(&text, LONGEST_MESSAGE)
 }
 
 #[cfg(test)]
@@ -138,8 +141,9 @@ mod tests {
             presentable("see https://x/?access_token=EA%41B1", "EAAB1"),
             "see https://x/?[cut]"
         );
-        assert_eq!(presentable("a\u{1b}[31m\nb", "t"), "a [31m b");
-        assert_eq!(presentable(&"x".repeat(1_000), "t").len(), LONGEST_MESSAGE);
+        assert_eq!(presentable("a\u{1b}[31m\nb", "t"), r"a\u{1b}[31m\u{a}b");
+        let long = presentable(&"x".repeat(1_000), "t");
+        assert_eq!(long.chars().count(), LONGEST_MESSAGE);
     }
 
     #[test]

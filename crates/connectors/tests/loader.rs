@@ -109,7 +109,7 @@ fn the_meta_file_offers_its_tools_with_strict_schemas() {
             ("meta_account_activity", "account"),
             (
                 "meta_get_insights",
-                "account or campaign_id or ad_set_id or ad_id"
+                "account or campaign_id or ad_set_id or ad_id or report_id"
             ),
         ]
         .map(|(name, subjects)| (name, subjects.to_owned()))

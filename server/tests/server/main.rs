@@ -22,4 +22,5 @@ mod objects;
 mod record;
 mod refusals;
 mod vendor;
+mod vendor_text;
 mod world;

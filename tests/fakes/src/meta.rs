@@ -8,6 +8,7 @@ mod graph;
 mod insights;
 mod oracle;
 mod paging;
+mod spoken;
 mod usage;
 mod wire;
 mod world;
@@ -101,6 +102,11 @@ impl FakeMeta {
         self.shared.set_faults(faults);
     }
 
+    /// Completes every report that runs.
+    pub fn hurry_reports(&self) {
+        self.shared.lock().world.hurry_reports();
+    }
+
     /// Waits until at least `count` requests have arrived.
     pub async fn arrived(&self, count: usize) {
         let mut changes = self.shared.changed.subscribe();
@@ -181,6 +187,7 @@ async fn answer(
             told
         }
     };
+    let told = told.saying(inner.faults.message.as_ref());
     let told = if inner.faults.errors_as_success {
         told.into_success()
     } else {

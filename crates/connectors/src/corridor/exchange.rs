@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::BackoffBuilder;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
@@ -41,6 +41,13 @@ pub(super) struct Tally {
     pub requests: u32,
     pub version_served: Option<String>,
     pub quota: Vec<QuotaObservation>,
+}
+
+/// What goes out.
+#[derive(Clone, Copy)]
+enum Sent<'s> {
+    Get(&'s Url),
+    Form(&'s Url, &'s str),
 }
 
 impl Exchange {
@@ -84,6 +91,10 @@ impl Exchange {
         url
     }
 
+    pub fn limits(&self) -> CorridorLimits {
+        self.limits
+    }
+
     pub fn quota(&self) -> Vec<QuotaObservation> {
         self.quota
             .lock()
@@ -103,7 +114,7 @@ impl Exchange {
     ) -> Result<Value, CallError> {
         let mut pauses = self.limits.pauses().build();
         loop {
-            let error = match self.once(api, url, tally).await {
+            let error = match self.once(api, Sent::Get(url), tally).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
@@ -120,11 +131,34 @@ impl Exchange {
         }
     }
 
-    async fn once(&self, api: &ApiPlan, url: &Url, tally: &mut Tally) -> Result<Value, CallError> {
+    /// Asks for something to be begun; never twice.
+    pub async fn begin(
+        &self,
+        api: &ApiPlan,
+        url: &Url,
+        form: &str,
+        tally: &mut Tally,
+    ) -> Result<Value, CallError> {
+        self.once(api, Sent::Form(url, form), tally).await
+    }
+
+    async fn once(
+        &self,
+        api: &ApiPlan,
+        sent: Sent<'_>,
+        tally: &mut Tally,
+    ) -> Result<Value, CallError> {
         let token = self.tokens.token().map_err(CallError::Token)?;
         let bearer = bearer(&token)?;
         tally.requests += 1;
-        let request = self.client.get(url.clone()).header(AUTHORIZATION, bearer);
+        let request = match sent {
+            Sent::Get(url) => self.client.get(url.clone()),
+            Sent::Form(url, form) => {
+                let request = self.client.post(url.clone()).body(form.to_owned());
+                request.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            }
+        };
+        let request = request.header(AUTHORIZATION, bearer);
         let response = request.send().await.map_err(transport_error)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = self.body(response).await?;

@@ -22,6 +22,8 @@ pub struct CorridorLimits {
     pub shortest_pause_ms: u64,
     /// The longest pause between two of them, before jitter.
     pub longest_pause_ms: u64,
+    /// Between two questions after a report.
+    pub report_pause_ms: u64,
 }
 
 impl CorridorLimits {
@@ -35,6 +37,8 @@ impl CorridorLimits {
         attempts: 3,
         shortest_pause_ms: 200,
         longest_pause_ms: 5_000,
+        // Reports take seconds to minutes; each question counts at the vendor.
+        report_pause_ms: 2_000,
     };
 
     /// The pauses between the attempts for one page, growing and with jitter.

@@ -143,6 +143,15 @@ impl OwnedObject {
         }
     }
 
+    /// What the vendor itself has just begun for an account.
+    pub(super) fn begun(account: OwnedAccount, kind: &str, id: &str) -> Self {
+        Self {
+            account,
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+        }
+    }
+
     /// Whether it is the one that the arguments name.
     pub(super) fn is(&self, claimed: &ClaimedObject) -> bool {
         self.kind == claimed.kind() && self.id == claimed.id()

@@ -27,7 +27,7 @@ impl Progress {
 
     /// How many rows are still wanted; pages are asked for in this size, so
     /// that a cursor never stands in the middle of one.
-    fn missing(&self) -> u64 {
+    pub fn missing(&self) -> u64 {
         self.wanted
             .saturating_sub(u64::try_from(self.rows.len()).unwrap_or(u64::MAX))
     }
@@ -45,6 +45,9 @@ impl Progress {
         }
         let cursor = body.pointer(&plan.cursor).and_then(Value::as_str);
         let cursor = cursor.ok_or_else(|| malformed("a next page without a cursor"))?;
+        if !plan.cursor_pattern.admits(cursor) {
+            return Err(malformed("a cursor that could not be given back"));
+        }
         if self.after.as_deref() == Some(cursor) {
             return Err(malformed("a next page that is the same page"));
         }

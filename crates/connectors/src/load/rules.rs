@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use super::{Doubt, doubt, header, is_word, pointer, word};
 use crate::form::{ConditionForm, ErrorForm, QuotaForm, WaitForm, WaitUnit};
-use crate::plan::{BodyCondition, ErrorRule, QuotaRule};
+use crate::plan::{BodyCondition, ErrorRule, QuotaRule, Test};
 
 /// Compiles the error table; a row that can never match is a mistake.
 pub(super) fn errors(forms: &[Spanned<ErrorForm>]) -> Result<Vec<ErrorRule>, Doubt> {
@@ -60,29 +60,35 @@ fn condition(form: &ConditionForm) -> Result<BodyCondition, Doubt> {
             .chain(form.between.iter().flatten().copied())
             .collect::<Vec<_>>()
     };
-    let codes = match (form.present, &form.one_of, &form.between) {
-        (Some(true), None, None) => None,
-        (None, one_of, between) if one_of.is_some() || between.is_some() => Some(ranges()),
+    let has_codes = form.one_of.is_some() || form.between.is_some();
+    let test = match (form.present, has_codes, &form.begins) {
+        (Some(true), false, None) => Test::Present,
+        (None, true, None) => Test::Codes(codes(form, ranges())?),
+        (None, false, Some(start)) if !start.is_empty() => Test::Begins(start.clone()),
         _ => {
             return doubt(
                 &form.at,
-                "say either `present: true`, or `in` and `between`",
+                "say either `present: true`, or `in` and `between`, or `begins`",
             );
         }
     };
-    if codes.as_ref().is_some_and(Vec::is_empty) {
+    Ok(BodyCondition { pointer, test })
+}
+
+fn codes(form: &ConditionForm, ranges: Vec<(i64, i64)>) -> Result<Vec<(i64, i64)>, Doubt> {
+    if ranges.is_empty() {
         return doubt(
             &form.at,
             "this error rule can never match: it lists no code",
         );
     }
-    if let Some((low, high)) = codes.iter().flatten().find(|(low, high)| low > high) {
+    if let Some((low, high)) = ranges.iter().find(|(low, high)| low > high) {
         return doubt(
             &form.at,
             format!("this error rule can never match: no code is between {low} and {high}"),
         );
     }
-    Ok(BodyCondition { pointer, codes })
+    Ok(ranges)
 }
 
 /// Whether everything that `later` matches was already taken by `earlier`.
@@ -106,13 +112,16 @@ fn implies(narrow: &BodyCondition, wide: &BodyCondition) -> bool {
         ranges.iter().any(|(from, to)| from <= low && high <= to)
     };
     let deeper = narrow.pointer.strip_prefix(&wide.pointer);
-    match (&wide.codes, &narrow.codes) {
+    match (&wide.test, &narrow.test) {
         // A value below a pointer cannot be there without the pointer's own.
-        (None, _) => deeper.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-        (Some(_), None) => false,
-        (Some(wide), Some(narrow)) => {
+        (Test::Present, _) => deeper.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        (Test::Codes(wide), Test::Codes(narrow)) => {
             deeper == Some("") && narrow.iter().all(|range| within(range, wide))
         }
+        (Test::Begins(wide), Test::Begins(narrow)) => {
+            deeper == Some("") && narrow.starts_with(wide)
+        }
+        _ => false,
     }
 }
 

@@ -3,12 +3,14 @@
 
 use serde_saphyr::Spanned;
 
-use super::{Doubt, doubt, output, pointer};
+use super::{Doubt, doubt, output, pointer, word};
 use crate::connector::Subject;
 use crate::form::{
-    Entries, PagingForm, QueryForm, RowAccountForm, RowForm, RowsForm, SchemaForm, ToolForm,
+    Entries, PagingForm, QueryForm, ReportForm, RowAccountForm, RowForm, RowsForm, SchemaForm,
+    ToolForm,
 };
-use crate::plan::{AccountPlan, PagingPlan, RowPlan, RowsPlan, Shape};
+use crate::pattern::Pattern;
+use crate::plan::{AccountPlan, PagingPlan, ReportPlan, RowPlan, RowsPlan, Shape};
 
 /// Nobody reads further in one call.
 const MOST_ROWS: i64 = 500;
@@ -42,6 +44,39 @@ pub(super) fn compile(
             ),
         ),
     }
+}
+
+/// A report is an object that the tool can be asked about again.
+pub(super) fn report(
+    form: Option<&ReportForm>,
+    subjects: &[Subject],
+    shape: &Shape,
+) -> Result<Option<ReportPlan>, Doubt> {
+    let Some(form) = form else {
+        return Ok(None);
+    };
+    if !subjects
+        .iter()
+        .any(|one| !one.is_account && one.kind == form.kind.value)
+    {
+        return doubt(
+            &form.kind,
+            format!("no subject of the tool is of kind `{}`", form.kind.value),
+        );
+    }
+    if !matches!(shape, Shape::List(..)) || form.done.is_empty() || form.failed.is_empty() {
+        return doubt(
+            &form.kind,
+            "a report has `rows`, and words that say when it is `done` and when it has `failed`",
+        );
+    }
+    Ok(Some(ReportPlan {
+        kind: form.kind.value.clone(),
+        id_field: word(&form.id)?,
+        status_field: word(&form.status)?,
+        done: form.done.clone(),
+        failed: form.failed.clone(),
+    }))
 }
 
 fn rows(
@@ -142,11 +177,25 @@ fn paging(
             format!("`most_pages` is not between 1 and {MOST_PAGES}"),
         );
     }
+    let cursor = input
+        .properties
+        .as_ref()
+        .and_then(|all| all.pattern(&form.after.value));
+    let Some(cursor) = cursor else {
+        return doubt(
+            &form.after,
+            format!(
+                "paging argument `{}` has no pattern that tells a cursor",
+                form.after.value
+            ),
+        );
+    };
     Ok(PagingPlan {
         next: pointer(&form.next)?,
         cursor: pointer(&form.cursor)?,
         limit_argument: form.limit.value.clone(),
         after_argument: form.after.value.clone(),
+        cursor_pattern: Pattern::parse(&cursor.value).or_else(|problem| doubt(cursor, problem))?,
         default_limit,
         most_pages: form.most_pages.value,
     })

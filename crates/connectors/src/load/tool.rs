@@ -94,6 +94,7 @@ fn plan(api: &ApiPlan, subjects: &[Subject], form: &ToolForm) -> Result<RequestP
     every_argument_is_used(&form.input.value, subjects, &form.request.query)?;
     let requested = requested(&form.request.query)?;
     let shape = shape::compile(form, subjects, &requested)?;
+    let report = shape::report(form.report.as_ref(), subjects, &shape)?;
     let money = output::MoneyRule {
         account: !subjects.is_empty(),
         confirm: api.confirm.is_some(),
@@ -106,6 +107,7 @@ fn plan(api: &ApiPlan, subjects: &[Subject], form: &ToolForm) -> Result<RequestP
         query,
         exclusive: exclusive(&form.request.exclusive, &form.input.value)?,
         shape,
+        report,
         output,
     })
 }

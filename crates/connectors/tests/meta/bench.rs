@@ -26,6 +26,7 @@ const OURS: &[(&str, &str)] = &[("act_1001", "EUR"), ("act_1002", "TWD")];
 pub const FAST: CorridorLimits = CorridorLimits {
     shortest_pause_ms: 1,
     longest_pause_ms: 2,
+    report_pause_ms: 1,
     ..CorridorLimits::PRODUCTION
 };
 

@@ -32,6 +32,8 @@ async fn the_error_table_gives_each_failure_its_reason() {
         (Fault::NotJson, Reason::VendorAnswerInvalid, false),
         (Fault::NoData, Reason::VendorAnswerInvalid, false),
         (Fault::Huge, Reason::VendorAnswerInvalid, false),
+        (Fault::Deep, Reason::VendorAnswerInvalid, false),
+        (Fault::OddCursor, Reason::VendorAnswerInvalid, false),
         (Fault::Reset, Reason::VendorUnavailable, true),
     ];
     let bench = Bench::start().await;

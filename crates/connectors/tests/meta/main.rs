@@ -4,4 +4,5 @@ mod answers;
 mod bench;
 mod failures;
 mod objects;
+mod reports;
 mod safety;

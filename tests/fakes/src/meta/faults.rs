@@ -16,6 +16,8 @@ pub struct Faults {
     pub fail_times: Option<u32>,
     /// Only requests whose path contains this.
     pub fail_path: Option<String>,
+    /// Only requests of this method.
+    pub fail_method: Option<String>,
     /// Send errors with status 200, as Meta sometimes does.
     pub errors_as_success: bool,
     /// Wait before each answer.
@@ -30,6 +32,12 @@ pub struct Faults {
     pub endless_pages: bool,
     /// Put a row of another account into lists of one account.
     pub foreign_row: bool,
+    /// Say this in errors.
+    pub message: Option<String>,
+    /// Put these texts where people's words stand, one row for each.
+    pub texts: Vec<String>,
+    /// Answer with more rows than were asked for.
+    pub too_many_rows: bool,
     /// Refuse insights that are asked for at once: they are to be a report.
     pub insights_too_large: bool,
     /// Questions after a report that are answered with "running".
@@ -84,6 +92,10 @@ pub enum Fault {
     NoData,
     /// 200 with more than anyone should read.
     Huge,
+    /// 200 with lists in lists in lists.
+    Deep,
+    /// 200 with a next page whose cursor is no cursor.
+    OddCursor,
     /// The connection breaks instead of an answer.
     Reset,
 }
@@ -94,6 +106,13 @@ impl Faults {
         let fault = self.fail?;
         let path = self.fail_path.as_ref();
         if path.is_some_and(|part| !asked.path().contains(part.as_str())) {
+            return None;
+        }
+        if self
+            .fail_method
+            .as_ref()
+            .is_some_and(|method| *method != asked.method)
+        {
             return None;
         }
         match &mut self.fail_times {
@@ -155,6 +174,11 @@ impl Fault {
             Self::NotJson => Told::Page(200),
             Self::NoData => Told::Json(serde_json::json!([])),
             Self::Huge => Told::Huge,
+            Self::Deep => Told::Deep,
+            Self::OddCursor => Told::Json(serde_json::json!({
+                "data": [],
+                "paging": {"cursors": {"after": "x&method=post\u{202e}"}, "next": "https://graph.facebook.com/"},
+            })),
             Self::Reset => Told::Reset,
         }
     }

@@ -9,6 +9,7 @@ use super::faults::Faults;
 use super::fields::{ACCOUNT, ACTIVITY, Node, PAGE, REPORT};
 use super::insights;
 use super::paging::{page, select};
+use super::spoken;
 use super::wire::{GraphError, Told};
 use super::world::{EXPIRED_TOKEN, Kind, World, bare};
 
@@ -30,7 +31,11 @@ fn answer(world: &mut World, faults: &Faults, asked: &Asked) -> Result<Value, Gr
         ("GET", ["me", "adaccounts"]) => page(faults, asked, &world.accounts(&seen), &ACCOUNT),
         // `?ids=` asks for several nodes at once, whoever they belong to.
         ("GET", []) => several(world, asked, &seen),
-        ("GET", [id]) => node(world, asked, id, &seen),
+        ("GET", [id]) => {
+            let mut row = node(world, asked, id, &seen)?;
+            spoken::one(&mut row, &faults.texts);
+            Ok(row)
+        }
         ("GET", [id, "insights"]) => insights::tell(world, faults, asked, id, &seen),
         ("POST", [id, "insights"]) => insights::start(world, faults, asked, id, &seen),
         ("GET", [account, "activities"]) => {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::asked::Asked;
 use super::faults::Faults;
 use super::fields::Node;
+use super::spoken;
 use super::wire::GraphError;
 
 const LARGEST_PAGE: usize = 500;
@@ -46,6 +47,8 @@ pub(super) fn page(
     rows: &[Map<String, Value>],
     node: &Node,
 ) -> Result<Value, GraphError> {
+    let spoken = spoken::rows(rows, &faults.texts, node);
+    let rows = spoken.as_deref().unwrap_or(rows);
     let limit = asked
         .parameter("limit")
         .map_or(Ok(DEFAULT_PAGE), str::parse);
@@ -59,7 +62,7 @@ pub(super) fn page(
     let end = if empty {
         start
     } else {
-        (start + limit).min(rows.len())
+        (start + limit + usize::from(faults.too_many_rows)).min(rows.len())
     };
     let data: Result<Vec<Value>, GraphError> = rows
         .get(start.min(end)..end)

@@ -11,6 +11,9 @@ use super::usage::Used;
 /// Larger than any client of ours should read.
 const HUGE_BYTES: usize = 8 << 20;
 
+/// Deeper than any answer of Meta's.
+const DEPTH: usize = 100_000;
+
 /// An answer, before it has headers.
 pub(super) enum Told {
     Json(Value),
@@ -22,6 +25,7 @@ pub(super) enum Told {
     Nothing(u16),
     Redirect,
     Huge,
+    Deep,
     Reset,
 }
 
@@ -103,6 +107,17 @@ impl Told {
         ))
     }
 
+    /// The same error in other words.
+    pub fn saying(self, message: Option<&String>) -> Self {
+        match (self, message) {
+            (Self::Error(error), Some(message)) => Self::Error(GraphError {
+                message: message.clone(),
+                ..error
+            }),
+            (told, _) => told,
+        }
+    }
+
     pub fn into_success(self) -> Self {
         match self {
             Self::Error(error) => Self::ErrorAsSuccess(error),
@@ -112,7 +127,7 @@ impl Told {
 
     pub fn status(&self) -> u16 {
         match self {
-            Self::Json(_) | Self::ErrorAsSuccess(_) | Self::Huge => 200,
+            Self::Json(_) | Self::ErrorAsSuccess(_) | Self::Huge | Self::Deep => 200,
             Self::Error(error) => error.status,
             Self::Page(status) | Self::Nothing(status) => *status,
             Self::Redirect => 302,
@@ -140,6 +155,11 @@ impl Told {
                 let padding = "x".repeat(HUGE_BYTES);
                 let body = json!({"data": [], "paging": {}, "padding": padding});
                 (Body::from(body.to_string()), "application/json")
+            }
+            Self::Deep => {
+                let (open, close) = ("[".repeat(DEPTH), "]".repeat(DEPTH));
+                let body = format!(r#"{{"data": {open}{close}, "paging": {{}}}}"#);
+                (Body::from(body), "application/json")
             }
             Self::Nothing(_) | Self::Redirect => (Body::empty(), "text/plain"),
             Self::Reset => (super::broken_body(), "application/json"),
