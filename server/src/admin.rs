@@ -63,6 +63,11 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         .control_plane_age
         .set(knowledge.age(Instant::now()).as_secs_f64());
     let keys = knowledge.key_count().unwrap_or(0);
+    if let Some(in_force) = admin.counter.standing().in_force {
+        for (name, grant) in in_force.grants() {
+            metrics.vendor_seen(name.as_str(), &grant);
+        }
+    }
     metrics.keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
     let freezes = knowledge
         .freezes_now()

@@ -114,6 +114,8 @@ impl Cli {
             activity_listen: self.activity_listen,
             credentials_dir: self.credentials_dir.clone(),
             corridor_limits: CorridorLimits::PRODUCTION,
+            // Meta's tokens live 60 days; a question an hour costs next to nothing.
+            inspect_tokens: Some(Duration::from_hours(1)),
             stale_after: Duration::from_secs(self.stale_after),
             drain: Duration::from_secs(self.drain),
             pod: Pod {

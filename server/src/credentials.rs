@@ -14,8 +14,9 @@ use secrecy::SecretString;
 use tenantry_connectors::token::{TokenError, TokenSource};
 use tenantry_core::name::ConnectorName;
 
-/// The key of the Secret that holds the token.
-const FILE: &str = "access_token";
+/// The keys of the Secret that hold the token and the app's secret.
+const TOKEN: &str = "access_token";
+const APP_SECRET: &str = "app_secret";
 
 /// How long a token is used before its file is looked at again. The kubelet
 /// takes 60–90 s to bring a new one, so a second more is nothing.
@@ -38,6 +39,12 @@ pub async fn counting<T>(requests: Arc<AtomicU32>, work: impl Future<Output = T>
 
 /// The token of one connector, read from its file.
 pub struct FileTokenSource {
+    token: SecretFile,
+    app_secret: SecretFile,
+}
+
+/// One key of a mounted Secret.
+struct SecretFile {
     path: PathBuf,
     last: Mutex<Option<Look>>,
 }
@@ -62,13 +69,28 @@ struct FileId {
 impl FileTokenSource {
     /// The token of `connector` below `dir`; it need not be there yet.
     pub fn new(dir: &Path, connector: &ConnectorName) -> Self {
+        let file = |key| SecretFile::new(dir.join(connector.as_str()).join(key));
         Self {
-            path: dir.join(connector.as_str()).join(FILE),
+            token: file(TOKEN),
+            app_secret: file(APP_SECRET),
+        }
+    }
+
+    #[cfg(test)]
+    fn token_at(&self, now: Instant) -> Result<SecretString, TokenError> {
+        self.token.read_at(now)
+    }
+}
+
+impl SecretFile {
+    fn new(path: PathBuf) -> Self {
+        Self {
+            path,
             last: Mutex::new(None),
         }
     }
 
-    fn token_at(&self, now: Instant) -> Result<SecretString, TokenError> {
+    fn read_at(&self, now: Instant) -> Result<SecretString, TokenError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(look) = last.as_mut() {
             if now.duration_since(look.at) < RECHECK {
@@ -124,10 +146,18 @@ impl FileTokenSource {
 
 impl TokenSource for FileTokenSource {
     fn token(&self) -> Result<SecretString, TokenError> {
-        let token = self.token_at(Instant::now())?;
+        let token = self.token.read_at(Instant::now())?;
         // Outside of a call, as for the report, there is nothing to count.
         let _ = REQUESTS.try_with(|requests| requests.fetch_add(1, Ordering::Relaxed));
         Ok(token)
+    }
+
+    fn app_secret(&self) -> Result<Option<SecretString>, TokenError> {
+        match self.app_secret.read_at(Instant::now()) {
+            Ok(secret) => Ok(Some(secret)),
+            Err(TokenError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -159,10 +189,10 @@ mod tests {
     fn mount(dir: &Path, version: &str, token: &str) {
         let versioned = dir.join("meta").join(version);
         fs::create_dir_all(&versioned).unwrap();
-        fs::write(versioned.join(FILE), token).unwrap();
+        fs::write(versioned.join(TOKEN), token).unwrap();
         let swapped = dir.join("meta").join("new");
-        std::os::unix::fs::symlink(versioned.join(FILE), &swapped).unwrap();
-        fs::rename(swapped, dir.join("meta").join(FILE)).unwrap();
+        std::os::unix::fs::symlink(versioned.join(TOKEN), &swapped).unwrap();
+        fs::rename(swapped, dir.join("meta").join(TOKEN)).unwrap();
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::catalog::Catalog;
 use crate::credentials::FileTokenSource;
 use crate::knowledge::RawContract;
 use crate::limiter::Limiter;
+use crate::token_watch::KnownToken;
 
 /// Why a contract cannot be obeyed.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,17 @@ struct Embassy {
     config: ConnectorConfig,
     tokens: Arc<dyn TokenSource>,
     corridor: Arc<Corridor>,
+    known: KnownToken,
+}
+
+/// A connector's access to its vendor.
+pub struct Grant<'f> {
+    /// Where its token comes from.
+    pub tokens: &'f dyn TokenSource,
+    /// The way to the vendor, over all its accounts.
+    pub corridor: &'f Corridor,
+    /// What is known of the token.
+    pub known: &'f KnownToken,
 }
 
 impl Workshop {
@@ -118,6 +130,7 @@ impl Workshop {
             config: config.clone(),
             tokens,
             corridor: Arc::new(corridor),
+            known: KnownToken::default(),
         })
     }
 
@@ -182,10 +195,15 @@ impl InForce {
         ))
     }
 
-    /// The connectors, each with the source of its token.
-    pub fn tokens(&self) -> impl Iterator<Item = (&ConnectorName, &dyn TokenSource)> {
-        self.connectors
-            .iter()
-            .map(|(name, embassy)| (name, embassy.tokens.as_ref()))
+    /// The connectors, each with its access to the vendor.
+    pub fn grants(&self) -> impl Iterator<Item = (&ConnectorName, Grant<'_>)> {
+        self.connectors.iter().map(|(name, embassy)| {
+            let grant = Grant {
+                tokens: embassy.tokens.as_ref(),
+                corridor: &embassy.corridor,
+                known: &embassy.known,
+            };
+            (name, grant)
+        })
     }
 }

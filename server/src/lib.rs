@@ -27,3 +27,4 @@ pub mod places;
 pub mod readiness;
 pub mod report;
 pub mod run;
+pub mod token_watch;

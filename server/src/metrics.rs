@@ -1,6 +1,7 @@
 //! What the server counts, for Prometheus. Labels are words of ours, never a
 //! caller's text, so that nobody can make series without number.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tenantry_core::answer::Status;
 use tenantry_core::reason::Reason;
+
+use crate::in_force::Grant;
 
 /// From a refusal in memory to the longest call (25 s).
 const SECONDS: [f64; 11] = [
@@ -28,6 +31,9 @@ pub struct Metrics {
     durations: Family<[Label; 1], Histogram>,
     refused: Family<[Label; 1], Counter>,
     vendor_requests: Family<[Label; 1], Counter>,
+    vendor_quota: Family<[Label; 2], Gauge>,
+    vendor_version: Family<[Label; 1], Gauge>,
+    vendor_token_ends: Family<[Label; 1], Gauge>,
     /// Calls in progress.
     pub in_flight: Gauge,
     /// Connections that are open.
@@ -61,6 +67,9 @@ impl Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             refused: Family::default(),
             vendor_requests: Family::default(),
+            vendor_quota: Family::default(),
+            vendor_version: Family::default(),
+            vendor_token_ends: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             audit_lines: Counter::default(),
@@ -110,6 +119,34 @@ impl Metrics {
             .inc_by(requests.into());
     }
 
+    /// What is known of a vendor now: how much of each quota is used, at the
+    /// fullest; whether another version answers, or warns; when the token ends.
+    pub fn vendor_seen(&self, connector: &str, grant: &Grant<'_>) {
+        let label = |connector: &str| ("connector", connector.to_owned());
+        let mut fullest: BTreeMap<String, u32> = BTreeMap::new();
+        for quota in grant.corridor.quota() {
+            let used = fullest.entry(quota.bucket).or_default();
+            *used = quota.used_percent.max(*used);
+        }
+        for (bucket, used) in fullest {
+            let labels = [label(connector), ("bucket", bucket)];
+            self.vendor_quota.get_or_create(&labels).set(used.into());
+        }
+        let is_odd = !grant.corridor.alarm().is_empty();
+        let labels = [label(connector)];
+        self.vendor_version
+            .get_or_create(&labels)
+            .set(is_odd.into());
+        match grant.known.facts().and_then(|facts| facts.expires_at) {
+            Some(end) => {
+                self.vendor_token_ends.get_or_create(&labels).set(end);
+            }
+            None => {
+                self.vendor_token_ends.remove(&labels);
+            }
+        }
+    }
+
     /// All of it in the text form of OpenMetrics.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -135,6 +172,21 @@ impl Metrics {
             "vendor_requests",
             "Requests made to a vendor",
             self.vendor_requests.clone(),
+        );
+        registry.register(
+            "vendor_quota_used_percent",
+            "How much of a vendor's quota is used, by its own word",
+            self.vendor_quota.clone(),
+        );
+        registry.register(
+            "vendor_version_alarm",
+            "Whether the vendor serves another version, or warns that ours ends",
+            self.vendor_version.clone(),
+        );
+        registry.register(
+            "vendor_token_end_timestamp_seconds",
+            "When the vendor's token ends",
+            self.vendor_token_ends.clone(),
         );
         registry.register(
             "calls_in_flight",

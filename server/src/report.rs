@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tenantry_api::mcp_server::{ConnectorReport, FreezeReport, ReplicaReport};
-use tenantry_connectors::token::{TokenError, TokenSource};
+use tenantry_connectors::call_error::VendorText;
+use tenantry_connectors::token::{TokenError, TokenFacts};
 use tenantry_core::freeze::{Freeze, Freezes};
+use tenantry_core::name::ConnectorName;
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::CONTRACT_VERSION;
 use tokio::sync::Notify;
@@ -16,12 +18,15 @@ use tokio::sync::Notify;
 use crate::cause::chain;
 use crate::control_plane::ControlPlane;
 use crate::counter::Counter;
-use crate::in_force::InForce;
+use crate::in_force::{Grant, InForce};
 use crate::readiness::{Obstacle, obstacles};
 
 /// How often the state is looked at without being told to: credentials and
 /// freshness change by themselves. Looking costs no request.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// Before a token ends. Meta's live 60 days, and people have holidays.
+const EXPIRING: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// Freezes that are reported; the count of all is a metric.
 const MOST_FREEZES: usize = 32;
@@ -66,8 +71,8 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
         message,
         connectors: in_force
             .into_iter()
-            .flat_map(InForce::tokens)
-            .map(connector_report)
+            .flat_map(InForce::grants)
+            .map(|(name, grant)| connector_report(name, &grant, Timestamp::now()))
             .collect(),
         audit_public_key: Some(counter.audit.public_key().to_string()),
         tools_digest: Some(counter.tools_digest.to_string()),
@@ -88,22 +93,56 @@ fn freeze_reports(freezes: &Freezes) -> Vec<FreezeReport> {
     all.into_iter().take(MOST_FREEZES).map(report).collect()
 }
 
-fn connector_report(
-    (name, tokens): (&tenantry_core::name::ConnectorName, &dyn TokenSource),
-) -> ConnectorReport {
-    let (reason, message) = match tokens.token() {
-        Ok(_) => (None, None),
+/// What one connector's credentials are worth, by the file and the vendor's word.
+fn connector_report(name: &ConnectorName, grant: &Grant<'_>, now: Timestamp) -> ConnectorReport {
+    let facts = grant.known.facts();
+    let expires_at = facts
+        .and_then(|facts| facts.expires_at)
+        .and_then(|second| Timestamp::from_second(second).ok());
+    let (ready, told) = match grant.tokens.token() {
         // The place is ours to say: it names a mount, not a secret.
-        Err(error @ (TokenError::Missing { .. } | TokenError::Unreadable { .. })) => (
-            Some(Reason::SecretMissing.to_string()),
-            Some(error.to_string()),
-        ),
+        Err(error @ (TokenError::Missing { .. } | TokenError::Unreadable { .. })) => {
+            (false, Some((Reason::SecretMissing, error.to_string())))
+        }
+        Ok(_) => standing(grant.corridor.token_refused(), facts, expires_at, now),
     };
+    let (reason, message) = told
+        .map(|(reason, message)| (reason.to_string(), message))
+        .unzip();
     ConnectorReport {
         name: name.to_string(),
-        ready: reason.is_none(),
+        ready,
         reason,
         message,
+        token_expires_at: expires_at.map(Time),
+    }
+}
+
+/// Whether a token that is there can be used, and what there is to say.
+fn standing(
+    refused: Option<VendorText>,
+    facts: Option<TokenFacts>,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> (bool, Option<(Reason, String)>) {
+    let reconnect = |message: String| (false, Some((Reason::ReconnectRequired, message)));
+    if let Some(vendor) = refused {
+        return reconnect(format!(
+            "the vendor refuses the token ({vendor}); replace it in the Secret"
+        ));
+    }
+    match (facts, expires_at) {
+        (_, Some(end)) if end <= now => reconnect(format!(
+            "the token ended at {end}; replace it in the Secret"
+        )),
+        (Some(facts), _) if !facts.is_valid => reconnect(
+            "the vendor says that the token is not valid; replace it in the Secret".into(),
+        ),
+        (_, Some(end)) if end.duration_since(now) <= EXPIRING => {
+            let message = format!("the token ends at {end}; replace it in the Secret before");
+            (true, Some((Reason::TokenExpiring, message)))
+        }
+        _ => (true, None),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::in_force::Workshop;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use crate::report::{self, Pod};
-use crate::{activity, gate, listener, mcp};
+use crate::{activity, gate, listener, mcp, token_watch};
 
 /// For the last report; the cluster may be what is in trouble.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -50,6 +50,8 @@ pub struct Settings {
     pub credentials_dir: PathBuf,
     /// The bounds of every corridor.
     pub corridor_limits: CorridorLimits,
+    /// How often vendors are asked about their tokens; never if absent.
+    pub inspect_tokens: Option<Duration>,
     /// After this time without word from the control plane, calls are refused.
     pub stale_after: Duration,
     /// For calls in progress to end, once the process was asked to.
@@ -273,6 +275,13 @@ impl Server {
         let counter = Arc::clone(&self.counter);
         let changed = Arc::clone(&self.changed);
         background.spawn(async move { counter.obey(|| changed.notify_one()).await });
+        if let Some(every) = self.settings.inspect_tokens {
+            let counter = Arc::clone(&self.counter);
+            let changed = Arc::clone(&self.changed);
+            background.spawn(async move {
+                token_watch::keep_inspected(&counter, every, || changed.notify_one()).await;
+            });
+        }
     }
 
     fn keep_reported(&self) -> impl Future<Output = ()> + use<> {

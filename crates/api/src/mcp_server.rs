@@ -139,4 +139,8 @@ pub struct ConnectorReport {
     /// Why not, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// When its token ends, as the vendor says; absent if it does not, or if
+    /// the vendor did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_expires_at: Option<Time>,
 }

@@ -31,6 +31,16 @@ pub enum CallError {
         /// How long to stay away, where it said so.
         retry_after_ms: Option<u64>,
     },
+    /// A quota is all but used up, so the vendor was not asked.
+    #[error("held back: {used_percent} % of the vendor's quota `{bucket}` are used")]
+    HeldBack {
+        /// Which quota.
+        bucket: String,
+        /// How much of it is used.
+        used_percent: u32,
+        /// When to try again.
+        retry_after_ms: u64,
+    },
     /// The vendor refused the request.
     #[error("the vendor refused the request: {vendor}")]
     Rejected {
@@ -156,7 +166,7 @@ impl CallError {
         match self {
             Self::Token(_) => Reason::SecretMissing,
             Self::Unauthorized { .. } => Reason::ReconnectRequired,
-            Self::Throttled { .. } => Reason::VendorThrottled,
+            Self::Throttled { .. } | Self::HeldBack { .. } => Reason::VendorThrottled,
             Self::Rejected { .. }
             | Self::Forbidden { .. }
             | Self::TooLarge { .. }
@@ -180,6 +190,7 @@ impl CallError {
         let refusal = Refusal::new(self.reason(), self.client_message());
         match self {
             Self::Throttled { retry_after_ms: Some(wait), .. } => refusal.with_retry_after_ms(*wait),
+            Self::HeldBack { retry_after_ms, .. } => refusal.with_retry_after_ms(*retry_after_ms),
             Self::Forbidden { .. } => refusal.with_remedy(
                 "have the connected user or system user granted the right at the vendor, for this account",
             ),
@@ -223,7 +234,8 @@ impl CallError {
             Self::ForeignRow { .. } => {
                 "the vendor's answer held rows of another account and was discarded".into()
             }
-            Self::CurrencyDiffers { .. }
+            Self::HeldBack { .. }
+            | Self::CurrencyDiffers { .. }
             | Self::Exclusive { .. }
             | Self::SubjectUnclear { .. }
             | Self::SubjectSpelling { .. } => self.to_string(),

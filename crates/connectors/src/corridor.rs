@@ -2,37 +2,40 @@
 //! organisation's, fills a plan, follows pages within bounds and reads answers.
 //! How bytes travel is in `exchange`; what an answer means is in `verdict`.
 
+mod alarm;
+mod confirm;
+mod credentials;
 mod exchange;
 mod limits;
 pub mod owned;
 mod ownership;
 mod path;
 mod progress;
+mod quotas;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
-use tenantry_core::name::{AccountId, Currency};
+use tenantry_core::name::AccountId;
 use tenantry_core::tenant::AccountConfig;
 use tokio::time::Instant;
 use url::Url;
 
+pub use alarm::Warning;
 pub use limits::CorridorLimits;
 
 use crate::answer;
 use crate::call_error::CallError;
 use crate::connector::{Connector, Named, Tool};
+use crate::corridor::confirm::reads_account_currency;
 use crate::corridor::exchange::{Exchange, Tally};
 use crate::corridor::owned::{Owned, OwnedAccount};
 use crate::corridor::ownership::Owners;
 use crate::corridor::path::Slot;
 use crate::corridor::progress::{Progress, query_text};
-use crate::plan::{
-    AccountPlan, ConfirmPlan, CurrencyFrom, FieldKind, OutputField, PagingPlan, QueryValue,
-    RequestPlan, RowPlan, RowsPlan, Shape,
-};
+use crate::plan::{AccountPlan, PagingPlan, QueryValue, RequestPlan, RowPlan, RowsPlan, Shape};
 use crate::quota::QuotaObservation;
 use crate::token::TokenSource;
 
@@ -44,6 +47,8 @@ pub struct Corridor {
     /// Accounts whose currency the vendor has confirmed; it never changes there.
     confirmed: Arc<Mutex<BTreeSet<AccountId>>>,
     owners: Arc<Owners>,
+    /// What is odd about the version, as it was last told.
+    alarm: Arc<Mutex<Vec<Warning>>>,
 }
 
 /// What a tool answers.
@@ -59,19 +64,6 @@ pub struct Answer {
     pub warnings: Vec<Warning>,
     /// The quotas as the vendor last described them.
     pub quota: Vec<QuotaObservation>,
-}
-
-/// Something odd about a good answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Warning {
-    /// The vendor served another version than the connector file pins.
-    #[error("the vendor served version `{served}` instead of `{pinned}`")]
-    VersionDrift {
-        /// The version of the connector file.
-        pinned: String,
-        /// The version of the answer.
-        served: String,
-    },
 }
 
 /// Why there can be no corridor.
@@ -176,6 +168,7 @@ impl Corridor {
             exchange: Arc::new(exchange),
             confirmed: Arc::default(),
             owners: Arc::default(),
+            alarm: Arc::default(),
         })
     }
 
@@ -192,6 +185,7 @@ impl Corridor {
             exchange: Arc::clone(&self.exchange),
             confirmed: Arc::clone(&self.confirmed),
             owners: Arc::clone(&self.owners),
+            alarm: Arc::clone(&self.alarm),
         }
     }
 
@@ -221,7 +215,10 @@ impl Corridor {
         deadline: Instant,
     ) -> Result<Answer, CallError> {
         self.check(tool, args, subject.as_ref())?;
-        let mut tally = Tally::default();
+        let mut tally = Tally {
+            account: subject.as_ref().map(|one| one.account().id().clone()),
+            ..Tally::default()
+        };
         let asking = Asking {
             plan: &tool.plan,
             args,
@@ -236,9 +233,7 @@ impl Corridor {
                 waited_for: "the call within its deadline",
             })??;
         let warnings = self.warnings(&tally);
-        for warning in &warnings {
-            tracing::warn!(connector = %self.connector.name, tool = %tool.name, "{warning}");
-        }
+        self.tell(&warnings);
         Ok(Answer {
             data,
             requests: tally.requests,
@@ -350,42 +345,6 @@ impl Corridor {
         Ok(json!({asking.plan.output.name.as_str(): taken}))
     }
 
-    /// Asks the vendor for the account's currency, once in the corridor's life:
-    /// a wrong one would turn every amount into a hundredfold of itself.
-    async fn confirm(
-        &self,
-        account: &OwnedAccount,
-        deadline: Instant,
-        tally: &mut Tally,
-    ) -> Result<(), CallError> {
-        let lock = || {
-            self.confirmed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        let Some(plan) = &self.connector.api.confirm else {
-            return Ok(());
-        };
-        if lock().contains(account.id()) {
-            return Ok(());
-        }
-        let path = path::fill(
-            &plan.path,
-            &self.connector.api.version,
-            Slot::Account(account),
-        );
-        let mut url = self.exchange.url(path);
-        let fields = format!("{},{}", plan.id_field, plan.currency_field);
-        url.query_pairs_mut().append_pair("fields", &fields);
-        let body = self
-            .exchange
-            .ask(&self.connector.api, &url, deadline, tally)
-            .await?;
-        check_confirmation(plan, &body, account)?;
-        lock().insert(account.id().clone());
-        Ok(())
-    }
-
     fn url(&self, asking: &Asking<'_>, pages: Option<(&PagingPlan, &Progress)>) -> Url {
         let slot = asking.subject.map_or(Slot::None, Slot::Owned);
         let version = &self.connector.api.version;
@@ -448,55 +407,6 @@ impl Corridor {
             .map(|row| Some(Value::from(row)))
             .map_err(|problem| CallError::Malformed { problem })
     }
-
-    fn warnings(&self, tally: &Tally) -> Vec<Warning> {
-        let pinned = &self.connector.api.version;
-        let served = tally
-            .version_served
-            .iter()
-            .filter(|served| *served != pinned);
-        served
-            .map(|served| Warning::VersionDrift {
-                pinned: pinned.clone(),
-                served: served.clone(),
-            })
-            .collect()
-    }
-}
-
-/// Whether an amount takes its currency from the account instead of its row.
-fn reads_account_currency(fields: &[OutputField]) -> bool {
-    fields.iter().any(|field| match &field.kind {
-        FieldKind::Money { currency, .. } => *currency == CurrencyFrom::Account,
-        FieldKind::List(fields) => reads_account_currency(fields),
-        _ => false,
-    })
-}
-
-fn check_confirmation(
-    plan: &ConfirmPlan,
-    body: &Value,
-    account: &OwnedAccount,
-) -> Result<(), CallError> {
-    let text = |field: &str| body.get(field).and_then(Value::as_str);
-    if text(&plan.id_field) != Some(account.id().as_str()) {
-        return Err(CallError::ForeignRow {
-            asked: account.id().to_string(),
-        });
-    }
-    let missing = || CallError::Malformed {
-        problem: "an account without a currency".into(),
-    };
-    let vendor = text(&plan.currency_field).ok_or_else(missing)?;
-    let vendor = Currency::parse(vendor).map_err(|_| missing())?;
-    if vendor == *account.currency() {
-        return Ok(());
-    }
-    Err(CallError::CurrencyDiffers {
-        account: account.id().to_string(),
-        vendor: vendor.to_string(),
-        declared: account.currency().to_string(),
-    })
 }
 
 fn is_bare(url: &Url) -> bool {

@@ -18,8 +18,7 @@ use crate::plan::{Applied, Encode, ErrorClass, QuotaShape};
 pub(crate) struct ConnectorForm {
     pub connector: Spanned<String>,
     pub api: ApiForm,
-    #[serde(rename = "auth")]
-    pub _auth: AuthForm,
+    pub auth: AuthForm,
     pub accounts: AccountsForm,
     pub objects: Option<ObjectsForm>,
     pub error_body: ErrorBodyForm,
@@ -34,6 +33,7 @@ pub(crate) struct ApiForm {
     pub base: Spanned<String>,
     pub version: Spanned<String>,
     pub version_header: Option<Spanned<String>>,
+    pub warning_header: Option<Spanned<String>>,
 }
 
 /// How requests are authenticated. There is one way so far.
@@ -42,6 +42,32 @@ pub(crate) struct ApiForm {
 pub(crate) struct AuthForm {
     #[serde(rename = "kind")]
     pub _kind: AuthKind,
+    pub proof: Option<ProofForm>,
+    pub inspect: Option<InspectForm>,
+}
+
+/// A parameter computed from the token and the app's secret.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProofForm {
+    pub parameter: Spanned<String>,
+    #[serde(rename = "kind")]
+    pub _kind: ProofKind,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProofKind {
+    HmacSha256Hex,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InspectForm {
+    pub path: Spanned<String>,
+    pub parameter: Spanned<String>,
+    pub valid: Spanned<String>,
+    pub expires: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +151,8 @@ pub(crate) struct QuotaForm {
     pub bucket: Spanned<String>,
     pub header: Spanned<String>,
     pub shape: QuotaShape,
+    #[serde(default)]
+    pub of_account: bool,
     pub used_percent: Vec<String>,
     pub wait: Option<WaitForm>,
 }

@@ -17,10 +17,12 @@ use tenantry_core::name::ConnectorName;
 use url::Url;
 
 use crate::connector::Connector;
-use crate::form::{ConfirmForm, ConnectorForm, ObjectsForm, RowAccountForm};
+use crate::form::{AuthForm, ConfirmForm, ConnectorForm, InspectForm, ObjectsForm, RowAccountForm};
 use crate::load_error::LoadError;
 use crate::pattern::Pattern;
-use crate::plan::{AccountPlan, ApiPlan, ConfirmPlan, ErrorBodyPlan, ObjectsPlan, Segment};
+use crate::plan::{
+    AccountPlan, ApiPlan, AuthPlan, ConfirmPlan, ErrorBodyPlan, InspectPlan, ObjectsPlan, Segment,
+};
 
 /// Far above any file of ours; a larger one is not a connector file.
 const MOST_BYTES: usize = 1 << 20;
@@ -108,6 +110,8 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
         base_url: base_url(&form.api.base)?,
         version: version(&form.api.version)?,
         version_header: form.api.version_header.as_ref().map(header).transpose()?,
+        warning_header: form.api.warning_header.as_ref().map(header).transpose()?,
+        auth: auth(&form.auth)?,
         account_pattern: id_pattern(&form.accounts.pattern, "account")?,
         confirm: form.accounts.confirm.as_ref().map(confirm).transpose()?,
         objects: form.objects.as_ref().map(objects).transpose()?,
@@ -118,6 +122,25 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
         },
         errors: rules::errors(&form.errors)?,
         quota: rules::quota(&form.quota)?,
+    })
+}
+
+fn auth(form: &AuthForm) -> Result<AuthPlan, Doubt> {
+    let proof = form.proof.as_ref().map(|proof| word(&proof.parameter));
+    let inspect = |form: &InspectForm| {
+        if form.expires.is_empty() {
+            return doubt(&form.path, "`inspect` reads nowhere when a token ends");
+        }
+        Ok(InspectPlan {
+            path: path(&form.path, None, |_| false)?,
+            parameter: word(&form.parameter)?,
+            valid: pointer(&form.valid)?,
+            expires: form.expires.iter().map(pointer).collect::<Result<_, _>>()?,
+        })
+    };
+    Ok(AuthPlan {
+        proof_parameter: proof.transpose()?,
+        inspect: form.inspect.as_ref().map(inspect).transpose()?,
     })
 }
 

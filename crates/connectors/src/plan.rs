@@ -14,12 +14,35 @@ pub(crate) struct ApiPlan {
     pub version: String,
     /// The header in which the vendor says what version it served.
     pub version_header: Option<HeaderName>,
+    /// The header in which it warns that the version will end.
+    pub warning_header: Option<HeaderName>,
+    pub auth: AuthPlan,
     pub account_pattern: Pattern,
     pub confirm: Option<ConfirmPlan>,
     pub objects: Option<ObjectsPlan>,
     pub error_body: ErrorBodyPlan,
     pub errors: Vec<ErrorRule>,
     pub quota: Vec<QuotaRule>,
+}
+
+/// What goes with the token, beside its header.
+#[derive(Debug)]
+pub(crate) struct AuthPlan {
+    /// The parameter that proves that whoever holds the token knows the app's
+    /// secret, where that is given: HMAC-SHA256 of the token, in hexadecimal.
+    pub proof_parameter: Option<String>,
+    pub inspect: Option<InspectPlan>,
+}
+
+/// How to ask the vendor about a token.
+#[derive(Debug)]
+pub(crate) struct InspectPlan {
+    pub path: Vec<Segment>,
+    pub parameter: String,
+    pub valid: String,
+    /// Where it says in seconds since 1970 when the token ends; 0 is never. The
+    /// earliest counts.
+    pub expires: Vec<String>,
 }
 
 /// How to ask the vendor who an account is, before its money is read.
@@ -116,6 +139,8 @@ pub(crate) struct QuotaRule {
     pub bucket: String,
     pub header: HeaderName,
     pub shape: QuotaShape,
+    /// It is used up for the account of the request, not for all of them.
+    pub of_account: bool,
     pub used_percent: Vec<String>,
     /// The field that says how long to wait, and the milliseconds of its unit.
     pub wait: Option<(String, u64)>,

@@ -15,6 +15,8 @@ pub struct QuotaObservation {
     pub bucket: String,
     /// What it belongs to, where the vendor says so: an account or a business.
     pub scope: Option<String>,
+    /// It is that account's of the request, not one of all requests.
+    pub of_account: bool,
     /// How much of it is used, rounded up.
     pub used_percent: u32,
     /// How long the vendor asks to wait, if it does.
@@ -77,6 +79,7 @@ fn observation(
     QuotaObservation {
         bucket: rule.bucket.clone(),
         scope,
+        of_account: rule.of_account,
         used_percent: used.max().unwrap_or(0),
         wait_ms: wait,
     }
@@ -111,6 +114,7 @@ mod tests {
             bucket: "account".into(),
             header: http::HeaderName::from_static(header),
             shape,
+            of_account: false,
             used_percent: used.iter().map(|&field| field.to_owned()).collect(),
             wait: Some((wait.to_owned(), unit_ms)),
         }
@@ -137,6 +141,7 @@ mod tests {
         let expected = QuotaObservation {
             bucket: "account".into(),
             scope: None,
+            of_account: false,
             used_percent: 10,
             wait_ms: Some(100_000),
         };
@@ -158,6 +163,7 @@ mod tests {
         let expected = QuotaObservation {
             bucket: "account".into(),
             scope: Some("1001".into()),
+            of_account: false,
             used_percent: 100,
             wait_ms: Some(180_000),
         };
@@ -169,6 +175,7 @@ mod tests {
         let observation = |used_percent, wait_ms| QuotaObservation {
             bucket: "b".into(),
             scope: None,
+            of_account: false,
             used_percent,
             wait_ms,
         };

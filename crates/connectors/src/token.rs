@@ -8,6 +8,20 @@ use secrecy::SecretString;
 pub trait TokenSource: Send + Sync {
     /// The present token.
     fn token(&self) -> Result<SecretString, TokenError>;
+
+    /// The secret of the app that the token was made for, where it is given.
+    fn app_secret(&self) -> Result<Option<SecretString>, TokenError> {
+        Ok(None)
+    }
+}
+
+/// What the vendor says of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// It can be used.
+    pub is_valid: bool,
+    /// When it ends, in seconds since 1970; `None` if it does not.
+    pub expires_at: Option<i64>,
 }
 
 /// Why there is no token.

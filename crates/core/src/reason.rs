@@ -88,6 +88,8 @@ reasons! {
     SecretMissing => "create the Secret that the tenant's connectors[].credentials.secretName names",
     /// The vendor no longer accepts the credentials.
     ReconnectRequired => "connect the vendor again and replace its credentials",
+    /// The vendor's credentials end soon.
+    TokenExpiring => "replace the token in the Secret before it ends",
     /// The vendor asks for fewer calls.
     VendorThrottled => "wait for retry_after_ms, then call again",
     /// The vendor refused the request.

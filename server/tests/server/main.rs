@@ -21,6 +21,7 @@ mod live;
 mod objects;
 mod record;
 mod refusals;
+mod tokens;
 mod vendor;
 mod vendor_text;
 mod world;

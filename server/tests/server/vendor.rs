@@ -44,11 +44,12 @@ async fn each_failure_of_the_vendor_has_its_reason() {
         (Fault::BadParameter, Reason::VendorRejected),
         (Fault::TokenInMessage, Reason::VendorRejected),
         (Fault::NoSuchObject, Reason::NotFound),
-        (Fault::AppThrottled, Reason::VendorThrottled),
         (Fault::Unavailable, Reason::VendorUnavailable),
         (Fault::InternalError, Reason::VendorUnavailable),
         (Fault::Reset, Reason::VendorUnavailable),
         (Fault::NotJson, Reason::VendorAnswerInvalid),
+        // The last: it holds the calls after it back.
+        (Fault::AppThrottled, Reason::VendorThrottled),
     ] {
         world.fake.set_faults(Faults {
             fail: Some(fault),

@@ -73,6 +73,8 @@ pub struct Setup {
     pub keys: Vec<KeyRecord>,
     pub freezes: Vec<Freeze>,
     pub token: Option<&'static str>,
+    /// Off, so that the fake's log holds what calls asked for and no more.
+    pub inspect_tokens: Option<Duration>,
     pub stale_after: Duration,
     pub drain: Duration,
     pub audit_out: Option<Box<dyn Write + Send>>,
@@ -171,6 +173,7 @@ impl World {
             keys: vec![record("demo")],
             freezes: vec![],
             token: Some(SANDBOX_TOKEN),
+            inspect_tokens: None,
             stale_after: Duration::from_hours(1),
             drain: PATIENCE,
             audit_out: None,
@@ -191,7 +194,12 @@ impl World {
             audit_out: setup.audit_out.unwrap_or_else(|| Box::new(audit.clone())),
             open_ports,
         };
-        let settings = settings(credentials.path(), setup.stale_after, setup.drain);
+        let settings = settings(
+            credentials.path(),
+            setup.inspect_tokens,
+            setup.stale_after,
+            setup.drain,
+        );
         let stop = CancellationToken::new();
         let ended = tokio::spawn(run::run(parts, settings, stop.clone()));
         let open = opened.wait_for(|ports| {
@@ -333,7 +341,12 @@ pub fn logs() -> &'static Captured {
     })
 }
 
-fn settings(credentials: &Path, stale_after: Duration, drain: Duration) -> Settings {
+fn settings(
+    credentials: &Path,
+    inspect_tokens: Option<Duration>,
+    stale_after: Duration,
+    drain: Duration,
+) -> Settings {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     Settings {
         mcp_listen: any,
@@ -346,6 +359,7 @@ fn settings(credentials: &Path, stale_after: Duration, drain: Duration) -> Setti
             longest_pause_ms: 2,
             ..CorridorLimits::PRODUCTION
         },
+        inspect_tokens,
         stale_after,
         drain,
         pod: Pod {

@@ -9,6 +9,7 @@ mod insights;
 mod oracle;
 mod paging;
 mod spoken;
+mod tokens;
 mod usage;
 mod wire;
 mod world;
@@ -31,7 +32,7 @@ use tokio::task::JoinHandle;
 
 pub use faults::{Fault, Faults};
 pub use oracle::{Logged, TokenPlace};
-pub use world::{EXPIRED_TOKEN, SANDBOX_TOKEN};
+pub use world::{EXPIRED_TOKEN, REVOKED_TOKEN, SANDBOX_TOKEN};
 
 use crate::meta::asked::Asked;
 use crate::meta::oracle::Oracle;
@@ -175,11 +176,9 @@ async fn answer(
     let mut guard = shared.lock();
     let inner = &mut *guard;
     let fault = inner.faults.strike(&asked);
-    let used = inner
-        .usage
-        .count(asked.account().as_deref(), inner.faults.most_score);
+    let used = inner.usage.count(asked.account().as_deref(), &inner.faults);
     let told = match (fault, used.exhausted) {
-        (Some(fault), _) => fault.tell(),
+        (Some(fault), _) => fault.tell(inner.faults.code),
         (None, true) => Told::throttled(),
         (None, false) => {
             let told = graph::tell(&mut inner.world, &inner.faults, &asked);
@@ -199,7 +198,15 @@ async fn answer(
         .served_version
         .clone()
         .unwrap_or_else(|| asked.version());
-    told.into_response(&served, &used, fault)
+    let mut response = told.into_response(&served, &used, fault);
+    if let Some(warning) = &inner.faults.version_warning
+        && let Ok(warning) = warning.parse()
+    {
+        response
+            .headers_mut()
+            .insert("x-ad-api-version-warning", warning);
+    }
+    response
 }
 
 impl Shared {

@@ -132,6 +132,10 @@ async fn switches_and_the_log_work_over_http() {
 #[tokio::test]
 async fn usage_headers_rise_with_every_answer() {
     let (fake, client) = start().await;
+    fake.set_faults(Faults {
+        most_app_calls: Some(100),
+        ..Faults::default()
+    });
     let mut seen = Vec::new();
     for _ in 0..3 {
         let url = format!("{}/v26.0/act_1001?fields=currency", fake.url());

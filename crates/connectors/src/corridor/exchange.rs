@@ -1,7 +1,7 @@
 //! One request and its answer, and the repetition of reads. The token is put
 //! on here, in one header, and nowhere else.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,22 +9,25 @@ use backon::BackoffBuilder;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, redirect, retry};
+use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tenantry_core::name::AccountId;
+use tenantry_core::text;
 use tokio::time::Instant;
 use url::Url;
 
 use super::limits::{CorridorLimits, pause_before_retry};
-use crate::call_error::CallError;
+use super::quotas::Quotas;
+use crate::call_error::{CallError, VendorText};
 use crate::plan::ApiPlan;
 use crate::quota::{self, QuotaObservation};
 use crate::token::{TokenError, TokenSource};
 use crate::verdict::{self, Reply};
 
-/// Scopes in quota headers are the vendor's to choose; more are not kept.
-const MOST_QUOTAS: usize = 256;
-
-type QuotaKey = (String, Option<String>);
+/// Of what a header says about the version.
+const LONGEST_VERSION: usize = 32;
+const LONGEST_WARNING: usize = 300;
 
 /// The client of one corridor.
 pub(super) struct Exchange {
@@ -32,7 +35,9 @@ pub(super) struct Exchange {
     client: Client,
     tokens: Arc<dyn TokenSource>,
     limits: CorridorLimits,
-    quota: Mutex<BTreeMap<QuotaKey, QuotaObservation>>,
+    quotas: Quotas,
+    /// What the vendor said when it last refused the token; none since it took it.
+    refused: Mutex<Option<VendorText>>,
 }
 
 /// What one call has used and seen so far.
@@ -40,7 +45,10 @@ pub(super) struct Exchange {
 pub(super) struct Tally {
     pub requests: u32,
     pub version_served: Option<String>,
+    pub version_warning: Option<String>,
     pub quota: Vec<QuotaObservation>,
+    /// The account that the call is about.
+    pub account: Option<AccountId>,
 }
 
 /// What goes out.
@@ -77,7 +85,8 @@ impl Exchange {
             client,
             tokens,
             limits,
-            quota: Mutex::default(),
+            quotas: Quotas::default(),
+            refused: Mutex::default(),
         })
     }
 
@@ -96,12 +105,30 @@ impl Exchange {
     }
 
     pub fn quota(&self) -> Vec<QuotaObservation> {
-        self.quota
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.quotas.all()
+    }
+
+    /// Why the vendor does not take the token, if it does not.
+    pub fn refused(&self) -> Option<VendorText> {
+        let refused = self.refused.lock();
+        refused.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks about the token itself. It goes in the body, where no log of
+    /// addresses finds it.
+    pub async fn inspect(
+        &self,
+        api: &ApiPlan,
+        url: &Url,
+        parameter: &str,
+    ) -> Result<Value, CallError> {
+        let token = self.tokens.token().map_err(CallError::Token)?;
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("method", "get")
+            .append_pair(parameter, token.expose_secret())
+            .finish();
+        let sent = Sent::Form(url, &form);
+        self.once(api, sent, &mut Tally::default()).await
     }
 
     /// Asks until there is a good answer, an error that will stay, or no time or attempt left.
@@ -148,13 +175,25 @@ impl Exchange {
         sent: Sent<'_>,
         tally: &mut Tally,
     ) -> Result<Value, CallError> {
+        self.hold_back(tally)?;
         let token = self.tokens.token().map_err(CallError::Token)?;
         let bearer = bearer(&token)?;
+        let proof = self.proof(api, &token)?;
         tally.requests += 1;
         let request = match sent {
-            Sent::Get(url) => self.client.get(url.clone()),
+            Sent::Get(url) => {
+                let mut url = url.clone();
+                if let Some((parameter, proof)) = &proof {
+                    url.query_pairs_mut().append_pair(parameter, proof);
+                }
+                self.client.get(url)
+            }
             Sent::Form(url, form) => {
-                let request = self.client.post(url.clone()).body(form.to_owned());
+                let mut form = form.to_owned();
+                if let Some((parameter, proof)) = &proof {
+                    form = format!("{form}&{parameter}={proof}");
+                }
+                let request = self.client.post(url.clone()).body(form);
                 request.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             }
         };
@@ -165,7 +204,7 @@ impl Exchange {
         self.observe(api, &headers, tally);
         let wait_ms = quota::wait_ms(&tally.quota);
         let token = token.expose_secret();
-        verdict::judge(
+        let judged = verdict::judge(
             api,
             &Reply {
                 status,
@@ -173,7 +212,52 @@ impl Exchange {
                 wait_ms,
                 token,
             },
-        )
+        );
+        self.notice(&judged);
+        judged
+    }
+
+    /// Whether the vendor takes the token, as far as an answer tells.
+    fn notice(&self, judged: &Result<Value, CallError>) {
+        let refusal = match judged {
+            Ok(_) => None,
+            Err(CallError::Unauthorized { vendor }) => Some(vendor.clone()),
+            Err(_) => return,
+        };
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+
+    fn hold_back(&self, tally: &Tally) -> Result<(), CallError> {
+        match self.quotas.held(tally.account.as_ref(), Instant::now()) {
+            None => Ok(()),
+            Some(held) => Err(CallError::HeldBack {
+                bucket: held.bucket,
+                used_percent: held.used_percent,
+                retry_after_ms: u64::try_from(held.wait.as_millis()).unwrap_or(u64::MAX),
+            }),
+        }
+    }
+
+    /// The parameter that proves the app's secret, where there is one.
+    fn proof<'a>(
+        &self,
+        api: &'a ApiPlan,
+        token: &SecretString,
+    ) -> Result<Option<(&'a str, String)>, CallError> {
+        let Some(parameter) = &api.auth.proof_parameter else {
+            return Ok(None);
+        };
+        let secret = self.tokens.app_secret().map_err(CallError::Token)?;
+        Ok(secret.map(|secret| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
+            let tag = hmac::sign(&key, token.expose_secret().as_bytes());
+            let mut proof = String::new();
+            for byte in tag.as_ref() {
+                // Writing into a String does not fail.
+                let _ = write!(proof, "{byte:02x}");
+            }
+            (parameter.as_str(), proof)
+        }))
     }
 
     async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
@@ -199,16 +283,18 @@ impl Exchange {
             .as_deref()
             .is_none_or(|before| before == api.version)
         {
-            tally.version_served = served.map(str::to_owned).or(tally.version_served.take());
+            tally.version_served = served
+                .map(|served| text::presentable(served, LONGEST_VERSION))
+                .or(tally.version_served.take());
         }
+        let warning = api.warning_header.as_ref();
+        let warning = warning.and_then(|name| headers.get(name)?.to_str().ok());
+        tally.version_warning = warning
+            .map(|warning| text::presentable(warning, LONGEST_WARNING))
+            .or(tally.version_warning.take());
         tally.quota = quota::observe(&api.quota, headers);
-        let mut latest = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
-        for seen in &tally.quota {
-            let key = (seen.bucket.clone(), seen.scope.clone());
-            if latest.len() < MOST_QUOTAS || latest.contains_key(&key) {
-                latest.insert(key, seen.clone());
-            }
-        }
+        self.quotas
+            .learn(tally.account.as_ref(), &tally.quota, Instant::now());
     }
 }
 

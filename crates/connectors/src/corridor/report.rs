@@ -135,8 +135,8 @@ impl Corridor {
             .exchange
             .ask(&self.connector.api, &url, asking.deadline, tally)
             .await?;
-        let owner = answer::row_account(&objects.account, &body);
-        if owner.as_deref() != Some(report.account().id().as_str()) {
+        let account = answer::row_account(&objects.account, &body);
+        if account.as_deref() != Some(report.account().id().as_str()) {
             return Err(CallError::ForeignRow {
                 asked: report.account().id().to_string(),
             });

@@ -143,6 +143,7 @@ pub(super) fn quota(forms: &[QuotaForm]) -> Result<Vec<QuotaRule>, Doubt> {
             bucket: word(&form.bucket)?,
             header: header(&form.header)?,
             shape: form.shape,
+            of_account: form.of_account,
             used_percent: form.used_percent.clone(),
             wait: form.wait.as_ref().map(wait),
         });

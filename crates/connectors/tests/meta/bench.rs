@@ -15,7 +15,7 @@ use tenantry_connectors::token::{StaticToken, TokenSource};
 use tenantry_core::access::Access;
 use tenantry_core::name::{AccountId, Currency};
 use tenantry_core::tenant::AccountConfig;
-use tenantry_fakes::meta::FakeMeta;
+use tenantry_fakes::meta::{FakeMeta, Faults};
 use tokio::time::Instant;
 use tracing::subscriber::DefaultGuard;
 
@@ -103,6 +103,21 @@ impl Bench {
             serde_json::json!({"account": "act_1001"}),
         )
         .await
+    }
+
+    pub async fn campaigns_by(&self, corridor: &Corridor) -> Result<Answer, CallError> {
+        let asked = serde_json::json!({"account": "act_1001"});
+        self.call_at(corridor, "meta_list_campaigns", asked, at(20_000))
+            .await
+    }
+
+    /// A corridor of its own, which knows nothing but the currency.
+    pub async fn confirmed_corridor(&self) -> Corridor {
+        self.fake.set_faults(Faults::default());
+        let corridor = self.corridor_with(FAST);
+        self.campaigns_by(&corridor).await.unwrap();
+        self.fake.forget_requests();
+        corridor
     }
 
     /// Gets the confirmation of an account's currency out of the way.

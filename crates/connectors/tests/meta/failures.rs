@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tenantry_connectors::call_error::CallError;
 use tenantry_connectors::corridor::{CorridorLimits, Warning};
 use tenantry_core::reason::Reason;
 use tenantry_fakes::meta::{EXPIRED_TOKEN, Fault, Faults, SANDBOX_TOKEN};
@@ -22,7 +23,8 @@ async fn the_error_table_gives_each_failure_its_reason() {
         (Fault::NoSuchAlias, Reason::NotFound, false),
         (Fault::Throttled, Reason::VendorThrottled, false),
         (Fault::UseCaseThrottled, Reason::VendorThrottled, false),
-        (Fault::AppThrottled, Reason::VendorThrottled, true),
+        // 100 % of the app's calls are used: asking again is held back.
+        (Fault::AppThrottled, Reason::VendorThrottled, false),
         (Fault::PolicyBlock, Reason::VendorRejected, false),
         (Fault::Transient, Reason::VendorUnavailable, true),
         (Fault::InternalError, Reason::VendorUnavailable, true),
@@ -40,13 +42,14 @@ async fn the_error_table_gives_each_failure_its_reason() {
     bench.confirm("act_1001").await;
     for (fault, reason, again) in table {
         for errors_as_success in [false, true] {
-            bench.fake.forget_requests();
+            // Each its own, or a throttle would hold the next one back.
+            let corridor = bench.confirmed_corridor().await;
             bench.fake.set_faults(Faults {
                 fail: Some(fault),
                 errors_as_success,
                 ..Faults::default()
             });
-            let error = bench.campaigns().await.unwrap_err();
+            let error = bench.campaigns_by(&corridor).await.unwrap_err();
             assert_eq!(
                 error.reason(),
                 reason,
@@ -62,12 +65,7 @@ async fn the_error_table_gives_each_failure_its_reason() {
 async fn a_failure_that_passes_is_not_seen() {
     let bench = Bench::start().await;
     bench.confirm("act_1001").await;
-    for fault in [
-        Fault::Transient,
-        Fault::Unavailable,
-        Fault::Reset,
-        Fault::AppThrottled,
-    ] {
+    for fault in [Fault::Transient, Fault::Unavailable, Fault::Reset] {
         let faults = Faults {
             fail: Some(fault),
             fail_times: Some(2),
@@ -88,11 +86,12 @@ async fn a_throttle_says_how_long_to_stay_away() {
         (Fault::Throttled, 100_000),
         (Fault::UseCaseThrottled, 420_000),
     ] {
+        let corridor = bench.confirmed_corridor().await;
         bench.fake.set_faults(Faults {
             fail: Some(fault),
             ..Faults::default()
         });
-        let refusal = bench.campaigns().await.unwrap_err().refusal();
+        let refusal = bench.campaigns_by(&corridor).await.unwrap_err().refusal();
         assert_eq!(refusal.retry_after_ms, Some(wait_ms), "{fault:?}");
     }
 }
@@ -228,4 +227,104 @@ async fn another_version_than_the_pinned_one_is_a_warning() {
         (answer.version_served.as_deref(), answer.warnings),
         (Some("v27.0"), vec![drift])
     );
+}
+
+#[tokio::test]
+async fn every_code_of_the_throttles_is_one() {
+    let bench = Bench::start().await;
+    let codes = [
+        (4, None),
+        (4, Some(1_504_022)),
+        (4, Some(1_504_039)),
+        (17, Some(2_446_079)),
+        (17, Some(1_885_172)),
+        (32, None),
+        (341, None),
+        (613, None),
+        (613, Some(1_487_632)),
+        (613, Some(1_487_742)),
+        (100, Some(1_487_225)),
+        (80_000, None),
+        (80_001, None),
+        (80_002, None),
+        (80_003, None),
+        (80_004, None),
+        (80_005, None),
+        (80_006, None),
+        (80_008, None),
+        (80_009, None),
+        (80_014, None),
+    ];
+    for code in codes {
+        let fail = Some(Fault::Code);
+        bench.fake.set_faults(Faults {
+            fail,
+            code,
+            ..Faults::default()
+        });
+        let error = bench
+            .call("meta_list_ad_accounts", json!({}))
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason(), Reason::VendorThrottled, "{code:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_quota_that_is_all_but_used_up_holds_calls_back() {
+    let bench = Bench::start().await;
+    bench.confirm("act_1001").await;
+    bench.confirm("act_1002").await;
+    bench.fake.set_faults(Faults {
+        fail: Some(Fault::Throttled),
+        ..Faults::default()
+    });
+    assert_eq!(
+        bench.campaigns().await.unwrap_err().reason(),
+        Reason::VendorThrottled
+    );
+    bench.fake.set_faults(Faults::default());
+    bench.fake.forget_requests();
+    let held = bench.campaigns().await.unwrap_err();
+    assert!(
+        matches!(&held, CallError::HeldBack { bucket, used_percent: 100, .. } if bucket == "account")
+    );
+    let refusal = held.refusal();
+    assert_eq!(refusal.reason, Reason::VendorThrottled);
+    assert!(
+        refusal
+            .retry_after_ms
+            .is_some_and(|wait| wait > 0 && wait <= 100_000),
+        "{refusal:?}"
+    );
+    assert_eq!(bench.fake.requests(), [], "the vendor was not asked");
+    let other = json!({"account": "act_1002"});
+    bench
+        .call("meta_list_campaigns", other)
+        .await
+        .expect("another account has its own quota");
+}
+
+#[tokio::test]
+async fn the_version_alarm_is_logged_once_for_each_change() {
+    let (log, _guard) = crate::bench::capture_log();
+    let bench = Bench::start().await;
+    let warning = "The call has been auto-upgraded to v27.0 as v26.0 will be deprecated.";
+    for version_warning in [Some(warning.to_owned()), None] {
+        bench.fake.set_faults(Faults {
+            version_warning,
+            ..Faults::default()
+        });
+        for _ in 0..3 {
+            bench.campaigns().await.unwrap();
+        }
+    }
+    assert_eq!(log.text().matches(warning).count(), 1, "{}", log.text());
+    assert_eq!(
+        log.text()
+            .matches("serves the pinned version again")
+            .count(),
+        1
+    );
+    assert_eq!(bench.corridor.alarm(), []);
 }

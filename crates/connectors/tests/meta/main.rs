@@ -6,3 +6,4 @@ mod failures;
 mod objects;
 mod reports;
 mod safety;
+mod tokens;

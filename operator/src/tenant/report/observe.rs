@@ -105,7 +105,7 @@ fn connectors(report: &ReplicaReport) -> Vec<ConnectorStatus> {
         name: connector.name.clone(),
         ready: connector.ready,
         reason: connector.reason.clone(),
-        token_expires_at: None,
+        token_expires_at: connector.token_expires_at.clone(),
     };
     report.connectors.iter().map(status).collect()
 }
@@ -242,11 +242,7 @@ fn credentials(contract: &TenantConfig, wanted: i32, report: Option<&ReplicaRepo
         .filter(|connector| !connector.ready)
         .collect();
     let Some(first) = missing.first() else {
-        return finding(
-            true,
-            Reason::AsDeclared,
-            "every connector has credentials".into(),
-        );
+        return usable(report);
     };
     let reason = word(first.reason.as_deref(), Reason::SecretMissing);
     let sentences: Vec<_> = missing
@@ -254,6 +250,22 @@ fn credentials(contract: &TenantConfig, wanted: i32, report: Option<&ReplicaRepo
         .map(|connector| sentence(connector))
         .collect();
     finding(false, reason, sentences.join("; "))
+}
+
+/// Every connector has credentials; some may end soon.
+fn usable(report: &ReplicaReport) -> Finding {
+    let finding = |reason, message: String| Finding::new(CREDENTIALS_READY, true, reason, message);
+    let ending = Some(Reason::TokenExpiring.as_str());
+    let ending = report
+        .connectors
+        .iter()
+        .filter(|one| one.reason.as_deref() == ending);
+    let sentences: Vec<_> = ending.map(sentence).collect();
+    if sentences.is_empty() {
+        let message = "every connector has credentials";
+        return finding(Reason::AsDeclared, message.into());
+    }
+    finding(Reason::TokenExpiring, sentences.join("; "))
 }
 
 fn sentence(connector: &ConnectorReport) -> String {
@@ -297,6 +309,7 @@ mod tests {
                 ready: true,
                 reason: None,
                 message: None,
+                token_expires_at: None,
             }],
             audit_public_key: None,
             tools_digest: None,
@@ -367,6 +380,31 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_ends_soon_is_said_while_it_still_works() {
+        let told = told(1, |report| {
+            report.connectors[0] = ConnectorReport {
+                name: "meta".into(),
+                ready: true,
+                reason: Some("TokenExpiring".into()),
+                message: Some(
+                    "the token ends at 2026-12-01T00:00:00Z; replace it in the Secret before"
+                        .into(),
+                ),
+                token_expires_at: None,
+            };
+        });
+        let credentials = told
+            .lines()
+            .find(|line| line.starts_with("CredentialsReady"))
+            .unwrap();
+        assert_eq!(
+            credentials,
+            "CredentialsReady=true TokenExpiring: meta: the token ends at 2026-12-01T00:00:00Z; replace it in the Secret before"
+        );
+        assert!(told.starts_with("Ready=true"), "{told}");
+    }
+
+    #[test]
     fn a_missing_secret_is_waited_for_and_named() {
         let told = told(1, |report| {
             report.connectors[0] = ConnectorReport {
@@ -374,6 +412,7 @@ mod tests {
                 ready: false,
                 reason: Some("SecretMissing".into()),
                 message: Some("`/credentials/meta/access_token` is not there".into()),
+                token_expires_at: None,
             };
         });
         insta::assert_snapshot!(told, @r"

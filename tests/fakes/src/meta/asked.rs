@@ -11,6 +11,8 @@ pub(super) struct Asked {
     path: String,
     pub parameters: Vec<(String, String)>,
     pub token: Option<String>,
+    /// The token that is asked about; like the other it enters no log.
+    pub input_token: Option<String>,
     token_place: TokenPlace,
 }
 
@@ -25,6 +27,7 @@ impl Asked {
             path: uri.path().to_owned(),
             parameters: Vec::new(),
             token: None,
+            input_token: None,
             token_place: TokenPlace::Absent,
         };
         if let Some(bearer) = bearer(headers) {
@@ -38,6 +41,7 @@ impl Asked {
                     asked.token = Some(value);
                     asked.token_place = TokenPlace::Parameter;
                 }
+                "input_token" => asked.input_token = Some(value),
                 "method" => {
                     asked.method = value.to_ascii_uppercase();
                     asked.parameters.push((name, value));

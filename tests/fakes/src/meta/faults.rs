@@ -24,6 +24,16 @@ pub struct Faults {
     pub latency_ms: u64,
     /// Keep requests waiting until this is switched off.
     pub hold: bool,
+    /// Demand that calls prove this secret of the app.
+    pub app_secret: Option<String>,
+    /// When tokens end, in seconds since 1970; 0 is never.
+    pub token_expires_at: i64,
+    /// Warn that the version will end.
+    pub version_warning: Option<String>,
+    /// Throttle the app's calls to this many; 10,000 without it.
+    pub most_app_calls: Option<u32>,
+    /// Fail with this code and subcode when `fail` is `code`.
+    pub code: (i64, Option<i64>),
     /// Claim to have served this version.
     pub served_version: Option<String>,
     /// Put an empty page between the first and the second of a list.
@@ -96,6 +106,8 @@ pub enum Fault {
     Deep,
     /// 200 with a next page whose cursor is no cursor.
     OddCursor,
+    /// The code of the switch.
+    Code,
     /// The connection breaks instead of an answer.
     Reset,
 }
@@ -126,7 +138,7 @@ impl Faults {
 
 impl Fault {
     /// What is answered under this fault.
-    pub(super) fn tell(self) -> Told {
+    pub(super) fn tell(self, (code, subcode): (i64, Option<i64>)) -> Told {
         let error = |code, subcode, message| Told::Error(GraphError::new(code, subcode, message));
         match self {
             Self::TokenExpired => Told::Error(GraphError::expired()),
@@ -179,6 +191,7 @@ impl Fault {
                 "data": [],
                 "paging": {"cursors": {"after": "x&method=post\u{202e}"}, "next": "https://graph.facebook.com/"},
             })),
+            Self::Code => error(code, subcode, "(#code) Something is the matter"),
             Self::Reset => Told::Reset,
         }
     }

@@ -10,8 +10,9 @@ use super::fields::{ACCOUNT, ACTIVITY, Node, PAGE, REPORT};
 use super::insights;
 use super::paging::{page, select};
 use super::spoken;
+use super::tokens;
 use super::wire::{GraphError, Told};
-use super::world::{EXPIRED_TOKEN, Kind, World, bare};
+use super::world::{Kind, World, bare};
 
 /// What a POST may change here.
 const WRITABLE: &[&str] = &["name", "status", "daily_budget", "lifetime_budget"];
@@ -25,10 +26,11 @@ pub(super) fn tell(world: &mut World, faults: &Faults, asked: &Asked) -> Told {
 }
 
 fn answer(world: &mut World, faults: &Faults, asked: &Asked) -> Result<Value, GraphError> {
-    let seen = authenticate(world, asked)?;
+    let seen = tokens::authenticate(world, faults, asked)?;
     let segments = asked.segments();
     match (asked.method.as_str(), segments.get(1..).unwrap_or_default()) {
         ("GET", ["me", "adaccounts"]) => page(faults, asked, &world.accounts(&seen), &ACCOUNT),
+        ("GET", ["debug_token"]) => tokens::inspect(world, faults, asked),
         // `?ids=` asks for several nodes at once, whoever they belong to.
         ("GET", []) => several(world, asked, &seen),
         ("GET", [id]) => {
@@ -57,22 +59,6 @@ fn answer(world: &mut World, faults: &Faults, asked: &Asked) -> Result<Value, Gr
 fn unknown_path(asked: &Asked) -> GraphError {
     let message = format!("Unknown path components: {}", asked.path());
     GraphError::new(2500, None, &message)
-}
-
-fn authenticate(world: &World, asked: &Asked) -> Result<BTreeSet<String>, GraphError> {
-    let message =
-        "An active access token must be used to query information about the current user.";
-    let token = asked
-        .token
-        .as_deref()
-        .ok_or_else(|| GraphError::new(2500, None, message))?;
-    if token == EXPIRED_TOKEN {
-        return Err(GraphError::expired());
-    }
-    world
-        .seen_by(token)
-        .cloned()
-        .ok_or_else(GraphError::invalid_token)
 }
 
 /// One node by its id: an account, an object of one, a page, a report.

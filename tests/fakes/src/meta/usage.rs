@@ -6,10 +6,13 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::faults::Fault;
+use super::faults::{Fault, Faults};
 
 /// The score of the development tier, and when it is forgotten.
 const DEVELOPMENT_SCORE: u32 = 60;
+/// The calls of an app; the real limit grows with its users.
+const MOST_CALLS: u32 = 10_000;
+
 const DECAY: Duration = Duration::from_mins(5);
 
 /// The counters.
@@ -22,7 +25,7 @@ pub(super) struct Usage {
 /// The counters after one request.
 pub(super) struct Used {
     account: Option<String>,
-    calls: u32,
+    calls_percent: u32,
     score_percent: u32,
     /// The account has no score left.
     pub exhausted: bool,
@@ -30,14 +33,16 @@ pub(super) struct Used {
 
 impl Usage {
     /// Counts one read.
-    pub fn count(&mut self, account: Option<&str>, most_score: Option<u32>) -> Used {
+    pub fn count(&mut self, account: Option<&str>, faults: &Faults) -> Used {
         self.calls += 1;
+        let most_score = faults.most_score;
+        let most_calls = faults.most_app_calls.unwrap_or(MOST_CALLS).max(1);
         let most = most_score.unwrap_or(u32::MAX);
         let score = account.map_or(0, |account| self.score(account, most));
         let scale = most_score.unwrap_or(DEVELOPMENT_SCORE).max(1);
         Used {
             account: account.map(str::to_owned),
-            calls: self.calls,
+            calls_percent: self.calls.saturating_mul(100) / most_calls,
             score_percent: (score.saturating_mul(100) / scale).min(100),
             exhausted: score >= most,
         }
@@ -59,7 +64,7 @@ impl Usage {
 impl Used {
     /// Meta's usage headers; there is no Retry-After among them.
     pub fn headers(&self, fault: Option<Fault>) -> Vec<(&'static str, String)> {
-        let percent = self.calls.min(100);
+        let percent = self.calls_percent.min(100);
         let throttled = self.exhausted || fault == Some(Fault::Throttled);
         let account_percent = if throttled { 100 } else { self.score_percent };
         let app_percent = if fault == Some(Fault::AppThrottled) {

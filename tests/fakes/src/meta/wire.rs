@@ -59,6 +59,14 @@ impl GraphError {
         }
     }
 
+    pub fn revoked() -> Self {
+        let message = "Error validating access token: The session has been invalidated because the user changed their password.";
+        Self {
+            status: 401,
+            ..Self::new(190, Some(460), message)
+        }
+    }
+
     pub fn invalid_token() -> Self {
         let message = "Invalid OAuth access token - Cannot parse access token";
         Self {

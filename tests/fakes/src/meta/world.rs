@@ -12,6 +12,9 @@ pub const SANDBOX_TOKEN: &str = "EAATenantrySandboxToken0000000000000000000";
 /// A token that has expired.
 pub const EXPIRED_TOKEN: &str = "EAATenantryExpiredToken0000000000000000000";
 
+/// A token whose owner changed the password.
+pub const REVOKED_TOKEN: &str = "EAATenantryRevokedToken0000000000000000000";
+
 /// Campaigns by account: name, status, objective, daily and lifetime budget, spend of the last days.
 type CampaignRow = (
     &'static str,
