@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tenantry_connectors::corridor::{Corridor, CorridorError, CorridorLimits};
+use tenantry_connectors::corridor::{Corridor, CorridorError, CorridorLimits, Way};
 use tenantry_connectors::token::TokenSource;
+use tenantry_connectors::transport::Transport;
 use tenantry_core::authorize::visible_accounts;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
@@ -58,6 +59,8 @@ pub struct Workshop {
     pub credentials_dir: PathBuf,
     /// The bounds of every corridor.
     pub corridor_limits: CorridorLimits,
+    /// What carries requests instead of the network; only a benchmark has one.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 /// A contract that is obeyed.
@@ -98,15 +101,17 @@ impl Workshop {
         before: Option<&InForce>,
     ) -> Result<InForce, TakeUpError> {
         let tenant = TenantConfig::read(&source.contract).map_err(TakeUpError::Unreadable)?;
+        let proxy = tenant.proxy.as_deref();
         let mut connectors = BTreeMap::new();
         for config in &tenant.connectors {
             let kept = before
+                .filter(|before| before.tenant.proxy.as_deref() == proxy)
                 .and_then(|before| before.connectors.get(&config.name))
                 .filter(|embassy| embassy.config == *config)
                 .map(Arc::clone);
             let embassy = match kept {
                 Some(embassy) => embassy,
-                None => Arc::new(self.embassy(config)?),
+                None => Arc::new(self.embassy(config, proxy)?),
             };
             connectors.insert(config.name.clone(), embassy);
         }
@@ -122,10 +127,14 @@ impl Workshop {
         })
     }
 
-    fn embassy(&self, config: &ConnectorConfig) -> Result<Embassy, TakeUpError> {
+    fn embassy(
+        &self,
+        config: &ConnectorConfig,
+        proxy: Option<&str>,
+    ) -> Result<Embassy, TakeUpError> {
         let tokens: Arc<dyn TokenSource> =
             Arc::new(FileTokenSource::new(&self.credentials_dir, &config.name));
-        let corridor = self.corridor(config, Arc::clone(&tokens))?;
+        let corridor = self.corridor(config, proxy, Arc::clone(&tokens))?;
         Ok(Embassy {
             config: config.clone(),
             tokens,
@@ -137,6 +146,7 @@ impl Workshop {
     fn corridor(
         &self,
         config: &ConnectorConfig,
+        proxy: Option<&str>,
         tokens: Arc<dyn TokenSource>,
     ) -> Result<Corridor, TakeUpError> {
         let connector = self
@@ -152,10 +162,15 @@ impl Workshop {
             connector: config.name.clone(),
             cause,
         })?;
+        let way = Way {
+            base_url: address,
+            proxy: proxy.map(str::to_owned),
+            transport: self.transport.clone(),
+        };
         Corridor::new(
             Arc::clone(connector),
             config.accounts.clone(),
-            address,
+            way,
             tokens,
             self.corridor_limits,
         )

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::{Router, middleware};
 use tenantry_api::label;
 use tenantry_connectors::corridor::CorridorLimits;
+use tenantry_connectors::transport::Transport;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -72,6 +73,9 @@ pub struct Parts {
     pub audit_out: Box<dyn Write + Send>,
     /// Told which ports are open.
     pub open_ports: watch::Sender<OpenPorts>,
+    /// What carries requests to vendors instead of the network; only a
+    /// benchmark has one.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 /// The ports that are open; the MCP port opens when there is something to serve.
@@ -125,6 +129,7 @@ pub async fn run(
         catalog,
         audit_out,
         open_ports,
+        transport,
     } = parts;
     let metrics = Arc::new(Metrics::new());
     let (audit, writer) = Audit::start(audit_out, settings.boot_id.clone(), Arc::clone(&metrics))
@@ -133,6 +138,7 @@ pub async fn run(
         catalog: Arc::new(catalog),
         credentials_dir: settings.credentials_dir.clone(),
         corridor_limits: settings.corridor_limits,
+        transport,
     };
     let knowledge = Arc::new(Knowledge::new());
     let stale_after = settings.stale_after;

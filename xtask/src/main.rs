@@ -1,6 +1,7 @@
 //! The project's own commands, `cargo xtask <command>`. One module a topic; the work itself is in
 //! the crates they call.
 
+mod bench;
 mod clients;
 mod cluster;
 mod crds;
@@ -46,6 +47,11 @@ enum Commands {
     Test {
         /// The tiers to run, in this order
         tiers: Vec<test::Tier>,
+    },
+    /// Measure, side by side in one run
+    Bench {
+        #[command(subcommand)]
+        bench: bench::Bench,
     },
     /// Write crds/ from the types
     Crds {
@@ -99,6 +105,7 @@ fn run(command: Commands) -> Result<ExitCode> {
     match command {
         Commands::Up { context, registry } => up::up(context.as_deref(), registry.as_deref()),
         Commands::Test { tiers } => test::run(&tiers),
+        Commands::Bench { bench } => bench::run(&bench),
         Commands::Crds { check } => crds::run(check),
         Commands::Down => cluster::down(),
         Commands::Status => Ok(cluster::status()),

@@ -38,6 +38,7 @@ use crate::corridor::progress::{Progress, query_text};
 use crate::plan::{AccountPlan, PagingPlan, QueryValue, RequestPlan, RowPlan, RowsPlan, Shape};
 use crate::quota::QuotaObservation;
 use crate::token::TokenSource;
+use crate::transport::{Network, Transport};
 
 /// The way to one vendor for one organisation.
 pub struct Corridor {
@@ -49,6 +50,18 @@ pub struct Corridor {
     owners: Arc<Owners>,
     /// What is odd about the version, as it was last told.
     alarm: Arc<Mutex<Vec<Warning>>>,
+}
+
+/// How a corridor reaches its vendor; by default at the vendor's own address,
+/// over the network.
+#[derive(Clone, Default)]
+pub struct Way {
+    /// Another address; only sandboxes have one.
+    pub base_url: Option<Url>,
+    /// The HTTP proxy on the way, `http://host:port`.
+    pub proxy: Option<String>,
+    /// Something else than the network.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 /// What a tool answers.
@@ -135,7 +148,7 @@ impl Corridor {
     pub fn new(
         connector: Arc<Connector>,
         accounts: Vec<AccountConfig>,
-        base_url_override: Option<Url>,
+        way: Way,
         tokens: Arc<dyn TokenSource>,
         limits: CorridorLimits,
     ) -> Result<Self, CorridorError> {
@@ -152,7 +165,7 @@ impl Corridor {
                 return Err(CorridorError::AccountTwice(first.id));
             }
         }
-        let base_url = match base_url_override {
+        let base_url = match way.base_url {
             Some(url) if is_bare(&url) => url,
             Some(_) => {
                 return Err(CorridorError::SandboxAddress {
@@ -161,7 +174,14 @@ impl Corridor {
             }
             None => connector.api.base_url.clone(),
         };
-        let exchange = Exchange::new(base_url, tokens, limits).map_err(CorridorError::Client)?;
+        let transport = if let Some(transport) = way.transport {
+            transport
+        } else {
+            let is_https_only = base_url.scheme() == "https";
+            let network = Network::new(is_https_only, way.proxy.as_deref(), limits);
+            Arc::new(network.map_err(CorridorError::Client)?)
+        };
+        let exchange = Exchange::new(base_url, transport, tokens, limits);
         Ok(Self {
             connector,
             accounts: owned,

@@ -12,6 +12,7 @@ pub mod corridor;
 pub mod load_error;
 pub mod quota;
 pub mod token;
+pub mod transport;
 
 mod answer;
 mod form;

@@ -330,6 +330,7 @@ async fn a_stopping_server_says_so() {
         catalog: Arc::new(Catalog::load(None).unwrap()),
         credentials_dir: "/nowhere".into(),
         corridor_limits: CorridorLimits::PRODUCTION,
+        transport: None,
     };
     let knowledge = Arc::new(Knowledge::new());
     let stale_after = Duration::from_mins(5);

@@ -61,6 +61,7 @@ impl Desk {
             catalog: Arc::new(Catalog::load(None).unwrap()),
             credentials_dir: credentials.path().to_owned(),
             corridor_limits: CorridorLimits::PRODUCTION,
+            transport: None,
         };
         let in_force = workshop.take_up(Arc::new(raw(&tenant, 1)), None).unwrap();
         let control = Arc::new(InMemory::new(None, vec![], vec![]));

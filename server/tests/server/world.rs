@@ -193,6 +193,7 @@ impl World {
             catalog: Catalog::load(None).unwrap(),
             audit_out: setup.audit_out.unwrap_or_else(|| Box::new(audit.clone())),
             open_ports,
+            transport: None,
         };
         let settings = settings(
             credentials.path(),

@@ -15,14 +15,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::core::cel::{CompiledSchema, apply_defaults, compile_schema, validate_compiled};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tenantry_api::crd::crds;
 use tenantry_api::mcp_api_key::McpApiKey;
 use tenantry_api::mcp_freeze::McpFreeze;
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_api::safety_policy::SafetyPolicy;
 
-use table::{Case, cases, fields};
+use table::{Case, cases};
 
 /// What a rule of list types says; JSON Schema does not know them.
 const DUPLICATE: &str = "Duplicate value";
@@ -139,5 +139,29 @@ fn legal(schema: &Value) -> usize {
         Some(words) => words.len(),
         None if schema["type"] == "boolean" => 2,
         None => usize::MAX,
+    }
+}
+
+/// The fields of a schema below `spec`, each with its own schema; an item of a
+/// list is `0`.
+fn fields(schema: &Value) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    walk(&schema["properties"]["spec"], "", &mut found);
+    found
+}
+
+fn walk(node: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
+    if !path.is_empty() {
+        found.insert(path.into(), node.clone());
+    }
+    let (node, path) = if node["items"].is_object() {
+        (&node["items"], format!("{path}/0"))
+    } else {
+        (node, path.to_owned())
+    };
+    let none = Map::new();
+    for (name, child) in node["properties"].as_object().unwrap_or(&none) {
+        let below = format!("{path}/{name}");
+        walk(child, below.trim_start_matches('/'), found);
     }
 }

@@ -1,6 +1,11 @@
 //! Limits of advertising budgets. Daily and lifetime amounts are told apart
 //! everywhere and never added together (WRITES §3).
 
+#![expect(
+    clippy::struct_field_names,
+    reason = "each is a largest something, and users read the whole word"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use schemars::JsonSchema;

@@ -3,12 +3,11 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use backon::BackoffBuilder;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, redirect, retry};
+use reqwest::{Method, Request};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -23,16 +22,20 @@ use crate::call_error::{CallError, VendorText};
 use crate::plan::ApiPlan;
 use crate::quota::{self, QuotaObservation};
 use crate::token::{TokenError, TokenSource};
+use crate::transport::{Received, Transport};
 use crate::verdict::{self, Reply};
 
 /// Of what a header says about the version.
 const LONGEST_VERSION: usize = 32;
 const LONGEST_WARNING: usize = 300;
 
+/// How a form is written.
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+
 /// The client of one corridor.
 pub(super) struct Exchange {
     base_url: Url,
-    client: Client,
+    transport: Arc<dyn Transport>,
     tokens: Arc<dyn TokenSource>,
     limits: CorridorLimits,
     quotas: Quotas,
@@ -61,33 +64,18 @@ enum Sent<'s> {
 impl Exchange {
     pub fn new(
         base_url: Url,
+        transport: Arc<dyn Transport>,
         tokens: Arc<dyn TokenSource>,
         limits: CorridorLimits,
-    ) -> Result<Self, reqwest::Error> {
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-        let roots: Result<Vec<Certificate>, _> =
-            roots.map(|root| Certificate::from_der(root)).collect();
-        let client = Client::builder()
-            .tls_certs_only(roots?)
-            .https_only(base_url.scheme() == "https")
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            // The environment must not be able to lead vendor traffic elsewhere.
-            .no_proxy()
-            // Repetition is decided here, where a read is known to be one.
-            .retry(retry::never())
-            .connect_timeout(Duration::from_millis(limits.connect_ms))
-            .timeout(Duration::from_millis(limits.request_ms))
-            .user_agent(concat!("tenantry/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             base_url,
-            client,
+            transport,
             tokens,
             limits,
             quotas: Quotas::default(),
             refused: Mutex::default(),
-        })
+        }
     }
 
     /// The address of a path at the vendor.
@@ -180,27 +168,31 @@ impl Exchange {
         let bearer = bearer(&token)?;
         let proof = self.proof(api, &token)?;
         tally.requests += 1;
-        let request = match sent {
+        let mut request = match sent {
             Sent::Get(url) => {
                 let mut url = url.clone();
                 if let Some((parameter, proof)) = &proof {
                     url.query_pairs_mut().append_pair(parameter, proof);
                 }
-                self.client.get(url)
+                Request::new(Method::GET, url)
             }
             Sent::Form(url, form) => {
                 let mut form = form.to_owned();
                 if let Some((parameter, proof)) = &proof {
                     form = format!("{form}&{parameter}={proof}");
                 }
-                let request = self.client.post(url.clone()).body(form);
-                request.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                let mut request = Request::new(Method::POST, url.clone());
+                *request.body_mut() = Some(form.into());
+                request.headers_mut().insert(CONTENT_TYPE, FORM);
+                request
             }
         };
-        let request = request.header(AUTHORIZATION, bearer);
-        let response = request.send().await.map_err(transport_error)?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = self.body(response).await?;
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+        let Received {
+            status,
+            headers,
+            body,
+        } = self.transport.carry(request).await?;
         self.observe(api, &headers, tally);
         let wait_ms = quota::wait_ms(&tally.quota);
         let token = token.expose_secret();
@@ -260,18 +252,6 @@ impl Exchange {
         }))
     }
 
-    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
-            if body.len() + chunk.len() > self.limits.body_bytes {
-                let problem = format!("the body is longer than {} bytes", self.limits.body_bytes);
-                return Err(CallError::Malformed { problem });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
     fn observe(&self, api: &ApiPlan, headers: &HeaderMap, tally: &mut Tally) {
         let served = api
             .version_header
@@ -318,21 +298,4 @@ fn bearer(token: &SecretString) -> Result<HeaderValue, CallError> {
     let mut header = header.map_err(|_| unusable("it does not fit a header"))?;
     header.set_sensitive(true);
     Ok(header)
-}
-
-/// The error without the URL, which would put arguments into logs.
-fn transport_error(error: reqwest::Error) -> CallError {
-    if error.is_timeout() {
-        return CallError::TimedOut {
-            waited_for: "the vendor's answer to one request",
-        };
-    }
-    let error = error.without_url();
-    let mut cause = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(deeper) = source {
-        cause = format!("{cause}: {deeper}");
-        source = deeper.source();
-    }
-    CallError::Unavailable { cause }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tenantry_connectors::call_error::CallError;
 use tenantry_connectors::connector::{ClaimedObject, Connector, Named, Tool};
 use tenantry_connectors::corridor::owned::{Owned, OwnedObject};
-use tenantry_connectors::corridor::{Answer, Corridor, CorridorError, CorridorLimits};
+use tenantry_connectors::corridor::{Answer, Corridor, CorridorError, CorridorLimits, Way};
 use tenantry_connectors::token::{StaticToken, TokenSource};
 use tenantry_core::access::Access;
 use tenantry_core::name::{AccountId, Currency};
@@ -18,6 +18,7 @@ use tenantry_core::tenant::AccountConfig;
 use tenantry_fakes::meta::{FakeMeta, Faults};
 use tokio::time::Instant;
 use tracing::subscriber::DefaultGuard;
+use url::Url;
 
 const META: &str = include_str!("../../../../connectors/meta.yaml");
 const OURS: &[(&str, &str)] = &[("act_1001", "EUR"), ("act_1002", "TWD")];
@@ -52,7 +53,7 @@ impl Bench {
         let corridor = Corridor::new(
             Arc::clone(&connector),
             configured(accounts),
-            Some(fake.url().parse().unwrap()),
+            way_to(fake.url().parse().unwrap()),
             source,
             limits,
         );
@@ -133,11 +134,13 @@ impl Bench {
 
     pub fn corridor_to(&self, address: &str, limits: CorridorLimits) -> Corridor {
         let source = Arc::new(StaticToken::new(self.token.as_str().into()));
-        self.make(OURS, address, source, limits).unwrap()
+        self.make(OURS, way_to(address.parse().unwrap()), source, limits)
+            .unwrap()
     }
 
     pub fn corridor_from(&self, tokens: Arc<dyn TokenSource>) -> Corridor {
-        self.make(OURS, &self.fake.url(), tokens, FAST).unwrap()
+        let way = way_to(self.fake.url().parse().unwrap());
+        self.make(OURS, way, tokens, FAST).unwrap()
     }
 
     pub fn try_corridor(
@@ -146,24 +149,28 @@ impl Bench {
         address: &str,
     ) -> Result<Corridor, CorridorError> {
         let source = Arc::new(StaticToken::new(self.token.as_str().into()));
-        self.make(accounts, address, source, FAST)
+        self.make(accounts, way_to(address.parse().unwrap()), source, FAST)
+    }
+
+    /// The corridor to an address that only the proxy at the fake's reaches.
+    pub fn corridor_by_proxy(&self, address: &str) -> Corridor {
+        let way = Way {
+            proxy: Some(self.fake.url()),
+            ..way_to(address.parse().unwrap())
+        };
+        let source = Arc::new(StaticToken::new(self.token.as_str().into()));
+        self.make(OURS, way, source, FAST).unwrap()
     }
 
     fn make(
         &self,
         accounts: &[(&str, &str)],
-        address: &str,
+        way: Way,
         tokens: Arc<dyn TokenSource>,
         limits: CorridorLimits,
     ) -> Result<Corridor, CorridorError> {
-        let address = address.parse().unwrap();
-        Corridor::new(
-            Arc::clone(&self.connector),
-            configured(accounts),
-            Some(address),
-            tokens,
-            limits,
-        )
+        let connector = Arc::clone(&self.connector);
+        Corridor::new(connector, configured(accounts), way, tokens, limits)
     }
 }
 
@@ -218,4 +225,12 @@ pub fn capture_log() -> (Log, DefaultGuard) {
         .with_writer(move || writer.clone())
         .finish();
     (log, tracing::subscriber::set_default(subscriber))
+}
+
+/// The way to an address, over the network.
+fn way_to(address: Url) -> Way {
+    Way {
+        base_url: Some(address),
+        ..Way::default()
+    }
 }

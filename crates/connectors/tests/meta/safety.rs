@@ -95,6 +95,17 @@ async fn without_a_token_nothing_reaches_the_vendor() {
 }
 
 #[tokio::test]
+async fn with_a_proxy_the_vendor_is_reached_through_it_alone() {
+    let bench = Bench::start().await;
+    let corridor = bench.corridor_by_proxy("http://vendor.invalid");
+    let answer = bench
+        .call_at(&corridor, "meta_list_ad_accounts", json!({}), at(10_000))
+        .await;
+    assert!(answer.is_ok(), "{answer:?}");
+    assert!(!bench.fake.requests().is_empty());
+}
+
+#[tokio::test]
 async fn no_text_ever_holds_the_token() {
     let (log, _guard) = bench::capture_log();
     let bench = Bench::start().await;

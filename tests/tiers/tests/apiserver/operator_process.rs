@@ -63,6 +63,18 @@ impl OperatorProcess {
         .unwrap()
     }
 
+    /// What of it is in memory, in KiB.
+    #[allow(dead_code, reason = "only the benchmark asks")]
+    #[cfg_attr(
+        not(feature = "bench"),
+        expect(dead_code, reason = "only the benchmark asks")
+    )]
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.unwrap().trim_end_matches("kB").trim().parse().unwrap()
+    }
+
     /// Its metrics.
     pub fn metrics(&self) -> String {
         self.ask("metrics").unwrap().1

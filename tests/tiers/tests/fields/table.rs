@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 const TABLE: &str = include_str!("../../testdata/fields.yaml");
 
@@ -122,28 +122,4 @@ fn repeated(text: &str) -> Option<String> {
     let (one, times) = text.split_once('*')?;
     let times = times.parse().ok()?;
     (one.chars().count() == 1).then(|| one.repeat(times))
-}
-
-/// The fields of a schema below `spec`, each with its own schema; an item of a
-/// list is `0`.
-pub fn fields(schema: &Value) -> BTreeMap<String, Value> {
-    let mut found = BTreeMap::new();
-    walk(&schema["properties"]["spec"], "", &mut found);
-    found
-}
-
-fn walk(node: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
-    if !path.is_empty() {
-        found.insert(path.into(), node.clone());
-    }
-    let (node, path) = if node["items"].is_object() {
-        (&node["items"], format!("{path}/0"))
-    } else {
-        (node, path.to_owned())
-    };
-    let none = Map::new();
-    for (name, child) in node["properties"].as_object().unwrap_or(&none) {
-        let below = format!("{path}/{name}");
-        walk(child, below.trim_start_matches('/'), found);
-    }
 }
