@@ -150,7 +150,7 @@ impl Hand<'_> {
         if conflicts.is_empty() {
             return answer.map_err(|error| drawn.failed(error));
         }
-        if let Some(other) = holder(&conflicts, self.claims) {
+        if let Some(other) = holder(&conflicts, self.claims, &self.tenant.uid) {
             return Err(ApplyError::Taken {
                 object: drawn.object.clone(),
                 tenant: other.name.clone(),
@@ -210,16 +210,16 @@ impl<K: Child> Drawn<K> {
     }
 }
 
-/// The living tenant among those who hold fields of ours. Our own fields never
-/// conflict with us, so a claim found here is another's.
-fn holder<'a>(conflicts: &[Change], claims: &'a [Claim]) -> Option<&'a Claim> {
-    let managers = conflicts.iter().filter_map(|change| change.by.as_deref());
-    let mut holders = managers.filter_map(|manager| {
-        claims
-            .iter()
-            .find(|claim| label::field_manager(&claim.uid) == manager)
-    });
-    holders.next()
+/// The living tenant among those who hold fields of ours, if it is not `us`:
+/// what we replaced we hold once more, with the API server's defaults in it,
+/// and that is no reason to give way.
+fn holder<'a>(conflicts: &[Change], claims: &'a [Claim], us: &str) -> Option<&'a Claim> {
+    let is_held = |manager: &str| {
+        let by = conflicts.iter().map(|change| change.by.as_deref());
+        by.flatten().any(|by| by == manager)
+    };
+    let mut others = claims.iter().filter(|claim| claim.uid != us);
+    others.find(|claim| is_held(&label::field_manager(&claim.uid)))
 }
 
 /// What a tenant that is gone left behind is an inheritance, no drift.
@@ -277,13 +277,19 @@ mod tests {
     fn a_living_tenants_fields_are_respected() {
         let claims = [claim()];
         let held = held_by(&["kubectl-edit", "tenantry/b"]);
-        assert_eq!(holder(&held, &claims), Some(&claims[0]));
+        assert_eq!(holder(&held, &claims, "a"), Some(&claims[0]));
+    }
+
+    #[test]
+    fn a_tenant_does_not_stand_in_its_own_way() {
+        assert_eq!(holder(&held_by(&["tenantry/b"]), &[claim()], "b"), None);
     }
 
     #[test]
     fn a_persons_and_a_dead_tenants_fields_are_taken_back() {
         for manager in ["kubectl-edit", "tenantry/dead"] {
-            assert_eq!(holder(&held_by(&[manager]), &[claim()]), None, "{manager}");
+            let held = held_by(&[manager]);
+            assert_eq!(holder(&held, &[claim()], "a"), None, "{manager}");
         }
     }
 
