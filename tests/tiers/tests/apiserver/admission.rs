@@ -91,7 +91,7 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/server",
             json!({"replicas": 2}),
-            "more than one replica needs a PostgreSQL ledger",
+            "server.replicas is 0 or 1 with a ledger of kind sqlite; more replicas need ledger.postgres",
         ),
         (
             "/server",
