@@ -35,7 +35,9 @@ pub fn install(target: &Target, progress: &Progress) -> Result<Installed> {
     let server = target.load(&server)?;
     let fakes_image = target.load(&fakes)?;
     progress.step("images brought to the node");
-    chart(target, "tenantry-api", &[])?;
+    let (servers, _) = server.rsplit_once(':').context("an image has no tag")?;
+    let allowed = format!("server.images[0]={servers}");
+    chart(target, "tenantry-api", &[allowed])?;
     progress.step("chart tenantry-api installed");
     let mut values = vec![
         "sandbox.enabled=true".into(),

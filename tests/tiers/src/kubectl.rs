@@ -95,24 +95,59 @@ impl Kubectl {
 
     /// Applies manifests; what kubectl printed.
     pub fn apply(&self, manifests: &str) -> Result<String> {
-        let mut child = self
-            .command()
-            .args(["apply", "-f", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("run kubectl apply")?;
-        let mut stdin = child.stdin.take().context("kubectl has no stdin")?;
-        stdin.write_all(manifests.as_bytes())?;
-        drop(stdin);
-        let output = child.wait_with_output()?;
+        let output = self.output_of(&["apply", "-f", "-"], manifests)?;
         ensure!(
             output.status.success(),
             "kubectl apply failed: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// What the API server says to the creation of `document`, without keeping
+    /// it; nothing if it would.
+    pub fn refusal(&self, document: &Value) -> Result<String> {
+        self.refusal_of(&["create", "--dry-run=server", "-f", "-"], document)
+    }
+
+    /// The same for a server-side apply, which needs no right to read.
+    pub fn apply_refusal(&self, document: &Value) -> Result<String> {
+        let apply = ["apply", "--server-side", "--force-conflicts"];
+        self.refusal_of(
+            &[&apply[..], &["--dry-run=server", "-f", "-"]].concat(),
+            document,
+        )
+    }
+
+    fn refusal_of(&self, arguments: &[&str], document: &Value) -> Result<String> {
+        let output = self.output_of(arguments, &document.to_string())?;
+        let told = String::from_utf8(output.stderr)?;
+        ensure!(
+            output.status.success() || !told.is_empty(),
+            "kubectl failed and says nothing"
+        );
+        Ok(if output.status.success() {
+            String::new()
+        } else {
+            told
+        })
+    }
+
+    /// Runs kubectl with that on its standard input; its output, whatever it
+    /// says.
+    fn output_of(&self, arguments: &[&str], input: &str) -> Result<Output> {
+        let mut child = self
+            .command()
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("run kubectl {}", arguments.join(" ")))?;
+        let mut stdin = child.stdin.take().context("kubectl has no stdin")?;
+        stdin.write_all(input.as_bytes())?;
+        drop(stdin);
+        Ok(child.wait_with_output()?)
     }
 
     /// Waits until the tenant of a namespace reports Ready for its present

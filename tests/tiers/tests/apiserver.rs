@@ -10,12 +10,16 @@ mod admission;
 mod drift;
 #[path = "apiserver/fields.rs"]
 mod fields;
+#[path = "apiserver/guard.rs"]
+mod guard;
 #[path = "apiserver/leader.rs"]
 mod leader;
 #[path = "apiserver/operator_process.rs"]
 mod operator_process;
 #[path = "apiserver/plane.rs"]
 mod plane;
+#[path = "apiserver/pods.rs"]
+mod pods;
 #[path = "apiserver/reconcile.rs"]
 mod reconcile;
 #[path = "apiserver/rights.rs"]
