@@ -46,8 +46,9 @@ pub struct McpApiKeySpec {
     #[schemars(length(min = 1, max = 63))]
     pub agent: Option<String>,
 
-    /// The Kubernetes user that issued the key, stamped by whoever creates it:
-    /// it must be their own name. Left out, the owner issued it. Immutable.
+    /// The Kubernetes user that created the key, in their own words: no other
+    /// name is admitted. Left out, it may be anybody who may issue keys for the
+    /// owner, and none of these decides on what the key asks for. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub issued_by: Option<String>,

@@ -12,6 +12,8 @@ mod drift;
 mod fields;
 #[path = "apiserver/guard.rs"]
 mod guard;
+#[path = "apiserver/keys.rs"]
+mod keys;
 #[path = "apiserver/leader.rs"]
 mod leader;
 #[path = "apiserver/operator_process.rs"]
