@@ -8,6 +8,7 @@
 )]
 
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +33,20 @@ const CRDS: [&str; 3] = [
     include_str!("../../crds/mcpfreezes.yaml"),
 ];
 
+/// What the server may do, as it is installed.
+const ROLES: &str = include_str!("../../charts/tenantry-api/templates/roles.yaml");
+
+/// And where.
+const BINDING: &str = r#"{
+    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+    "metadata": {"name": "tenantry-server", "namespace": "default"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "tenantry-server"},
+    "subjects": [{"kind": "ServiceAccount", "name": "tenantry-server", "namespace": "default"}]
+}"#;
+
+/// The server, as the API server knows it.
+const SERVER: &str = "system:serviceaccount:default:tenantry-server";
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn apply(server: &ApiServer, text: &str) {
@@ -50,7 +65,7 @@ fn apply(server: &ApiServer, text: &str) {
 /// An API server that knows our kinds.
 fn api_server() -> ApiServer {
     let server = ApiServer::start().unwrap();
-    for text in CRDS {
+    for text in CRDS.iter().chain(&[ROLES, BINDING]) {
         apply(&server, text);
     }
     run(server.kubectl().args([
@@ -120,10 +135,16 @@ fn report(serving: bool) -> ReplicaReport {
     .unwrap()
 }
 
+/// A kubeconfig with the server's identity and rights.
+fn as_the_server(server: &ApiServer) -> PathBuf {
+    let groups = ["system:serviceaccounts"];
+    server.kubeconfig_for(SERVER, &groups).unwrap()
+}
+
 async fn connect(server: &ApiServer) -> Kubernetes {
     // The other test of this process may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let kubeconfig = Kubeconfig::read_from(server.kubeconfig()).unwrap();
+    let kubeconfig = Kubeconfig::read_from(as_the_server(server)).unwrap();
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options);
     let client = Client::try_from(config.await.unwrap()).unwrap();
@@ -281,7 +302,8 @@ async fn the_program_serves_reports_and_leaves_in_order() {
         .unwrap();
     assert!(program.wait().unwrap().success());
     assert_eq!(status(), "false");
-    let line: Value = serde_json::from_str(&audit).unwrap();
+    // Signatures of the chain follow the call.
+    let line: Value = serde_json::from_str(audit.lines().next().unwrap()).unwrap();
     assert_eq!(
         (&line["reason"], &line["sequence"]),
         (&json!("SecretMissing"), &json!(1))
@@ -291,7 +313,7 @@ async fn the_program_serves_reports_and_leaves_in_order() {
 /// The program itself, as in a pod.
 fn start(server: &ApiServer, mcp: &str, admin: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_tenantry-server"))
-        .env("KUBECONFIG", server.kubeconfig())
+        .env("KUBECONFIG", as_the_server(server))
         .args([
             "--namespace",
             "default",

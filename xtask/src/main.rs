@@ -5,6 +5,7 @@ mod bench;
 mod clients;
 mod cluster;
 mod crds;
+mod grants;
 mod images;
 mod install;
 mod node;

@@ -2,18 +2,20 @@
 //! tier, the cheap ones first.
 
 use std::ffi::OsString;
+use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
+use tenantry_cluster::control_plane::AUDIT_DIR;
 use tenantry_cluster::packages;
 use tenantry_cluster::tools::{Tool, cache_dir};
 use tenantry_tests::namespace::print_evidence;
 
 use crate::install::{self, Installed};
 use crate::target::Target;
-use crate::{clients, cluster, crds, images, tools, up, workspace};
+use crate::{clients, cluster, crds, grants, images, tools, up, workspace};
 
 /// The release of cargo-deny that the checks were written for.
 const CARGO_DENY: &str = "0.20.2";
@@ -119,11 +121,20 @@ fn sdk_clients() -> Result<()> {
     test_binary("tenantry-server/clients", "server", &environment)
 }
 
+/// What operator and server do there is written down by the API servers, and
+/// held against the rights that they have.
 fn apiserver() -> Result<()> {
     test_binary("tenantry-cluster/cluster", "control_plane", &[])?;
-    test_binary("tenantry-server/apiserver", "kubernetes", &[])?;
-    test_binary("tenantry-tests/apiserver", "apiserver", &[])?;
-    test_binary("tenantry-tests/apiserver", "faults", &[])
+    let logs = workspace::target_dir().join("api-audit");
+    if logs.exists() {
+        fs::remove_dir_all(&logs).context("remove the audit logs of an earlier run")?;
+    }
+    fs::create_dir_all(&logs).context("create a folder for audit logs")?;
+    let audited = [(AUDIT_DIR, logs.clone().into_os_string())];
+    test_binary("tenantry-server/apiserver", "kubernetes", &audited)?;
+    test_binary("tenantry-tests/apiserver", "apiserver", &audited)?;
+    test_binary("tenantry-tests/apiserver", "faults", &audited)?;
+    grants::check(&logs)
 }
 
 /// The local cluster comes up and leaves nothing behind; then everything is
@@ -187,7 +198,7 @@ fn deny() -> Result<()> {
                 .arg(&home)
                 .env("CARGO_TARGET_DIR", home.join("target")),
         )?;
-        std::fs::remove_dir_all(home.join("target")).ok();
+        fs::remove_dir_all(home.join("target")).ok();
     }
     // Advisories need a database from the network; the rest needs none.
     let arguments = [

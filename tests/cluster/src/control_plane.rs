@@ -3,6 +3,7 @@
 
 mod folder;
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,22 @@ const ATTEMPTS: usize = 3;
 /// An address nobody has (TEST-NET-1): the API server refuses to publish a loopback address
 /// behind its Service, and readers of those endpoints should find something.
 const ADVERTISED: &str = "192.0.2.1";
+
+/// Set to a folder, every API server keeps its audit log there: who did what by
+/// which right, without what was said.
+pub const AUDIT_DIR: &str = "TENANTRY_AUDIT_DIR";
+
+/// Everybody but those who may do everything.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: None
+  userGroups: [system:masters]
+- level: None
+  users: [system:apiserver, system:kube-controller-manager]
+- level: Metadata
+";
 
 /// A control plane that did not start.
 #[derive(Debug, thiserror::Error)]
@@ -144,12 +161,14 @@ impl ControlPlane {
         let [client, peer, secure] = free_ports().map_err(system("find free ports"))?;
         let server = format!("https://{secure}");
         let authority = write_pki(&dir, &server)?;
+        let auditing = audit(&dir).map_err(system("write the audit policy"))?;
+        let auditing: Vec<_> = auditing.iter().map(String::as_str).collect();
         let api_server = ApiServer {
             pki: &dir,
             etcd: client,
             listen: secure,
             advertise: ADVERTISED,
-            extra: &[&["--authorization-mode=RBAC"], extra].concat(),
+            extra: &[&["--authorization-mode=RBAC"], extra, &auditing].concat(),
         };
         let components = [
             component::etcd(toolbox.path(Tool::Etcd), &dir.join("etcd"), client, peer),
@@ -211,6 +230,22 @@ impl ControlPlane {
             })
         })
     }
+}
+
+/// The API server's arguments for a log of its own, if one is asked for. It is
+/// not in the folder of the control plane, which goes with it.
+fn audit(dir: &Path) -> io::Result<Vec<String>> {
+    let Some(logs) = std::env::var_os(AUDIT_DIR).map(PathBuf::from) else {
+        return Ok(vec![]);
+    };
+    let policy = dir.join("audit-policy.yaml");
+    fs::write(&policy, AUDIT_POLICY)?;
+    let name = dir.file_name().unwrap_or_default();
+    let log = logs.join(name).with_extension("log");
+    Ok(vec![
+        format!("--audit-policy-file={}", policy.display()),
+        format!("--audit-log-path={}", log.display()),
+    ])
 }
 
 fn write_pki(dir: &Path, server: &str) -> Result<Authority, ControlPlaneError> {

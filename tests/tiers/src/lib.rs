@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod forward;
+pub mod grants;
 pub mod kubectl;
 pub mod mcp;
 pub mod namespace;

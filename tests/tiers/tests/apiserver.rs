@@ -16,6 +16,8 @@ mod guard;
 mod keys;
 #[path = "apiserver/leader.rs"]
 mod leader;
+#[path = "apiserver/matrix.rs"]
+mod matrix;
 #[path = "apiserver/operator_process.rs"]
 mod operator_process;
 #[path = "apiserver/plane.rs"]
