@@ -13,6 +13,7 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::retry::Retries;
 use crate::settings::Settings;
+use crate::watch::Optionals;
 
 /// What a reconcile may touch. Steps that decide get their parts of it, never
 /// the client.
@@ -25,6 +26,8 @@ pub struct Context {
     pub api_service: Service,
     /// What stands behind it, as last heard.
     pub api_server_slices: Store<EndpointSlice>,
+    /// The children that not every tenant has.
+    pub optionals: Optionals,
     /// The way to Events.
     pub recorder: Recorder,
     /// What is counted.

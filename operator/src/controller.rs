@@ -8,14 +8,14 @@ use futures::channel::mpsc;
 use futures::future::Either;
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{LimitRange, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::reflector::{self, Store};
 use kube::runtime::utils::Backoff;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -35,6 +35,8 @@ use crate::retry::Retries;
 use crate::settings::Settings;
 use crate::tenant::report::reporter;
 use crate::tenant::{self, Tenant, TenantError, chain};
+use crate::wall;
+use crate::watch::{Optionals, neighbours};
 
 /// Changes that come together are answered together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -158,25 +160,33 @@ async fn lead(
     }
     let (slices, moved) = watch_api_server(&client);
     let metrics = Arc::clone(&standing.metrics);
-    let ctx = Arc::new(context(client.clone(), settings, slices, metrics).await?);
     let controller = controller(&client).reconcile_all_on(moved);
-    standing.leads(controller.store());
+    let tenants = controller.store();
+    let (optionals, touched) = Optionals::follow(&client, &tenants);
+    let controller = controller.reconcile_on(touched);
+    let heard = (slices, optionals);
+    let ctx = Arc::new(context(client.clone(), settings, heard, metrics).await?);
+    standing.leads(tenants.clone());
     // Without the API server's addresses no policy can be drawn; every tenant
     // would fail once for nothing.
-    let known = ctx.api_server_slices.wait_until_ready();
+    let known = async {
+        let _ = ctx.api_server_slices.wait_until_ready().await;
+        ctx.optionals.known().await;
+    };
     futures::future::select(Box::pin(known), stop.clone()).await;
-    controller
+    let walls = wall::keep(client, tenants, stop.clone());
+    let tenants = controller
         .graceful_shutdown_on(stop)
         .run(timed, retry, ctx)
-        .for_each(|_| std::future::ready(()))
-        .await;
+        .for_each(|_| std::future::ready(()));
+    futures::future::join(tenants, walls).await;
     Ok(())
 }
 
 async fn context(
     client: Client,
     settings: Settings,
-    slices: Store<EndpointSlice>,
+    (slices, optionals): (Store<EndpointSlice>, Optionals),
     metrics: Arc<Metrics>,
 ) -> Result<Context, RunError> {
     let services: Api<Service> = Api::namespaced(client.clone(), "default");
@@ -190,6 +200,7 @@ async fn context(
         settings,
         api_service,
         api_server_slices: slices,
+        optionals,
         metrics,
         retries: Retries::default(),
         memory: Memory::default(),
@@ -211,6 +222,7 @@ fn controller(client: &Client) -> Controller<Tenant> {
     )
     .trigger_backoff(WatchAgain);
     let controller = children::<NetworkPolicy>(controller, client);
+    let controller = children::<LimitRange>(controller, client);
     let controller = children::<ServiceAccount>(controller, client);
     let controller = children::<RoleBinding>(controller, client);
     let controller = children::<McpServer>(controller, client);
@@ -248,13 +260,6 @@ impl Iterator for WatchAgain {
 
 impl Backoff for WatchAgain {
     fn reset(&mut self) {}
-}
-
-fn neighbours(tenants: &Store<Tenant>, namespace: Option<&str>) -> Vec<ObjectRef<Tenant>> {
-    let here = tenants.state_filter(|tenant| tenant.namespace().as_deref() == namespace);
-    here.iter()
-        .map(|tenant| ObjectRef::from_obj(tenant.as_ref()))
-        .collect()
 }
 
 /// Follows the addresses of the API server. The stream says when they changed;

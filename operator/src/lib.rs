@@ -21,3 +21,5 @@ pub mod program;
 pub mod retry;
 pub mod settings;
 pub mod tenant;
+pub mod wall;
+pub mod watch;

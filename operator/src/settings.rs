@@ -1,6 +1,9 @@
 //! The operator's settings: the platform's choices for all tenants, from one
 //! strict file.
 
+pub mod allow;
+pub mod gateway;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -9,6 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use tenantry_api::compile::OperatorView;
 use tenantry_core::name::ConnectorName;
+
+use allow::{Allow, Quota};
+use gateway::Gateway;
 
 /// What the platform chose.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -20,6 +26,12 @@ pub struct Settings {
     pub operator: Identity,
     /// Who talks to servers, and to whom they talk.
     pub network: Network,
+    /// What tenants may choose of what the platform decides.
+    #[serde(default)]
+    pub allow: Allow,
+    /// How much a namespace may hold; left out, nobody counts.
+    #[serde(default)]
+    pub quota: Option<Quota>,
     /// Set only where all vendors are fakes.
     #[serde(default)]
     pub sandbox: Option<Sandbox>,
@@ -59,7 +71,7 @@ pub struct Identity {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Network {
     /// Who may call them.
-    pub gateways: Vec<Peer>,
+    pub gateways: Vec<Gateway>,
     /// Who may read their metrics.
     pub scrapers: Vec<Peer>,
     /// The cluster's DNS.
@@ -162,7 +174,9 @@ impl Settings {
             scrapers,
             dns,
         } = &self.network;
-        let peers = gateways.iter().chain(scrapers).chain([dns]);
+        gateway::check(gateways)?;
+        let callers: Vec<_> = gateways.iter().map(Gateway::peer).collect();
+        let peers = callers.iter().chain(scrapers).chain([dns]);
         let fakes = self.sandbox.iter().flat_map(|sandbox| &sandbox.egress);
         let selectors = peers
             .clone()
@@ -238,6 +252,33 @@ mod tests {
             assert!(
                 matches!(error, SettingsError::Meaning(_)),
                 "{peer}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_gateway_has_a_name_and_one_way() {
+        let pods = "podSelector: {matchLabels: {app: gateway}}";
+        let route = "httpRoute: {namespace: gateways, name: public}";
+        let class = "ingress: {className: nginx}";
+        let read = |gateways: &[String]| {
+            let list = gateways.join(", ");
+            Settings::read(&SETTINGS.replace("gateways: []", &format!("gateways: [{list}]")))
+        };
+        let named = |name: &str, way: &str| format!("{{name: {name}, {pods}, {way}}}");
+        let open = format!("{{{pods}}}");
+        let good = [open, named("a", route), named("b", class)];
+        assert_eq!(read(&good).unwrap().network.gateways.len(), 3);
+        for bad in [
+            vec![format!("{{{pods}, {route}}}")],
+            vec![format!("{{name: a, {pods}}}")],
+            vec![named("a", &format!("{route}, {class}"))],
+            vec![named("a", route), named("a", class)],
+            vec![format!("{{name: a, {route}}}")],
+        ] {
+            assert!(
+                matches!(read(&bad), Err(SettingsError::Meaning(_))),
+                "{bad:?}"
             );
         }
     }

@@ -6,6 +6,8 @@ pub mod build;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod fetch;
+pub mod hold;
+pub mod optional;
 pub mod report;
 pub mod validate;
 
@@ -19,10 +21,11 @@ use tenantry_api::mcp_tenant::{McpTenant, McpTenantStatus};
 use tenantry_core::reason::Reason;
 
 use crate::context::Context;
-use apply::{ApplyError, Tools, apply};
+use apply::{ApplyError, Others, Tools, apply};
 use build::build;
 use fetch::{FetchError, fetch};
-use report::{Outcome, ReportError, Subject, observe, report, tell};
+use hold::{Declared, stateful_set, tighten};
+use report::{Outcome, ReportError, Subject, glance, observe, report, tell};
 use validate::{Obstacle, namespace_taken, validate};
 
 /// A tenant as it came from the API server, readable or not: one that cannot
@@ -52,6 +55,9 @@ pub enum TenantError {
         /// How long it may take.
         limit: Duration,
     },
+    /// The access of a tenant that has to wait.
+    #[error("tightening the access")]
+    Tighten(#[source] kube::Error),
     /// An unreadable tenant.
     #[error("reading the status of a tenant that cannot be read")]
     Unreadable(#[source] kube::Error),
@@ -72,31 +78,36 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
         generation: tenant.metadata.generation,
         before: tenant.status.clone().unwrap_or_default(),
     };
+    let declared = Declared::of(&tenant.spec);
     // What a decision needs (client).
     let found = fetch(tenant, &ctx).await?;
     // What is meant (no client).
     let valid = match validate(tenant, &found, &ctx.settings) {
         Ok(valid) => valid,
-        Err(obstacle) => return hold(&subject, obstacle, &ctx).await,
+        Err(obstacle) => return hold(&subject, Some(&declared), obstacle, &ctx).await,
     };
     // What shall be there (no client).
-    let prepared = build(&valid, &ctx.settings, &found.api_server);
+    let prepared = build(&valid, &ctx.settings, &found);
     // Put there (client).
     let tools = Tools {
         client: &ctx.client,
         memory: &ctx.memory,
     };
+    let others = Others {
+        claims: &found.claims,
+        present: &ctx.optionals.present(&valid.namespace),
+    };
     let mut drifts = vec![];
-    let placed = Box::pin(apply(prepared, tools, &valid, &found.claims, &mut drifts)).await;
+    let placed = Box::pin(apply(prepared, tools, &valid, others, &mut drifts)).await;
     tell(&subject, &drifts, &ctx).await;
     let placed = match placed {
         Ok(placed) => placed,
         Err(ApplyError::Leaving) => return Ok(Action::await_change()),
         Err(ApplyError::NotBound) => {
-            return hold(&subject, not_bound(&valid.namespace, &ctx), &ctx).await;
+            return hold(&subject, None, not_bound(&valid.namespace, &ctx), &ctx).await;
         }
         Err(ApplyError::Taken { tenant, .. }) => {
-            return hold(&subject, namespace_taken(&tenant), &ctx).await;
+            return hold(&subject, None, namespace_taken(&tenant), &ctx).await;
         }
         Err(error) => {
             report(&subject, &Outcome::Failed(chain(&error)), &ctx).await?;
@@ -108,14 +119,35 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
     Ok(Action::await_change())
 }
 
-/// Tells what is in the way; comes back by itself where no watch would.
-async fn hold(subject: &Subject, obstacle: Obstacle, ctx: &Context) -> Result<Action, TenantError> {
+/// Tells what is in the way, and lets a stricter access through; comes back by
+/// itself where no watch would.
+async fn hold(
+    subject: &Subject,
+    declared: Option<&Declared>,
+    obstacle: Obstacle,
+    ctx: &Context,
+) -> Result<Action, TenantError> {
     let action = match obstacle.reason {
         Reason::OperatorNotBound => Action::requeue(LOOK_FOR_BINDING),
         Reason::NamespaceTaken => Action::requeue(LOOK_FOR_NAMESPACE),
         _ => Action::await_change(),
     };
-    report(subject, &Outcome::Held(obstacle), ctx).await?;
+    let tenant = &subject.reference;
+    let server = match declared {
+        Some(declared) => tighten(&ctx.client, tenant, declared).await,
+        None => Ok(None),
+    };
+    let server = server.map_err(TenantError::Tighten)?;
+    let outcome = match (obstacle.reason, server) {
+        (Reason::Suspended, Some(server)) => {
+            let set = stateful_set(&ctx.client, tenant).await;
+            let set = set.map_err(TenantError::Tighten)?;
+            let glance = set.and_then(|set| glance(&server, &set));
+            Outcome::Suspended(obstacle, glance)
+        }
+        _ => Outcome::Held(obstacle),
+    };
+    report(subject, &outcome, ctx).await?;
     Ok(action)
 }
 
@@ -138,7 +170,9 @@ async fn refuse(invalid: &InvalidObject, ctx: &Context) -> Result<Action, Tenant
         before: before.unwrap_or_default(),
     };
     let message = format!("this operator cannot read the McpTenant: {}", invalid.error);
-    hold(&subject, Obstacle::new(Reason::SpecInvalid, message), ctx).await
+    let declared = object.data.get("spec").and_then(Declared::read);
+    let obstacle = Obstacle::new(Reason::SpecInvalid, message);
+    hold(&subject, declared.as_ref(), obstacle, ctx).await
 }
 
 fn not_bound(namespace: &str, ctx: &Context) -> Obstacle {

@@ -10,6 +10,10 @@ network:
   gateways: {{ toJson .Values.network.gateways }}
   scrapers: {{ toJson .Values.network.scrapers }}
   dns: {{ toJson .Values.network.dns }}
+allow: {{ toJson .Values.allow }}
+{{- with .Values.quota }}
+quota: {{ toJson . }}
+{{- end }}
 {{- if .Values.sandbox.enabled }}
 sandbox:
   baseUrls:

@@ -71,7 +71,7 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
         version: CONTRACT_VERSION.into(),
         organization,
         tenant_uid: tenant_uid.into(),
-        access: access(spec),
+        access: declared_access(spec),
         connectors,
         tools,
         limits: limits(spec.limits.unwrap_or_default()),
@@ -103,7 +103,7 @@ pub fn hosts(namespace: &str) -> Vec<String> {
 /// The access that the tenant's own words allow. Policies are not evaluated by
 /// this release, so one that is required is one that is missing: nothing is
 /// written (WRITES §5).
-fn access(spec: &McpTenantSpec) -> Access {
+pub fn declared_access(spec: &McpTenantSpec) -> Access {
     if spec.required_policies.is_empty() {
         spec.access
     } else {

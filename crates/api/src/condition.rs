@@ -16,6 +16,9 @@ pub const SERVER_AVAILABLE: &str = "ServerAvailable";
 /// Every connector's credentials are there.
 pub const CREDENTIALS_READY: &str = "CredentialsReady";
 
+/// The way in from outside the cluster leads to the server.
+pub const EXPOSED: &str = "Exposed";
+
 /// What a condition says, before it is dated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

@@ -121,6 +121,16 @@ reasons! {
     NotSupported => "take the field that the message names out of the McpTenant",
     /// The operator has no rights in the namespace.
     OperatorNotBound => "create the RoleBinding that the message shows",
+    /// The platform does not allow what the tenant chose.
+    NotAllowed => "choose something that the message lists, or ask the platform team to allow it",
+    /// This cluster has no Gateway API.
+    GatewayApiMissing => "install the Gateway API's definitions, or use a gateway that is an ingress class",
+    /// No Gateway has taken up the server's route.
+    RoutePending => "wait; if it stays, see that the Gateway exists and takes routes of this namespace",
+    /// The Gateway refuses the server's route.
+    RouteRefused => "read the message of the Gateway's controller; the platform team can change the Gateway",
+    /// This cluster cannot open the network for a host by its name.
+    HostEgressUnavailable => "name addresses by cidr, use a proxy, or run Cilium with its DNS proxy",
     /// Another McpTenant already owns the namespace.
     NamespaceTaken => "delete one of the two McpTenants; a namespace is one organisation",
     /// Objects could not be written.

@@ -11,6 +11,7 @@ use kube::core::Status;
 
 use crate::memory::Memory;
 use crate::tenant::build::{Children, Placed, Prepared};
+use crate::tenant::optional::{Optional, Present, superfluous};
 use crate::tenant::validate::{Claim, ValidTenant};
 use drift::Drift;
 use hand::Hand;
@@ -43,6 +44,15 @@ pub enum ApplyError {
     },
 }
 
+/// Who was there before.
+#[derive(Debug, Clone, Copy)]
+pub struct Others<'a> {
+    /// Who else claims the namespace.
+    pub claims: &'a [Claim],
+    /// The optional children that are there, meant or not.
+    pub present: &'a [Present],
+}
+
 /// What placing may touch.
 #[derive(Clone, Copy)]
 pub struct Tools<'a> {
@@ -59,9 +69,10 @@ pub async fn apply(
     children: Children<Prepared>,
     tools: Tools<'_>,
     tenant: &ValidTenant,
-    claims: &[Claim],
+    others: Others<'_>,
     drifts: &mut Vec<Drift>,
 ) -> Result<Children<Placed>, ApplyError> {
+    let meant = children.optionals();
     // Without `..`: a kind that nobody places does not compile.
     let Children {
         service_account,
@@ -69,27 +80,48 @@ pub async fn apply(
         mcp_server,
         default_deny,
         network_policy,
+        cilium_policy,
+        limit_range,
+        quota,
+        budget,
         service,
         stateful_set,
+        route,
+        ingress,
         state: PhantomData,
     } = children;
     let mut hand = Hand {
         tools,
         tenant,
-        claims,
+        claims: others.claims,
         drifts,
     };
+    // The walls stand before anybody moves in.
+    let default_deny = hand.place(default_deny).await?;
+    let network_policy = hand.place(network_policy).await?;
+    // A way in that is not meant any more is shut before anything else.
+    for child in superfluous(others.present, &meant, &tenant.uid) {
+        hand.remove(child).await?;
+    }
     Ok(Children {
-        // The walls stand before anybody moves in.
-        default_deny: hand.place(default_deny).await?,
-        network_policy: hand.place(network_policy).await?,
+        default_deny,
+        network_policy,
+        cilium_policy: hand
+            .place_foreign(Optional::CiliumPolicy, cilium_policy)
+            .await?,
+        limit_range: hand.place(limit_range).await?,
+        quota: hand.place_optional(quota).await?,
+        budget: hand.place_optional(budget).await?,
         // A pod needs its identity, and the identity its rights.
         service_account: hand.place(service_account).await?,
         role_binding: hand.place(role_binding).await?,
         // What the server will ask for first.
         mcp_server: hand.place(mcp_server).await?,
         service: hand.place(service).await?,
-        stateful_set: hand.place(stateful_set).await?,
+        stateful_set: Box::pin(hand.place(stateful_set)).await?,
+        // Nobody is let in before there is somebody to answer.
+        ingress: hand.place_optional(ingress).await?,
+        route: hand.place_foreign(Optional::Route, route).await?,
         state: PhantomData,
     })
 }

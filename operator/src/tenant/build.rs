@@ -1,26 +1,34 @@
 //! Drawing: every object of one tenant's server. Pure; one kind a file.
 
+mod bounds;
+mod cilium;
+mod exposure;
 mod network_policy;
 mod pod;
 mod rights;
+mod scheduling;
 mod stateful_set;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Service, ServiceAccount, ServicePort, ServiceSpec};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::core::v1::{
+    LimitRange, ResourceQuota, Service, ServiceAccount, ServicePort, ServiceSpec,
+};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::DynamicObject;
 use tenantry_api::label;
 use tenantry_api::mcp_server::{McpServer, McpServerSpec};
 use tenantry_core::tenant::CONTRACT_VERSION;
 
-use crate::api_server::ApiServer;
 use crate::settings::Settings;
-use crate::tenant::validate::ValidTenant;
+use crate::tenant::optional::Optional;
+use crate::tenant::validate::{Found, ValidTenant};
 
 /// Drawn, and nowhere yet.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +52,22 @@ pub struct Children<State> {
     pub default_deny: NetworkPolicy,
     /// But this.
     pub network_policy: NetworkPolicy,
+    /// The same in Cilium's words, where it is served.
+    pub cilium_policy: Option<DynamicObject>,
+    /// What a stray container gets.
+    pub limit_range: LimitRange,
+    /// How much the namespace may hold.
+    pub quota: Option<ResourceQuota>,
+    /// How many replicas may be taken at a time.
+    pub budget: Option<PodDisruptionBudget>,
     /// Its address.
     pub service: Service,
     /// The server.
     pub stateful_set: StatefulSet,
+    /// The way in from a Gateway.
+    pub route: Option<DynamicObject>,
+    /// The way in from an ingress controller.
+    pub ingress: Option<Ingress>,
     /// Whether they are in the cluster; only the steps may say so.
     pub(super) state: PhantomData<State>,
 }
@@ -57,21 +77,44 @@ pub const DEFAULT_DENY: &str = "tenantry-default-deny";
 /// The name of the policy that permits what a server needs.
 pub const SERVER_POLICY: &str = "tenantry-server";
 
-/// Draws everything of `tenant`.
-pub fn build(
-    tenant: &ValidTenant,
-    settings: &Settings,
-    api_server: &ApiServer,
-) -> Children<Prepared> {
+/// The name of what bounds the namespace.
+pub const BOUNDS: &str = "tenantry";
+
+/// Draws everything of `tenant`; of kinds that are not served, nothing.
+pub fn build(tenant: &ValidTenant, settings: &Settings, found: &Found) -> Children<Prepared> {
+    let (api_server, served) = (&found.api_server, found.served);
     Children {
         service_account: rights::service_account(tenant),
         role_binding: rights::role_binding(tenant),
         mcp_server: mcp_server(tenant),
         default_deny: network_policy::default_deny(tenant),
         network_policy: network_policy::server(tenant, settings, api_server),
+        cilium_policy: served
+            .cilium
+            .then(|| cilium::policy(tenant, &settings.network.dns, api_server)),
+        limit_range: bounds::limit_range(tenant),
+        quota: bounds::resource_quota(tenant, settings.quota.as_ref()),
+        budget: bounds::disruption_budget(tenant),
         service: service(tenant),
         stateful_set: stateful_set::stateful_set(tenant, &settings.server),
+        route: exposure::route(tenant).filter(|_| served.routes),
+        ingress: exposure::ingress(tenant),
         state: PhantomData,
+    }
+}
+
+impl<State> Children<State> {
+    /// Which of the optional children are meant.
+    pub fn optionals(&self) -> BTreeSet<Optional> {
+        let meant = [
+            (Optional::Budget, self.budget.is_some()),
+            (Optional::Quota, self.quota.is_some()),
+            (Optional::Route, self.route.is_some()),
+            (Optional::Ingress, self.ingress.is_some()),
+            (Optional::CiliumPolicy, self.cilium_policy.is_some()),
+        ];
+        let meant = meant.into_iter().filter(|(_, is_meant)| *is_meant);
+        meant.map(|(kind, _)| kind).collect()
     }
 }
 
@@ -159,9 +202,13 @@ mod tests {
             let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
             let settings = Settings::read(&read("settings.yaml")).unwrap();
             let tenant = example::created(&read("tenant.yaml"));
-            let found = example::found();
+            let mut found = example::found();
+            let path = folder.join("served.yaml");
+            if let Ok(served) = fs::read_to_string(path) {
+                found.served = serde_saphyr::from_str(&served).unwrap();
+            }
             let valid = validate(&tenant, &found, &settings).unwrap();
-            let drawn = yaml(build(&valid, &settings, &found.api_server));
+            let drawn = yaml(build(&valid, &settings, &found));
             insta::with_settings!({
                 snapshot_path => &folder,
                 prepend_module_to_snapshot => false,
@@ -179,8 +226,14 @@ mod tests {
             mcp_server,
             default_deny,
             network_policy,
+            cilium_policy,
+            limit_range,
+            quota,
+            budget,
             service,
             stateful_set,
+            route,
+            ingress,
             state: PhantomData,
         } = children;
         let documents = [
@@ -191,7 +244,18 @@ mod tests {
             serde_saphyr::to_string(&mcp_server),
             serde_saphyr::to_string(&service),
             serde_saphyr::to_string(&stateful_set),
+            serde_saphyr::to_string(&limit_range),
         ];
-        documents.map(Result::unwrap).join("---\n")
+        let mut documents: Vec<_> = documents.map(Result::unwrap).into();
+        documents.extend(quota.iter().map(|it| serde_saphyr::to_string(it).unwrap()));
+        documents.extend(budget.iter().map(|it| serde_saphyr::to_string(it).unwrap()));
+        documents.extend(
+            ingress
+                .iter()
+                .map(|it| serde_saphyr::to_string(it).unwrap()),
+        );
+        let others = [cilium_policy, route].into_iter().flatten();
+        documents.extend(others.map(|it| serde_saphyr::to_string(&it).unwrap()));
+        documents.join("---\n")
     }
 }

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tenantry_api::mcp_tenant::McpTenant;
 
+use super::optional::Served;
 use super::validate::{Claim, Found, ValidTenant, validate};
 use crate::api_server::{Address, ApiServer};
 use crate::settings::Settings;
@@ -68,6 +69,7 @@ pub fn found() -> Found {
         api_server: ApiServer {
             addresses: addresses.into(),
         },
+        served: Served::default(),
     }
 }
 

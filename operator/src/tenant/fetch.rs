@@ -43,5 +43,6 @@ pub async fn fetch(tenant: &McpTenant, ctx: &Context) -> Result<Found, FetchErro
             .filter_map(|tenant| Claim::of(&tenant.metadata))
             .collect(),
         api_server: ApiServer::new(&ctx.api_service, slices.iter().map(AsRef::as_ref)),
+        served: ctx.optionals.served(),
     })
 }

@@ -2,6 +2,7 @@
 //! itself, then one status write and one Event, and only when something
 //! changed.
 
+mod exposure;
 mod observe;
 
 use std::time::Instant;
@@ -14,13 +15,13 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use serde_json::{Map, Value, json};
 use tenantry_api::condition::{
-    CREDENTIALS_READY, Finding, READY, RECONCILING, SERVER_AVAILABLE, STALLED, conditions,
+    CREDENTIALS_READY, EXPOSED, Finding, READY, RECONCILING, SERVER_AVAILABLE, STALLED, conditions,
 };
 use tenantry_api::label;
 use tenantry_api::mcp_tenant::McpTenantStatus;
 use tenantry_core::reason::Reason;
 
-pub use observe::{Observed, observe};
+pub use observe::{Glance, Observed, glance, observe};
 
 use crate::context::Context;
 use crate::tenant::Tenant;
@@ -37,6 +38,8 @@ pub enum Outcome {
     Placed(Observed),
     /// Somebody has to do something first.
     Held(Obstacle),
+    /// Somebody wants it so; this is how the server fares meanwhile.
+    Suspended(Obstacle, Option<Glance>),
     /// Something went wrong that may pass.
     Failed(String),
 }
@@ -184,7 +187,22 @@ pub fn status(subject: &Subject, outcome: &Outcome, now: Timestamp) -> McpTenant
             selector: Some(observed.selector.clone()),
             ..before.clone()
         },
-        Outcome::Held(obstacle) => aside(subject, dated(&held(obstacle))),
+        Outcome::Held(obstacle) | Outcome::Suspended(obstacle, None) => {
+            aside(subject, dated(&held(obstacle)))
+        }
+        Outcome::Suspended(obstacle, Some(seen)) => {
+            let mut findings = held(obstacle);
+            findings.extend([seen.server.clone(), seen.credentials.clone()]);
+            McpTenantStatus {
+                observed_generation: subject.generation,
+                conditions: dated(&findings),
+                access: seen.access,
+                contract_digest: Some(seen.contract_digest.clone()),
+                connectors: seen.connectors.clone(),
+                replicas: seen.replicas,
+                ..before.clone()
+            }
+        }
         Outcome::Failed(message) => aside(subject, dated(&failed(message))),
     }
 }
@@ -193,7 +211,7 @@ pub fn status(subject: &Subject, outcome: &Outcome, now: Timestamp) -> McpTenant
 fn aside(subject: &Subject, mut told: Vec<Condition>) -> McpTenantStatus {
     let before = &subject.before;
     let seen = |condition: &&Condition| {
-        [SERVER_AVAILABLE, CREDENTIALS_READY].contains(&condition.type_.as_str())
+        [SERVER_AVAILABLE, CREDENTIALS_READY, EXPOSED].contains(&condition.type_.as_str())
     };
     told.extend(before.conditions.iter().filter(seen).cloned());
     McpTenantStatus {
@@ -266,6 +284,7 @@ mod tests {
             server: finding(SERVER_AVAILABLE),
             credentials: finding(CREDENTIALS_READY),
             ready: finding(READY),
+            exposed: None,
             access: None,
             connectors: vec![],
             replicas: 1,

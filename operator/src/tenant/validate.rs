@@ -1,5 +1,9 @@
 //! Form to meaning: a tenant that can be built, or what is in the way. Pure.
 
+pub mod allowed;
+pub mod entrance;
+pub mod reach;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource as _;
 use tenantry_api::compile::{Flaw, compile};
@@ -11,6 +15,10 @@ use tenantry_core::tenant::TenantConfig;
 
 use crate::api_server::ApiServer;
 use crate::settings::Settings;
+use crate::settings::gateway::Way;
+use crate::tenant::optional::Served;
+use entrance::{Entrance, entrance};
+use reach::{Reach, reach};
 
 /// What was read beside the tenant.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +27,8 @@ pub struct Found {
     pub claims: Vec<Claim>,
     /// Where the API server is.
     pub api_server: ApiServer,
+    /// Which kinds that Kubernetes does not bring itself there are.
+    pub served: Served,
 }
 
 /// A tenant's claim to its namespace: the older one wins.
@@ -51,6 +61,12 @@ pub struct ValidTenant {
     pub volume: Sqlite,
     /// Whether the volume goes with the tenant.
     pub deletion_policy: DeletionPolicy,
+    /// How clients outside the cluster reach it.
+    pub entrance: Option<Entrance>,
+    /// What is open for it alone.
+    pub reach: Reach,
+    /// What it asks for and this cluster cannot do; the rest is built.
+    pub lacks: Vec<Obstacle>,
 }
 
 /// A Secret that the server finds in its file system.
@@ -94,6 +110,8 @@ pub fn validate(
     let owner = tenant
         .controller_owner_ref(&())
         .ok_or_else(|| Obstacle::new(Reason::SpecInvalid, "the tenant has no name or UID"))?;
+    let (entrance, reach) = chosen(tenant, settings)?;
+    let lacks = lacks(entrance.as_ref(), &reach, found.served);
     let credentials = tenant.spec.connectors.iter().map(|connector| SecretMount {
         connector: connector.name.clone(),
         secret: connector.credentials.secret_name.clone(),
@@ -108,7 +126,45 @@ pub fn validate(
         // INVARIANT: without sqlite the ledger is postgres, which did not compile.
         volume: tenant.spec.ledger.sqlite.clone().unwrap_or_default(),
         deletion_policy: tenant.spec.deletion_policy,
+        entrance,
+        reach,
+        lacks,
     })
+}
+
+/// What the tenant chose of what the platform offers.
+fn chosen(tenant: &McpTenant, settings: &Settings) -> Result<(Option<Entrance>, Reach), Obstacle> {
+    let spec = &tenant.spec;
+    let mut refused = allowed::forbidden(&spec.server, &settings.allow);
+    let entrance = entrance(spec.endpoint.as_ref(), &settings.network.gateways);
+    let entrance = entrance
+        .map_err(|refusal| refused.push(refusal))
+        .unwrap_or_default();
+    let reach = reach(spec.network.as_ref())
+        .map_err(|refusals| refused.extend(refusals))
+        .unwrap_or_default();
+    if refused.is_empty() {
+        return Ok((entrance, reach));
+    }
+    Err(Obstacle::new(Reason::NotAllowed, refused.join("; ")))
+}
+
+fn lacks(entrance: Option<&Entrance>, reach: &Reach, served: Served) -> Vec<Obstacle> {
+    let mut lacks = vec![];
+    let is_route = entrance.is_some_and(|entrance| matches!(entrance.way, Way::HttpRoute(_)));
+    if is_route && !served.routes {
+        let message = "spec.endpoint.gateway names a Gateway, and this cluster serves no HTTPRoute (gateway.networking.k8s.io/v1); the platform team installs the Gateway API, or offers an ingress class instead; within the cluster the server is reached as before";
+        lacks.push(Obstacle::new(Reason::GatewayApiMissing, message));
+    }
+    if !reach.hosts.is_empty() && !served.cilium {
+        let hosts: Vec<_> = reach.hosts.iter().map(|(host, _)| host.as_str()).collect();
+        let message = format!(
+            "spec.network.egress: `{}` stays closed, because a plain network policy knows no names and this cluster serves no CiliumNetworkPolicy; name addresses by `cidr`, or go by spec.network.proxy",
+            hosts.join("`, `")
+        );
+        lacks.push(Obstacle::new(Reason::HostEgressUnavailable, message));
+    }
+    lacks
 }
 
 /// All flaws in one obstacle; it bears the word of the first.

@@ -6,6 +6,8 @@
 
 #[path = "apiserver/admission.rs"]
 mod admission;
+#[path = "apiserver/children.rs"]
+mod children;
 #[path = "apiserver/drift.rs"]
 mod drift;
 #[path = "apiserver/fields.rs"]
@@ -30,6 +32,8 @@ mod reconcile;
 mod rights;
 #[path = "fields/table.rs"]
 mod table;
+#[path = "apiserver/wall.rs"]
+mod wall;
 
 /// The example that the README shows; tests onboard it under other names.
 const EXAMPLE: &str = include_str!("../../../examples/acme.yaml");

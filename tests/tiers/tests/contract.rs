@@ -25,6 +25,7 @@ use tenantry_core::tenant::TenantConfig;
 use tenantry_operator::api_server::ApiServer;
 use tenantry_operator::settings::Settings;
 use tenantry_operator::tenant::build::build;
+use tenantry_operator::tenant::optional::Served;
 use tenantry_operator::tenant::validate::{Claim, Found, validate};
 
 /// Which of our own crates each room may know. What stands here may be known,
@@ -174,6 +175,7 @@ fn tenants() -> Vec<(String, McpTenant, Settings)> {
         example("globex"),
         golden("smallest"),
         golden("sandbox"),
+        golden("chosen"),
     ]
 }
 
@@ -183,9 +185,10 @@ fn a_server_reads_exactly_what_the_operator_renders() {
         let found = Found {
             claims: Claim::of(&tenant.metadata).into_iter().collect(),
             api_server: ApiServer::default(),
+            served: Served::default(),
         };
         let valid = validate(&tenant, &found, &settings).unwrap();
-        let drawn = build(&valid, &settings, &found.api_server);
+        let drawn = build(&valid, &settings, &found);
         // The way through the API server: JSON out, JSON in.
         let object = serde_json::to_value(&drawn.mcp_server).unwrap();
         let config =

@@ -7,8 +7,8 @@
 
 use std::fmt::Debug;
 
-use kube::api::{Patch, PatchParams};
-use kube::core::NamespaceResourceScope;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,7 @@ use tenantry_api::label;
 use super::drift::{self, Change, Drift, RESTARTED};
 use super::{ApplyError, Tools, is_leaving, lacks_rights};
 use crate::memory::{Place, hash};
+use crate::tenant::optional::{Optional, Present};
 use crate::tenant::validate::{Claim, ValidTenant};
 
 /// Places for one tenant.
@@ -50,6 +51,56 @@ impl Hand<'_> {
     {
         let api = Api::namespaced(self.tools.client.clone(), &self.tenant.namespace);
         self.place_in(api, &K::kind(&()), &drawn).await
+    }
+
+    /// The same, if it is meant.
+    pub async fn place_optional<K>(&mut self, drawn: Option<K>) -> Result<Option<K>, ApplyError>
+    where
+        K: Child + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match drawn {
+            Some(drawn) => self.place(drawn).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Places an object of a kind that others define, if it is meant.
+    pub async fn place_foreign(
+        &mut self,
+        kind: Optional,
+        drawn: Option<DynamicObject>,
+    ) -> Result<Option<DynamicObject>, ApplyError> {
+        let Some(drawn) = drawn else {
+            return Ok(None);
+        };
+        let (client, namespace) = (self.tools.client.clone(), &self.tenant.namespace);
+        let resource = kind.resource();
+        let api = Api::namespaced_with(client, namespace, &resource);
+        self.place_in(api, &resource.kind, &drawn).await.map(Some)
+    }
+
+    /// Removes an object that is not meant any more; that very one, as it was
+    /// last heard of.
+    pub async fn remove(&mut self, child: &Present) -> Result<(), ApplyError> {
+        let (client, namespace) = (self.tools.client.clone(), &self.tenant.namespace);
+        let resource = child.kind.resource();
+        let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
+        let object = format!("{}/{}", resource.kind, child.kind.name());
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: child.metadata.uid.clone(),
+                resource_version: child.metadata.resource_version.clone(),
+            }),
+            ..DeleteParams::background()
+        };
+        match api.delete(child.kind.name(), &params).await {
+            Ok(_) => tracing::info!(namespace, object, "removed: it is not meant any more"),
+            // Gone, or changed since: then it will be heard of again.
+            Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
+            Err(error) => return Err(failed(object, error)),
+        }
+        self.tools.memory.forget(&self.tenant.uid, &object);
+        Ok(())
     }
 
     async fn place_in<K: Child>(
@@ -199,14 +250,15 @@ impl<K: Child> Drawn<K> {
     }
 
     fn failed(&self, error: kube::Error) -> ApplyError {
-        match error {
-            kube::Error::Api(status) if is_leaving(&status) => ApplyError::Leaving,
-            kube::Error::Api(status) if lacks_rights(&status) => ApplyError::NotBound,
-            source => ApplyError::Failed {
-                object: self.object.clone(),
-                source,
-            },
-        }
+        failed(self.object.clone(), error)
+    }
+}
+
+fn failed(object: String, error: kube::Error) -> ApplyError {
+    match error {
+        kube::Error::Api(status) if is_leaving(&status) => ApplyError::Leaving,
+        kube::Error::Api(status) if lacks_rights(&status) => ApplyError::NotBound,
+        source => ApplyError::Failed { object, source },
     }
 }
 
@@ -286,11 +338,13 @@ mod tests {
     }
 
     #[test]
-    fn a_persons_and_a_dead_tenants_fields_are_taken_back() {
+    fn a_persons_a_dead_tenants_and_our_own_fields_are_taken_back() {
         for manager in ["kubectl-edit", "tenantry/dead"] {
             let held = held_by(&[manager]);
             assert_eq!(holder(&held, &[claim()], "a"), None, "{manager}");
         }
+        // A stricter access is patched, not applied.
+        assert_eq!(holder(&held_by(&["tenantry/b"]), &[claim()], "b"), None);
     }
 
     #[test]

@@ -13,8 +13,10 @@ use tenantry_api::label;
 
 use super::{DEFAULT_DENY, SERVER_POLICY, metadata, pod_labels};
 use crate::api_server::{Address, ApiServer};
+use crate::settings::gateway::Gateway;
 use crate::settings::{Peer, SandboxPeer, Selector, Settings};
 use crate::tenant::validate::ValidTenant;
+use crate::tenant::validate::reach::Range;
 
 /// Where no vendor is: this network, private, shared (CGNAT), loopback,
 /// link-local with the cloud's metadata, protocol assignments, documentation,
@@ -55,8 +57,21 @@ pub fn default_deny(tenant: &ValidTenant) -> NetworkPolicy {
 /// the vendors on the internet; in a sandbox the fakes as well.
 pub fn server(tenant: &ValidTenant, settings: &Settings, api_server: &ApiServer) -> NetworkPolicy {
     let network = &settings.network;
+    // A gateway with a name reaches those alone that chose it.
+    let open = network
+        .gateways
+        .iter()
+        .filter(|gateway| gateway.name.is_none());
+    let mut callers: Vec<_> = open.map(Gateway::peer).collect();
+    callers.extend(
+        tenant
+            .entrance
+            .iter()
+            .map(|entrance| entrance.callers.clone()),
+    );
+    callers.extend(tenant.reach.callers.iter().cloned());
     let ingress = [
-        incoming(&network.gateways, label::MCP_PORT),
+        incoming(&callers, label::MCP_PORT),
         incoming(&network.scrapers, label::ADMIN_PORT),
     ];
     let mut egress = vec![outgoing(
@@ -64,7 +79,11 @@ pub fn server(tenant: &ValidTenant, settings: &Settings, api_server: &ApiServer)
         vec![port("UDP", DNS_PORT), port("TCP", DNS_PORT)],
     )];
     egress.extend(api_server.addresses.iter().map(to_api_server));
-    egress.push(outgoing(vec![internet()], vec![port("TCP", HTTPS_PORT)]));
+    // With a proxy there is one way out, and the tenant has opened it.
+    if !tenant.reach.is_proxied {
+        egress.push(outgoing(vec![internet()], vec![port("TCP", HTTPS_PORT)]));
+    }
+    egress.extend(tenant.reach.ranges.iter().map(to_range));
     let fakes = settings.sandbox.iter().flat_map(|sandbox| &sandbox.egress);
     egress.extend(fakes.map(to_fake));
     let ingress: Vec<_> = ingress.into_iter().flatten().collect();
@@ -116,6 +135,14 @@ fn to_api_server(address: &Address) -> NetworkPolicyEgressRule {
     };
     let only = block(format!("{}/{length}", address.ip), None);
     outgoing(vec![only], vec![port("TCP", address.port)])
+}
+
+fn to_range(range: &Range) -> NetworkPolicyEgressRule {
+    let except = (!range.except.is_empty()).then(|| range.except.clone());
+    outgoing(
+        vec![block(range.cidr.clone(), except)],
+        vec![port("TCP", range.port)],
+    )
 }
 
 fn to_fake(fake: &SandboxPeer) -> NetworkPolicyEgressRule {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
     ObjectFieldSelector, PodDNSConfig, PodDNSConfigOption, PodSecurityContext, PodSpec, Probe,
-    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Toleration, Volume,
-    VolumeMount,
+    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tenantry_api::label;
-use tenantry_api::mcp_tenant::server::{Quantities, Resources, TaintEffect, TolerationOperator};
+use tenantry_api::mcp_tenant::server::{Quantities, Resources};
 
+use super::scheduling;
 use super::stateful_set::LEDGER;
 use crate::settings::ServerImage;
 use crate::tenant::validate::{SecretMount, ValidTenant};
@@ -25,10 +25,21 @@ const GRACE_SECONDS: i64 = 30;
 /// Owner and group read, nobody else.
 const SECRET_MODE: i32 = 0o440;
 
+/// What a server asks for that does not say.
+pub(super) const CPU_REQUEST: &str = "10m";
+/// The same of memory.
+pub(super) const MEMORY_REQUEST: &str = "32Mi";
+/// And how much memory it may use.
+pub(super) const MEMORY_LIMIT: &str = "256Mi";
+
 /// The pod of `tenant`'s server.
 pub fn pod(tenant: &ValidTenant, image: &ServerImage) -> PodSpec {
     let server = &tenant.server;
-    let tolerations = server.tolerations.iter().map(toleration).collect();
+    let tolerations = server
+        .tolerations
+        .iter()
+        .map(scheduling::toleration)
+        .collect();
     PodSpec {
         service_account_name: Some(label::SERVER_ACCOUNT.into()),
         automount_service_account_token: Some(true),
@@ -60,6 +71,10 @@ pub fn pod(tenant: &ValidTenant, image: &ServerImage) -> PodSpec {
         volumes: Some(tenant.credentials.iter().map(secret_volume).collect()),
         node_selector: (!server.node_selector.is_empty()).then(|| server.node_selector.clone()),
         tolerations: (!server.tolerations.is_empty()).then_some(tolerations),
+        affinity: server.affinity.as_ref().and_then(scheduling::affinity),
+        topology_spread_constraints: scheduling::spread(&server.topology_spread),
+        priority_class_name: server.priority_class_name.clone(),
+        runtime_class_name: server.runtime_class_name.clone(),
         ..PodSpec::default()
     }
 }
@@ -78,7 +93,7 @@ fn container(tenant: &ValidTenant, image: &ServerImage) -> Container {
     ];
     Container {
         name: label::SERVER.into(),
-        image: Some(image.image.clone()),
+        image: Some(tenant.server.image.as_ref().unwrap_or(&image.image).clone()),
         image_pull_policy: Some(image.image_pull_policy.as_str().into()),
         env: Some(env.map(|(name, path)| from_field(name, path)).into()),
         ports: Some(vec![
@@ -171,15 +186,28 @@ fn volume_name(mount: &SecretMount) -> String {
 fn resources(wish: Option<&Resources>) -> ResourceRequirements {
     let small = || Resources {
         requests: Some(Quantities {
-            cpu: Some("10m".into()),
-            memory: Some("32Mi".into()),
+            cpu: Some(CPU_REQUEST.into()),
+            memory: Some(MEMORY_REQUEST.into()),
         }),
         limits: Some(Quantities {
             cpu: None,
-            memory: Some("256Mi".into()),
+            memory: Some(MEMORY_LIMIT.into()),
         }),
     };
-    let Resources { requests, limits } = wish.cloned().unwrap_or_else(small);
+    let Resources {
+        requests,
+        mut limits,
+    } = wish.cloned().unwrap_or_else(small);
+    // Whoever names no limit of memory gets what is asked for, or the usual:
+    // the namespace's LimitRange would fill it in, and a limit below what is
+    // asked for keeps the pod from being made.
+    let memory = &mut limits.get_or_insert_default().memory;
+    if memory.is_none() {
+        let asked = requests
+            .as_ref()
+            .and_then(|requests| requests.memory.clone());
+        *memory = Some(asked.unwrap_or_else(|| MEMORY_LIMIT.into()));
+    }
     ResourceRequirements {
         requests: requests.map(quantities),
         limits: limits.map(quantities),
@@ -196,21 +224,25 @@ fn quantities(amounts: Quantities) -> BTreeMap<String, Quantity> {
     set.collect()
 }
 
-fn toleration(form: &tenantry_api::mcp_tenant::server::Toleration) -> Toleration {
-    let operator = match form.operator {
-        TolerationOperator::Equal => "Equal",
-        TolerationOperator::Exists => "Exists",
-    };
-    let effect = form.effect.map(|effect| match effect {
-        TaintEffect::NoSchedule => "NoSchedule",
-        TaintEffect::PreferNoSchedule => "PreferNoSchedule",
-        TaintEffect::NoExecute => "NoExecute",
-    });
-    Toleration {
-        key: form.key.clone(),
-        operator: Some(operator.into()),
-        value: form.value.clone(),
-        effect: effect.map(str::to_owned),
-        toleration_seconds: None,
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_server_always_has_a_limit_of_memory_that_it_fits_into() {
+        let limit = |wish: serde_json::Value| {
+            let wish: Resources = serde_json::from_value(wish).unwrap();
+            resources(Some(&wish)).limits.unwrap()["memory"].0.clone()
+        };
+        assert_eq!(limit(json!({})), "256Mi");
+        assert_eq!(limit(json!({"requests": {"cpu": "1"}})), "256Mi");
+        assert_eq!(limit(json!({"requests": {"memory": "1Gi"}})), "1Gi");
+        assert_eq!(
+            limit(json!({"requests": {"memory": "1Gi"}, "limits": {"cpu": "1"}})),
+            "1Gi"
+        );
+        assert_eq!(limit(json!({"limits": {"memory": "2Gi"}})), "2Gi");
     }
 }

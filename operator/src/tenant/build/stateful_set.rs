@@ -22,6 +22,7 @@ pub(super) const LEDGER: &str = "ledger";
 
 /// The server.
 pub fn stateful_set(tenant: &ValidTenant, image: &ServerImage) -> StatefulSet {
+    let annotations = &tenant.server.pod_annotations;
     StatefulSet {
         metadata: metadata(tenant, label::SERVER),
         spec: Some(StatefulSetSpec {
@@ -40,6 +41,7 @@ pub fn stateful_set(tenant: &ValidTenant, image: &ServerImage) -> StatefulSet {
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels(tenant)),
+                    annotations: (!annotations.is_empty()).then(|| annotations.clone()),
                     ..ObjectMeta::default()
                 }),
                 spec: Some(pod::pod(tenant, image)),

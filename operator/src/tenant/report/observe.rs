@@ -7,14 +7,17 @@ use tenantry_api::condition::{
     CREDENTIALS_READY, Finding, READY, RECONCILING, SERVER_AVAILABLE, STALLED,
 };
 use tenantry_api::label;
-use tenantry_api::mcp_server::{ConnectorReport, ReplicaReport};
+use tenantry_api::mcp_server::{ConnectorReport, McpServer, ReplicaReport};
 use tenantry_api::mcp_tenant::ConnectorStatus;
 use tenantry_core::access::Access;
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::TenantConfig;
 
 use crate::tenant::build::{Children, Placed, pod_labels};
-use crate::tenant::validate::ValidTenant;
+use crate::tenant::hold::contract;
+use crate::tenant::validate::{Obstacle, ValidTenant};
+
+use super::exposure;
 
 /// The pod of ordinal 0, the only one as long as the ledger is a file.
 const POD: &str = "server-0";
@@ -28,6 +31,8 @@ pub struct Observed {
     pub credentials: Finding,
     /// Whether all is as declared.
     pub ready: Finding,
+    /// Whether the way in from outside leads here, where there is one.
+    pub exposed: Option<Finding>,
     /// The access in force.
     pub access: Option<Access>,
     /// The state of each connector's credentials, as the server reports it.
@@ -57,29 +62,94 @@ impl Observed {
             // mend is stalled; a missing Secret may be on its way.
             let needs_somebody = matches!(
                 reason,
-                Reason::ContractUnreadable | Reason::ReconnectRequired | Reason::SpecInvalid
+                Reason::ContractUnreadable
+                    | Reason::ReconnectRequired
+                    | Reason::SpecInvalid
+                    | Reason::GatewayApiMissing
+                    | Reason::HostEgressUnavailable
+                    | Reason::RouteRefused
             );
             let type_ = if needs_somebody { STALLED } else { RECONCILING };
             all.push(Finding::new(type_, true, *reason, message));
         }
         all.extend([self.server.clone(), self.credentials.clone()]);
+        all.extend(self.exposed.clone());
         all
     }
+}
+
+/// How a server fares that nobody is to change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Glance {
+    /// Whether it answers, and obeys the contract that it has.
+    pub server: Finding,
+    /// Whether every connector has what it needs.
+    pub credentials: Finding,
+    /// The access in force.
+    pub access: Option<Access>,
+    /// The state of each connector's credentials, as the server reports it.
+    pub connectors: Vec<ConnectorStatus>,
+    /// How many replicas exist.
+    pub replicas: i32,
+    /// Which contract it has.
+    pub contract_digest: String,
+}
+
+/// How the server fares that is there, if this release can read its contract.
+pub fn glance(mcp_server: &McpServer, set: &StatefulSet) -> Option<Glance> {
+    let contract = contract(mcp_server)?;
+    let wanted = set
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1);
+    let contract_digest = contract.digest().to_string();
+    let report = report(mcp_server, wanted);
+    Some(Glance {
+        server: server(set, wanted, report, &contract_digest),
+        credentials: credentials(&contract, wanted, report),
+        access: access(report),
+        connectors: report.map(connectors).unwrap_or_default(),
+        replicas: set.status.as_ref().map_or(0, |set| set.replicas),
+        contract_digest,
+    })
+}
+
+/// What the server says of itself. One that was stopped left its last words
+/// behind.
+fn report(server: &McpServer, wanted: i32) -> Option<&ReplicaReport> {
+    let mut reports = server.status.iter().flat_map(|status| &status.replicas);
+    reports
+        .find(|replica| replica.pod == POD)
+        .filter(|_| wanted > 0)
+}
+
+fn access(report: Option<&ReplicaReport>) -> Option<Access> {
+    report
+        .filter(|report| report.serving)
+        .and_then(|report| report.access)
 }
 
 /// How the server of `tenant` fares.
 pub fn observe(children: &Children<Placed>, tenant: &ValidTenant) -> Observed {
     let contract_digest = tenant.contract.digest().to_string();
     let wanted = tenant.server.replicas;
-    let status = children.mcp_server.status.as_ref();
-    let report =
-        status.and_then(|status| status.replicas.iter().find(|replica| replica.pod == POD));
-    // A server that was stopped left its last words behind.
-    let report = report.filter(|_| wanted > 0);
-    let endpoint = endpoint(&tenant.namespace);
+    let report = report(&children.mcp_server, wanted);
+    let endpoint = match &tenant.entrance {
+        Some(entrance) => entrance.url(),
+        None => endpoint(&tenant.namespace),
+    };
+    let exposed = exposure::finding(tenant, children.route.as_ref());
     let server = server(&children.stateful_set, wanted, report, &contract_digest);
     let credentials = credentials(&tenant.contract, wanted, report);
-    let ready = ready(&server, &credentials, wanted, &endpoint, &tenant.contract);
+    let obstacles: Vec<_> = [&server, &credentials]
+        .into_iter()
+        .chain(&exposed)
+        .collect();
+    let ready = match tenant.lacks.first() {
+        Some(Obstacle { reason, message }) => Finding::new(READY, false, *reason, message),
+        None => ready(&obstacles, wanted, &endpoint, &tenant.contract),
+    };
     let labels: Vec<_> = pod_labels()
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
@@ -89,9 +159,8 @@ pub fn observe(children: &Children<Placed>, tenant: &ValidTenant) -> Observed {
         server,
         credentials,
         ready,
-        access: report
-            .filter(|report| report.serving)
-            .and_then(|report| report.access),
+        exposed,
+        access: access(report),
         connectors: report.map(connectors).unwrap_or_default(),
         replicas: set.map_or(0, |set| set.replicas),
         endpoint,
@@ -115,14 +184,11 @@ fn endpoint(namespace: &str) -> String {
     format!("http://{host}:{}{}", label::MCP_PORT, label::MCP_PATH)
 }
 
-fn ready(
-    server: &Finding,
-    credentials: &Finding,
-    wanted: i32,
-    endpoint: &str,
-    contract: &TenantConfig,
-) -> Finding {
-    if wanted == 0 && server.reason == Reason::ScaledToZero {
+fn ready(findings: &[&Finding], wanted: i32, endpoint: &str, contract: &TenantConfig) -> Finding {
+    let is_stopped = |finding: &&Finding| {
+        finding.type_ == SERVER_AVAILABLE && finding.reason == Reason::ScaledToZero
+    };
+    if wanted == 0 && findings.iter().any(|finding| is_stopped(finding)) {
         return Finding::new(
             READY,
             true,
@@ -130,9 +196,7 @@ fn ready(
             "stopped, as declared: spec.server.replicas is 0",
         );
     }
-    let obstacle = [server, credentials]
-        .into_iter()
-        .find(|finding| !finding.holds);
+    let obstacle = findings.iter().find(|finding| !finding.holds);
     if let Some(Finding {
         reason, message, ..
     }) = obstacle
@@ -319,13 +383,19 @@ mod tests {
     }
 
     fn placed(tenant: &ValidTenant, ready: i32, report: Option<ReplicaReport>) -> Children<Placed> {
-        let drawn = build(tenant, &example::settings(), &example::found().api_server);
+        let drawn = build(tenant, &example::settings(), &example::found());
         let mut placed = Children {
             service_account: drawn.service_account,
             role_binding: drawn.role_binding,
             mcp_server: drawn.mcp_server,
             default_deny: drawn.default_deny,
             network_policy: drawn.network_policy,
+            cilium_policy: drawn.cilium_policy,
+            limit_range: drawn.limit_range,
+            quota: drawn.quota,
+            budget: drawn.budget,
+            route: drawn.route,
+            ingress: drawn.ingress,
             service: drawn.service,
             stateful_set: drawn.stateful_set,
             state: std::marker::PhantomData,

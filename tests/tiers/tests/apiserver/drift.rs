@@ -163,7 +163,8 @@ struct Held {
     leaves: Vec<String>,
 }
 
-const KINDS: [(&str, &str, &str); 7] = [
+const KINDS: [(&str, &str, &str); 8] = [
+    ("v1", "LimitRange", "tenantry"),
     (
         "networking.k8s.io/v1",
         "NetworkPolicy",

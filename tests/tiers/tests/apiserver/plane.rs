@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
-use tenantry_cluster::control_plane::ControlPlane;
+use tenantry_cluster::control_plane::{ControlPlane, ControlPlaneError};
 use tenantry_cluster::progress::Progress;
 use tenantry_cluster::tools::{Tool, Toolbox};
 use tenantry_operator::controller::{self, Parts};
@@ -52,8 +52,26 @@ impl Plane {
         plane
     }
 
+    /// One of a test's own, whose platform offers its tenants something.
+    pub fn offering() -> Self {
+        let values = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/values.yaml");
+        Self::set_up(ControlPlane::start, &["--values", values])
+            .and_then(Self::run)
+            .unwrap()
+    }
+
+    /// One of a test's own, with the controllers of Kubernetes.
+    pub fn with_controllers() -> Self {
+        Self::set_up(ControlPlane::start_with_controllers, &[])
+            .and_then(Self::run)
+            .unwrap()
+    }
+
     fn start() -> Result<Self> {
-        let mut plane = Self::without_operator()?;
+        Self::without_operator().and_then(Self::run)
+    }
+
+    fn run(mut plane: Self) -> Result<Self> {
         let settings = Settings::read(&plane.settings()?)?;
         let kubeconfig = plane.kubeconfig_for(OPERATOR)?;
         plane.operator = Some(Operator::start(kubeconfig, settings));
@@ -62,15 +80,22 @@ impl Plane {
 
     /// One of a test's own, with both charts and nobody who acts on them.
     pub fn without_operator() -> Result<Self> {
+        Self::set_up(ControlPlane::start, &[])
+    }
+
+    fn set_up(
+        start: fn() -> Result<ControlPlane, ControlPlaneError>,
+        options: &[&str],
+    ) -> Result<Self> {
         let toolbox = Toolbox::open()?;
         toolbox.ensure(&[Tool::Helm, Tool::Kubectl], &Progress::notes_only())?;
         let plane = Self {
             operator: None,
-            cluster: ControlPlane::start()?,
+            cluster: start()?,
             toolbox,
         };
-        plane.install("tenantry-api")?;
-        plane.install("tenantry")?;
+        plane.install("tenantry-api", &[])?;
+        plane.install("tenantry", options)?;
         Ok(plane)
     }
 
@@ -82,13 +107,14 @@ impl Plane {
         Ok(text.context("no config.yaml")?.to_owned())
     }
 
-    fn install(&self, chart: &str) -> Result<()> {
+    fn install(&self, chart: &str, options: &[&str]) -> Result<()> {
         let charts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts");
         let mut helm = Command::new(self.toolbox.path(Tool::Helm));
         helm.env("KUBECONFIG", self.cluster.kubeconfig());
         helm.args(["upgrade", "--install", chart])
             .arg(charts.join(chart));
         helm.args(["--namespace", "tenantry-system", "--create-namespace"]);
+        helm.args(options);
         let output = helm.output().context("run helm")?;
         let told = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "helm {chart}: {told}");

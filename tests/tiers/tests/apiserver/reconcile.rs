@@ -6,9 +6,10 @@ use tenantry_tests::kubectl::{condition, wait_for};
 use crate::plane::{Organisation, Plane};
 
 /// Every child, in the order in which it is placed.
-const CHILDREN: [&str; 7] = [
+const CHILDREN: [&str; 8] = [
     "networkpolicy/tenantry-default-deny",
     "networkpolicy/tenantry-server",
+    "limitrange/tenantry",
     "serviceaccount/tenantry-server",
     "rolebinding/tenantry-server",
     "mcpserver/server",
@@ -122,7 +123,7 @@ fn nothing_is_written_when_nothing_changed() {
         Ok((policy == "Delete").then_some(()))
     })
     .unwrap();
-    assert_eq!(versions()[..6], before[..6]);
+    assert_eq!(versions()[..7], before[..7]);
 }
 
 #[test]
@@ -238,37 +239,59 @@ fn the_older_tenant_keeps_the_namespace_and_the_next_one_follows() {
 }
 
 #[test]
-fn a_suspended_tenant_is_left_as_it_is() {
+fn a_suspended_tenant_is_left_as_it_is_but_for_a_stricter_access() {
     let plane = Plane::shared();
     let acme = plane.onboard("suspended");
     acme.wait_for_reason("ServerStarting");
-    let suspend = |suspend: bool, access: &str| {
-        let patch = json!({"spec": {"suspend": suspend, "access": access}}).to_string();
-        acme.kubectl
-            .run(&[
-                "patch",
-                "-n",
-                "suspended",
-                "mcpt/suspended",
-                "--type=merge",
-                "-p",
-                &patch,
-            ])
-            .unwrap();
+    let declare = |spec: Value| {
+        let patch = json!({"spec": spec}).to_string();
+        let words = [
+            "patch",
+            "-n",
+            "suspended",
+            "mcpt/suspended",
+            "--type=merge",
+            "-p",
+            &patch,
+        ];
+        acme.kubectl.run(&words).unwrap();
     };
-    suspend(true, "Disabled");
+    let contract = || acme.get("mcpserver/server").unwrap()["spec"].clone();
+    let before = contract();
+    declare(json!({"suspend": true, "access": "ReadWrite", "limits": {"concurrency": 7}}));
     let tenant = acme.wait_for_reason("Suspended");
     assert_eq!(condition(&tenant, "Stalled"), Value::Null);
-    assert_eq!(
-        acme.get("mcpserver/server").unwrap()["spec"]["access"],
-        "ReadOnly"
-    );
-    suspend(false, "Disabled");
-    acme.wait_for_reason("ServerStarting");
-    assert_eq!(
-        acme.get("mcpserver/server").unwrap()["spec"]["access"],
-        "Disabled"
-    );
+    assert_eq!(contract(), before);
+    // How the server fares is told all the same.
+    acme.pretend_to_serve(&json!({}));
+    wait_for("the server's own words", || {
+        let tenant = acme.get("mcptenant/suspended")?;
+        let is_available = condition(&tenant, "ServerAvailable")["status"] == "True";
+        let is_suspended = condition(&tenant, "Ready")["reason"] == "Suspended";
+        Ok(
+            (is_available && is_suspended && tenant["status"]["access"] == "ReadOnly")
+                .then_some(()),
+        )
+    })
+    .unwrap();
+    declare(json!({"access": "Disabled"}));
+    wait_for("the stricter access", || {
+        Ok((contract()["access"] == "Disabled").then_some(()))
+    })
+    .unwrap();
+    assert_eq!(contract()["limits"], before["limits"]);
+    // A flaw delays it no more than a suspension.
+    declare(json!({"suspend": false, "access": "ReadWrite", "server": {"image": "other:1"}}));
+    acme.wait_for_reason("NotAllowed");
+    assert_eq!(contract()["access"], "Disabled");
+    declare(json!({"server": {"image": null}}));
+    acme.wait_for_reason("ContractPending");
+    assert_eq!(contract()["access"], "ReadWrite");
+    assert_eq!(contract()["limits"]["concurrency"], 7);
+    let list = acme.get("events.events.k8s.io").unwrap();
+    let events = list["items"].as_array().unwrap();
+    let told = |reason: &str| events.iter().any(|event| event["reason"] == reason);
+    assert!(told("Suspended") && !told("DriftCorrected"), "{list}");
 }
 
 #[test]
