@@ -24,7 +24,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderMap, Method, Uri};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -151,6 +151,7 @@ fn router(shared: Arc<Shared>) -> Router {
             "/_oracle/faults",
             get(oracle::faults).put(oracle::set_faults),
         )
+        .route("/_oracle/tokens", post(oracle::grant))
         .route("/_oracle/healthz", get(|| async { "ok" }))
         .fallback(answer)
         .with_state(shared)

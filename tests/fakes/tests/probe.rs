@@ -35,6 +35,30 @@ fn a_listener_that_says_nothing_is_a_timeout_for_http() {
     );
 }
 
+#[test]
+fn a_scan_tells_its_targets_apart() {
+    let open = TcpListener::bind("127.0.0.1:0").unwrap();
+    let open = open.local_addr().unwrap().to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let (code, printed) = probe(&["scan", "--control", &open, &open, &closed]);
+    assert_eq!(code, Some(0));
+    let mut lines: Vec<&str> = printed.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [format!("open {open}"), format!("refused {closed}")]);
+}
+
+#[test]
+fn a_scan_whose_control_is_shut_proves_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let scan = ["scan", "--control", &closed, "--timeout-ms", "10", &closed];
+    let (code, printed) = probe(&scan);
+    assert_eq!((code, printed), (Some(1), format!("refused {closed}\n")));
+}
+
 #[tokio::test]
 async fn an_http_answer_shows_its_status_line() {
     let fake = tenantry_fakes::meta::FakeMeta::start().await.unwrap();

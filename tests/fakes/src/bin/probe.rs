@@ -1,13 +1,18 @@
-//! Sends one real packet and says what became of it: `open`, `refused` or
-//! `timeout`, with exit code 0, 1 or 2. Proves network policies from inside pods.
+//! Sends real packets and says what became of them: `open`, `refused`, `timeout`
+//! or, if there was nowhere to send them, `unresolved`; the exit code is 0, 1, 2
+//! or 3. Proves network policies from inside pods.
+
+#[path = "probe/scan.rs"]
+mod scan;
 
 use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Enough of an HTTP answer for its status line.
@@ -40,6 +45,31 @@ enum Command {
         #[arg(long, default_value_t = 3_000)]
         timeout_ms: u64,
     },
+    /// Connect to each HOST:PORT and print a line for each: `VERDICT TARGET`.
+    ///
+    /// The time to wait is measured, not guessed: it counts only if a control
+    /// that is known to be open answers within it afterwards.
+    Scan {
+        /// HOST:PORT
+        #[arg(required = true)]
+        targets: Vec<String>,
+        /// HOST:PORT that is open.
+        #[arg(long)]
+        control: String,
+        /// How long to wait at first before calling it a timeout.
+        #[arg(long, default_value_t = 1_500)]
+        timeout_ms: u64,
+    },
+    /// Listen on a port and let everybody in.
+    Serve {
+        /// The port.
+        port: u16,
+    },
+    /// Print a text, then do nothing until told to end.
+    Say {
+        /// The text.
+        text: String,
+    },
     /// Do nothing until told to end: the main process of a probing pod.
     Wait,
 }
@@ -48,6 +78,7 @@ enum Verdict {
     Open(String),
     Refused,
     Timeout,
+    Unresolved,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -59,24 +90,60 @@ async fn main() -> ExitCode {
             path,
             timeout_ms,
         } => probe(&target, Some(&path), timeout_ms).await,
+        Command::Scan {
+            targets,
+            control,
+            timeout_ms,
+        } => return scan::run(targets, &control, timeout_ms).await,
+        Command::Serve { port } => return serve(port).await,
+        Command::Say { text } => {
+            println!("{text}");
+            return wait().await;
+        }
         Command::Wait => return wait().await,
     };
+    println!("{}", verdict.word());
     match verdict {
         Verdict::Open(status) => {
-            println!("open");
             if !status.is_empty() {
                 println!("{status}");
             }
             ExitCode::SUCCESS
         }
-        Verdict::Refused => {
-            println!("refused");
-            ExitCode::from(1)
+        Verdict::Refused => ExitCode::from(1),
+        Verdict::Timeout => ExitCode::from(2),
+        Verdict::Unresolved => ExitCode::from(3),
+    }
+}
+
+impl Verdict {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "open",
+            Self::Refused => "refused",
+            Self::Timeout => "timeout",
+            Self::Unresolved => "unresolved",
         }
-        Verdict::Timeout => {
-            println!("timeout");
-            ExitCode::from(2)
+    }
+}
+
+/// Serves until it is told to end; a connection is taken and let go.
+async fn serve(port: u16) -> ExitCode {
+    let listener = match TcpListener::bind(("0.0.0.0", port)).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("cannot listen on port {port}: {error}");
+            return ExitCode::FAILURE;
         }
+    };
+    let accept = async {
+        loop {
+            drop(listener.accept().await);
+        }
+    };
+    tokio::select! {
+        code = wait() => code,
+        () = accept => ExitCode::SUCCESS,
     }
 }
 
@@ -98,8 +165,18 @@ async fn wait() -> ExitCode {
 }
 
 async fn probe(target: &str, path: Option<&str>, timeout_ms: u64) -> Verdict {
-    let attempt =
-        tokio::time::timeout(Duration::from_millis(timeout_ms), exchange(target, path)).await;
+    let addresses = match lookup_host(target).await {
+        Ok(addresses) => addresses.collect::<Vec<_>>(),
+        Err(error) => {
+            eprintln!("{target}: {error}");
+            return Verdict::Unresolved;
+        }
+    };
+    let attempt = tokio::time::timeout(
+        Duration::from_millis(timeout_ms),
+        exchange(&addresses, target, path),
+    )
+    .await;
     match attempt {
         Ok(Ok(status)) => Verdict::Open(status),
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Verdict::Timeout,
@@ -111,8 +188,12 @@ async fn probe(target: &str, path: Option<&str>, timeout_ms: u64) -> Verdict {
     }
 }
 
-async fn exchange(target: &str, path: Option<&str>) -> io::Result<String> {
-    let mut stream = TcpStream::connect(target).await?;
+async fn exchange(
+    addresses: &[SocketAddr],
+    target: &str,
+    path: Option<&str>,
+) -> io::Result<String> {
+    let mut stream = TcpStream::connect(addresses).await?;
     let Some(path) = path else {
         return Ok(String::new());
     };

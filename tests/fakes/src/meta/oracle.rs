@@ -1,6 +1,7 @@
 //! The request log and the endpoints under `/_oracle`. Tokens do not enter the
 //! log, only where they stood.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -93,5 +94,18 @@ pub(super) async fn set_faults(
     Json(faults): Json<Faults>,
 ) -> StatusCode {
     shared.set_faults(faults);
+    StatusCode::NO_CONTENT
+}
+
+/// Adds tokens, each with the accounts that it sees; not by the command line,
+/// where everybody could read them.
+pub(super) async fn grant(
+    State(shared): State<Arc<Shared>>,
+    Json(tokens): Json<BTreeMap<String, BTreeSet<String>>>,
+) -> StatusCode {
+    let mut inner = shared.lock();
+    for (token, accounts) in tokens {
+        inner.world.grant(token, accounts);
+    }
     StatusCode::NO_CONTENT
 }

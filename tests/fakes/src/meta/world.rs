@@ -189,9 +189,36 @@ impl World {
         }
     }
 
-    /// Adds a token that sees these accounts.
+    /// Lets a token see these accounts beside those that it sees already; what
+    /// is nobody's account yet is opened.
     pub fn grant(&mut self, token: String, accounts: BTreeSet<String>) {
-        self.tokens.insert(token, accounts);
+        for account in &accounts {
+            self.open(bare(account));
+        }
+        self.tokens.entry(token).or_default().extend(accounts);
+    }
+
+    /// Odd numbers look like the account in Berlin, even ones like that in
+    /// Taipei.
+    fn open(&mut self, id: &str) {
+        if self
+            .accounts
+            .iter()
+            .any(|row| text(row, "account_id") == id)
+        {
+            return;
+        }
+        let is_odd = id.ends_with(['1', '3', '5', '7', '9']);
+        let (currency, time_zone, rows) = if is_odd {
+            ("EUR", "Europe/Berlin", BERLIN)
+        } else {
+            ("TWD", "Asia/Taipei", TAIPEI)
+        };
+        self.accounts
+            .push(account(id, "Opened later", currency, time_zone, "0"));
+        let campaigns = rows.iter().zip(1..);
+        let families = campaigns.flat_map(|(row, number)| family(&campaign(id, number, *row)));
+        self.objects.extend(families);
     }
 
     /// The accounts that a token sees.
