@@ -4,6 +4,7 @@
 
 mod down;
 mod leftovers;
+mod log_agent;
 mod up;
 
 use std::fs::File;
@@ -16,9 +17,10 @@ use rustix::fs::{FlockOperation, flock};
 
 pub use down::down;
 pub use leftovers::leftovers;
+pub use log_agent::start_log_agent;
 pub use up::up;
 
-use crate::command::{CommandError, succeeds};
+use crate::command::{CommandError, succeeds, tail_of};
 use crate::image::ImageError;
 use crate::network::Place;
 use crate::packages::PackagesError;
@@ -139,6 +141,16 @@ fn turn() -> Result<File, ClusterError> {
     flock(&folder, FlockOperation::LockExclusive)
         .map_err(|errno| system("lock", path)(errno.into()))?;
     Ok(folder)
+}
+
+/// What went wrong in the node, with the end of the log that says more.
+fn node_error(reason: String, log: &str) -> ClusterError {
+    let log = site::logs().join(format!("{log}.log"));
+    ClusterError::Node {
+        reason,
+        tail: tail_of(&log),
+        log,
+    }
 }
 
 fn system<P: Into<PathBuf>>(deed: &'static str, path: P) -> impl FnOnce(io::Error) -> ClusterError {

@@ -9,7 +9,12 @@ use std::process::Command;
 use crate::command::{CommandError, run};
 
 /// Folders where Debian keeps programs that a user's PATH may lack.
-const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/lib/cni"];
+const SYSTEM_FOLDERS: [&str; 4] = [
+    "/usr/sbin",
+    "/sbin",
+    "/usr/lib/cni",
+    "/usr/lib/x86_64-linux-gnu/rsyslog",
+];
 
 /// Something the cluster needs and this machine lacks.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +63,27 @@ const NEEDS: [Need; 14] = [
     need("llc-19", "llvm-19", "compiling network policies to BPF"),
 ];
 
+const NEEDS_OF_LOG_AGENT: [Need; 2] = [
+    need("rsyslogd", "rsyslog", "reads the logs of pods"),
+    need(
+        "mmkubernetes.so",
+        "rsyslog-kubernetes",
+        "says whose pod a line is from",
+    ),
+];
+
 /// Makes sure that everything is there; returns how many packages were installed.
 pub fn ensure() -> Result<usize, PackagesError> {
-    let missing: Vec<&Need> = NEEDS
+    install(&NEEDS)
+}
+
+/// The same for what the log agent needs, which most clusters run without.
+pub fn ensure_log_agent() -> Result<usize, PackagesError> {
+    install(&NEEDS_OF_LOG_AGENT)
+}
+
+fn install(needs: &[Need]) -> Result<usize, PackagesError> {
+    let missing: Vec<&Need> = needs
         .iter()
         .filter(|need| find(need.program).is_none())
         .collect();
@@ -79,7 +102,8 @@ pub fn ensure() -> Result<usize, PackagesError> {
     run(apt_get().arg("update"))?;
     let packages = missing.iter().map(|need| need.package);
     run(apt_get()
-        .args(["install", "--yes", "--no-install-recommends"])
+        // Another program of the machine is not taken away for ours.
+        .args(["install", "--yes", "--no-install-recommends", "--no-remove"])
         .args(packages))?;
     Ok(missing.len())
 }

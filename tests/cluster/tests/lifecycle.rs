@@ -9,6 +9,7 @@ use std::time::Duration;
 use tenantry_cluster::cluster::{self, Status};
 use tenantry_cluster::command::run;
 use tenantry_cluster::network::Place;
+use tenantry_cluster::tools::Toolbox;
 use tenantry_cluster::{site, wait};
 
 fn xtask(command: &str) -> Command {
@@ -53,6 +54,12 @@ fn down_leaves_nothing_wherever_up_stopped() {
     assert_eq!(cluster::status(), Status::Running);
     assert!(!Place::Node.processes().unwrap().is_empty());
     run(&mut xtask("up")).unwrap();
+    // The log agent is nobody's child: it goes with the node as well.
+    let toolbox = Toolbox::open().unwrap();
+    let delivered = cluster::start_log_agent(&toolbox).unwrap();
+    assert_eq!(cluster::start_log_agent(&toolbox).unwrap(), delivered);
+    let is_agent = |left: &String| left.contains("rsyslogd");
+    assert!(cluster::leftovers().unwrap().iter().any(is_agent));
     run(&mut xtask("down")).unwrap();
     assert_nothing_is_left();
 }

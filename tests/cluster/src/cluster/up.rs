@@ -9,8 +9,8 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use super::down::clear;
-use super::{ClusterError, Status, answers, command, kubectl, status, system, turn};
-use crate::command::{run, tail_of};
+use super::{ClusterError, Status, answers, command, kubectl, node_error, status, system, turn};
+use crate::command::run;
 use crate::component::API_SERVICE_ADDRESS;
 use crate::image::{build_image, import_image};
 use crate::kubeconfig;
@@ -235,15 +235,6 @@ fn event(number: usize) -> Option<Event> {
     let text = fs::read_to_string(site::events()).ok()?;
     let whole = &text[..=text.rfind('\n')?];
     serde_json::from_str(whole.lines().nth(number)?).ok()
-}
-
-fn node_error(reason: String, log: &str) -> ClusterError {
-    let log = site::logs().join(format!("{log}.log"));
-    ClusterError::Node {
-        reason,
-        tail: tail_of(&log),
-        log,
-    }
 }
 
 /// What the cluster itself needs in it: images, storage, DNS.

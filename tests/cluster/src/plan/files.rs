@@ -7,11 +7,34 @@ use crate::site::{self, CGROUP, NODE, STATE};
 
 pub(super) const PAUSE_IMAGE: &str = "localhost/pause:local";
 
+/// Every change in full, but of what is secret or changes all the time; reads by their name.
+const AUDIT_POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: None
+  resources:
+  - {group: coordination.k8s.io, resources: [leases]}
+  - {group: cilium.io}
+- level: None
+  nonResourceURLs: ['/*']
+- level: Metadata
+  resources:
+  - group: ''
+    resources: [secrets, serviceaccounts/token, pods/exec, pods/proxy, services/proxy, nodes/proxy]
+  - group: authentication.k8s.io
+- level: RequestResponse
+  verbs: [create, update, patch, delete, deletecollection]
+- level: Metadata
+";
+
 pub(super) fn files(programs: &Programs) -> Vec<Text> {
     vec![
         text("containerd.toml", containerd()),
         text("kubelet.yaml", kubelet()),
         text("kube-proxy.yaml", kube_proxy()),
+        text("audit.yaml", AUDIT_POLICY.to_owned()),
         // Newer compilers warn of what this Cilium's sources contain, and it treats that as errors.
         program(
             "llvm/clang",

@@ -73,6 +73,8 @@ impl Programs {
     pub(super) fn api_server(&self) -> Component {
         let certificate = format!("--kubelet-client-certificate={}", pki("kubelet-client.crt"));
         let key = format!("--kubelet-client-key={}", pki("kubelet-client.key"));
+        let policy = format!("--audit-policy-file={}", site::path("audit.yaml").display());
+        let audit = format!("--audit-log-path={}", site::audit_log().display());
         let server = ApiServer {
             pki: &site::pki(),
             etcd: ([127, 0, 0, 1], 2379).into(),
@@ -84,6 +86,9 @@ impl Programs {
                 "--allow-privileged=true",
                 &certificate,
                 &key,
+                &policy,
+                &audit,
+                "--audit-log-maxsize=1000",
                 // By name there is no way to the kubelet: nothing resolves it.
                 "--kubelet-preferred-address-types=InternalIP",
                 // Calls of webhooks go to the pod itself, from the control plane's own address.
