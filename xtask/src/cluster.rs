@@ -1,12 +1,15 @@
 //! `down` and `status` of the local Kubernetes.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use tenantry_cluster::cluster::{self, Status};
 use tenantry_cluster::site;
+use tenantry_cluster::tools::Tool;
 
+use crate::tools;
 use crate::up::published_kubeconfig;
 
 pub fn down() -> Result<ExitCode> {
@@ -22,6 +25,12 @@ pub fn down() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Starts the log agent in the cluster that runs; the file that it writes.
+pub fn start_log_agent() -> Result<PathBuf> {
+    let toolbox = tools::with(&[Tool::Kubectl])?;
+    Ok(cluster::start_log_agent(&toolbox)?)
 }
 
 pub fn status() -> ExitCode {

@@ -42,6 +42,7 @@ pub fn install(target: &Target, progress: &Progress) -> Result<Installed> {
     let mut values = vec![
         "sandbox.enabled=true".into(),
         "network.gateways[0].namespaceSelector.matchLabels.tenantry\\.dev/gateway=true".into(),
+        "network.scrapers[0].namespaceSelector.matchLabels.tenantry\\.dev/scraper=true".into(),
     ];
     for (key, reference) in [
         ("image", &operator),

@@ -9,9 +9,11 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use tenantry_cluster::control_plane::AUDIT_DIR;
-use tenantry_cluster::packages;
 use tenantry_cluster::tools::{Tool, cache_dir};
+use tenantry_cluster::{packages, site};
 use tenantry_tests::namespace::print_evidence;
+use tenantry_tests::secrets::RunSecrets;
+use tenantry_tests::{delivery, secrets};
 
 use crate::install::{self, Installed};
 use crate::target::Target;
@@ -75,6 +77,7 @@ pub fn run(asked: &[Tier]) -> Result<ExitCode> {
             "the tier `cluster` needs root; `cargo xtask test lint unit clients apiserver` does not"
         );
         packages::ensure()?;
+        packages::ensure_log_agent()?;
     }
     for tier in tiers {
         let started = Instant::now();
@@ -157,13 +160,23 @@ fn cluster() -> Result<()> {
 fn prove(target: &Target, installed: &Installed) -> Result<()> {
     test_binary("tenantry-cluster/cluster", "node", &[])?;
     let node = clients::install()?;
+    let delivered_logs = cluster::start_log_agent()?;
+    let run_secrets = site::path("run-secrets");
+    RunSecrets::generate()?.save(&run_secrets)?;
     let environment = [
         ("KUBECONFIG", up::published_kubeconfig().into_os_string()),
         ("TENANTRY_KUBECTL", target.kubectl_program().into()),
         ("TENANTRY_FAKES_IMAGE", installed.fakes_image.clone().into()),
         ("TENANTRY_NODE", node.into_os_string()),
+        (delivery::VARIABLE, delivered_logs.into_os_string()),
+        (secrets::VARIABLE, run_secrets.into_os_string()),
     ];
-    let tested = test_binary("tenantry-tests/cluster", "cluster", &environment);
+    let run = |test| test_binary("tenantry-tests/cluster", test, &environment);
+    // In this order: the second takes the operator away, the last one searches
+    // what all of them left.
+    let tested = ["cluster", "outage", "canaries"]
+        .into_iter()
+        .try_for_each(run);
     if tested.is_err() {
         print_evidence(&target.kubectl(), install::NAMESPACE);
     }

@@ -5,9 +5,16 @@
 //! two run only when asked for by feature, and never skip in silence.
 
 pub mod audit;
+pub mod canary;
+pub mod delivery;
+pub mod evidence;
 pub mod forward;
 pub mod grants;
 pub mod kubectl;
 pub mod mcp;
 pub mod namespace;
 pub mod probe;
+#[cfg(feature = "cluster")]
+pub mod raw;
+pub mod secrets;
+pub mod vendor;

@@ -4,6 +4,11 @@
 use anyhow::Result;
 
 use crate::kubectl::Kubectl;
+use crate::secrets::RunSecrets;
+use crate::vendor;
+
+/// The accounts of the example.
+const EXAMPLE_ACCOUNTS: [&str; 2] = ["act_1001", "act_1002"];
 
 /// An organisation of a test's own. Dropping it prints what its namespace
 /// looked like if the test is failing, then deletes the namespace.
@@ -11,6 +16,8 @@ pub struct TestOrganisation<'k> {
     kubectl: &'k Kubectl,
     /// The namespace, which is also the organisation's name.
     pub name: String,
+    /// Its accounts, like those of the example; no other organisation has them.
+    pub accounts: [String; 2],
 }
 
 impl<'k> TestOrganisation<'k> {
@@ -20,8 +27,16 @@ impl<'k> TestOrganisation<'k> {
         let organisation = Self {
             kubectl,
             name: name.into(),
+            accounts: accounts_of(name),
         };
-        kubectl.apply(&example.replace("acme", name))?;
+        let [one, other] = organisation.accounts.each_ref();
+        let token = RunSecrets::from_environment()?.vendor_token();
+        vendor::grant(kubectl, &token, &organisation.accounts)?;
+        let manifests = example
+            .replace("acme", name)
+            .replace(EXAMPLE_ACCOUNTS[0], one)
+            .replace(EXAMPLE_ACCOUNTS[1], other);
+        kubectl.apply(&manifests)?;
         kubectl.wait_for_ready(name)?;
         Ok(organisation)
     }
@@ -39,6 +54,15 @@ impl Drop for TestOrganisation<'_> {
             eprintln!("cannot delete the namespace `{}`: {error:#}", self.name);
         }
     }
+}
+
+/// Two numbers that follow from the name, an odd and an even one.
+fn accounts_of(name: &str) -> [String; 2] {
+    let hash = name.bytes().fold(0_u32, |hash, byte| {
+        hash.wrapping_mul(31).wrapping_add(byte.into())
+    });
+    let odd = u64::from(hash) * 2 + 1;
+    [odd, odd + 1].map(|number| format!("act_7{number:010}"))
 }
 
 /// What a person would look at first when something in a namespace is wrong.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use tenantry_tests::forward::Forward;
 use tenantry_tests::kubectl::{Kubectl, wait_for};
 use tenantry_tests::namespace::TestOrganisation;
+use tenantry_tests::raw::RawCall;
 
-use crate::raw::RawCall;
 use crate::{EXAMPLE, example_key};
 
 /// Every kind of child, by the name it has in an organisation's namespace.
@@ -21,7 +21,7 @@ const CHILDREN: [&str; 5] = [
 #[test]
 fn deleted_children_heal_and_calls_are_answered_again() {
     let kubectl = Kubectl::from_environment();
-    let organisation = TestOrganisation::onboard(&kubectl, EXAMPLE, "healing").unwrap();
+    let organisation = TestOrganisation::onboard(&kubectl, &EXAMPLE, "healing").unwrap();
     let namespace = organisation.name.as_str();
     let policies = kubectl.get(&["networkpolicies", "-n", namespace]).unwrap();
     let policies = policies["items"].as_array().unwrap().iter();

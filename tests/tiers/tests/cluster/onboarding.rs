@@ -14,10 +14,10 @@ use crate::{EXAMPLE, example_key};
 #[test]
 fn one_apply_onboards_an_organisation_and_both_client_eras_call_its_tools() {
     let kubectl = Kubectl::from_environment();
-    let organisation = TestOrganisation::onboard(&kubectl, EXAMPLE, "onboarding").unwrap();
+    let organisation = TestOrganisation::onboard(&kubectl, &EXAMPLE, "onboarding").unwrap();
     let forward = Forward::to(&kubectl, &organisation.name, "service/server", 8080).unwrap();
     for era in [Era::Legacy, Era::Modern] {
-        let arguments = json!({"account": "act_1001"});
+        let arguments = json!({"account": organisation.accounts[0]});
         let report = call_with_sdk(
             era,
             &node(),
@@ -41,7 +41,7 @@ fn one_apply_onboards_an_organisation_and_both_client_eras_call_its_tools() {
         .unwrap();
         assert_eq!(line["organization"], "onboarding");
         assert_eq!(line["tool"], "meta_list_campaigns");
-        assert_eq!(line["account"], "act_1001");
+        assert_eq!(line["account"], organisation.accounts[0]);
         assert_eq!(line["actor"]["key"], "demo");
         assert_eq!(line["outcome"], "done");
     }
@@ -50,7 +50,7 @@ fn one_apply_onboards_an_organisation_and_both_client_eras_call_its_tools() {
 #[test]
 fn a_tenant_says_what_it_serves_where_kubectl_shows_it() {
     let kubectl = Kubectl::from_environment();
-    let organisation = TestOrganisation::onboard(&kubectl, EXAMPLE, "columns").unwrap();
+    let organisation = TestOrganisation::onboard(&kubectl, &EXAMPLE, "columns").unwrap();
     let table = kubectl
         .run(&["get", "mcpt", "-n", &organisation.name])
         .unwrap();

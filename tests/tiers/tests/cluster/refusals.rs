@@ -11,8 +11,8 @@ use tenantry_tests::audit;
 use tenantry_tests::forward::Forward;
 use tenantry_tests::kubectl::{Kubectl, wait_for};
 use tenantry_tests::namespace::TestOrganisation;
+use tenantry_tests::raw::{RawAnswer, RawCall};
 
-use crate::raw::{RawAnswer, RawCall};
 use crate::{EXAMPLE, example_key};
 
 const TOOL: &str = "meta_list_campaigns";
@@ -23,7 +23,7 @@ const TWICE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","method":"t
 #[test]
 fn each_refusal_has_its_own_words_and_an_audit_line() {
     let kubectl = Kubectl::from_environment();
-    let organisation = TestOrganisation::onboard(&kubectl, EXAMPLE, "refusals").unwrap();
+    let organisation = TestOrganisation::onboard(&kubectl, &EXAMPLE, "refusals").unwrap();
     let namespace = organisation.name.as_str();
     grant_nothing(&kubectl, namespace).unwrap();
     let forward = Forward::to(&kubectl, namespace, "service/server", 8080).unwrap();
@@ -31,7 +31,7 @@ fn each_refusal_has_its_own_words_and_an_audit_line() {
         &forward.url("/mcp"),
         example_key(),
         TOOL,
-        &json!({"account": "act_1001"}),
+        &json!({"account": organisation.accounts[0]}),
     );
     assert_eq!(
         good.send().unwrap().envelope()["status"],
@@ -102,7 +102,7 @@ fn refusals(good: &RawCall) -> Vec<(&'static str, RawCall)> {
 #[test]
 fn a_revoked_key_is_refused_from_then_on() {
     let kubectl = Kubectl::from_environment();
-    let organisation = TestOrganisation::onboard(&kubectl, EXAMPLE, "revocation").unwrap();
+    let organisation = TestOrganisation::onboard(&kubectl, &EXAMPLE, "revocation").unwrap();
     let namespace = organisation.name.as_str();
     let forward = Forward::to(&kubectl, namespace, "service/server", 8080).unwrap();
     let call = RawCall::tool(

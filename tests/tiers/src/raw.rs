@@ -46,22 +46,27 @@ impl RawCall {
         }
     }
 
-    /// Sends it.
-    pub fn send(&self) -> Result<RawAnswer> {
+    /// What sends calls, over connections that it keeps.
+    pub fn client() -> Result<reqwest::Client> {
         // Fails only if another test has installed it already.
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
+        Ok(reqwest::Client::builder().tls_certs_only([]).build()?)
+    }
+
+    /// Sends it.
+    pub fn send(&self) -> Result<RawAnswer> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(self.exchange())
+        let client = Self::client()?;
+        runtime.block_on(self.exchange(&client))
     }
 
-    async fn exchange(&self) -> Result<RawAnswer> {
-        let mut request = reqwest::Client::builder()
-            .tls_certs_only([])
-            .build()?
+    /// Sends it with a client that may have sent others.
+    pub async fn exchange(&self, client: &reqwest::Client) -> Result<RawAnswer> {
+        let mut request = client
             .post(&self.url)
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream")
