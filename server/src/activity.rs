@@ -52,16 +52,13 @@ async fn activity(
     State(audit): State<Arc<Audit>>,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Response {
-    match wanted {
-        Ok(Query(Wanted { after })) => {
-            let lines = audit.recent().after(after);
-            ([(header::CONTENT_TYPE, JSON_LINES)], lines).into_response()
-        }
-        Err(_) => {
-            let message = "the query is ?after=NUMBER, or none";
-            let refusal = Refusal::new(Reason::RequestInvalid, message)
-                .with_remedy("GET /activity?after=SEQUENCE");
-            Rejection::receive(StatusCode::BAD_REQUEST, refusal).answer("")
-        }
+    if let Ok(Query(Wanted { after })) = wanted {
+        let lines = audit.recent().after(after);
+        ([(header::CONTENT_TYPE, JSON_LINES)], lines).into_response()
+    } else {
+        let message = "the query is ?after=NUMBER, or none";
+        let refusal = Refusal::new(Reason::RequestInvalid, message)
+            .with_remedy("GET /activity?after=SEQUENCE");
+        Rejection::receive(StatusCode::BAD_REQUEST, refusal).answer("")
     }
 }

@@ -209,8 +209,6 @@ fn restricted() -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
-
     use super::*;
 
     #[test]

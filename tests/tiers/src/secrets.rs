@@ -152,8 +152,6 @@ fn secret_of(key: &ApiKey) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
-
     use super::*;
 
     const EXAMPLE: &str = include_str!("../../../examples/acme.yaml");

@@ -159,8 +159,8 @@ fn walk(node: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     } else {
         (node, path.to_owned())
     };
-    let none = Map::new();
-    for (name, child) in node["properties"].as_object().unwrap_or(&none) {
+    let nothing = Map::new();
+    for (name, child) in node["properties"].as_object().unwrap_or(&nothing) {
         let below = format!("{path}/{name}");
         walk(child, below.trim_start_matches('/'), found);
     }

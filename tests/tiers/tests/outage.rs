@@ -1,12 +1,6 @@
 //! What holds while the operator is away or changes hands. Nothing else runs
 //! meanwhile: every other test needs one.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails there"
-)]
-
 use std::fs;
 use std::process::Command;
 use std::sync::Mutex;

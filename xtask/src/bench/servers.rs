@@ -17,7 +17,7 @@ use crate::{clients, workspace};
 /// The release of FastMCP that is measured.
 const FASTMCP: &str = "4.1.6";
 /// Interpreted servers take seconds to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The core of whichever server has the load; the load has another.
 pub const SERVER_CORE: &str = "0";
 
@@ -166,14 +166,12 @@ fn first_line(stderr: impl std::io::Read + Send + 'static) -> Result<String> {
     Ok(line.trim().to_owned())
 }
 
-fn count_lines(mut stdout: impl std::io::Read, lines: &AtomicU64) {
-    let mut buffer = [0; 64 << 10];
-    while let Ok(count @ 1..) = stdout.read(&mut buffer) {
-        let ends = buffer[..count]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
-        lines.fetch_add(u64::try_from(ends).unwrap_or(0), Ordering::Relaxed);
+fn count_lines(stdout: impl std::io::Read, lines: &AtomicU64) {
+    for line in BufReader::new(stdout).split(b'\n') {
+        if line.is_err() {
+            return;
+        }
+        lines.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -188,7 +188,7 @@ fn ready(findings: &[&Finding], wanted: i32, endpoint: &str, contract: &TenantCo
     let is_stopped = |finding: &&Finding| {
         finding.type_ == SERVER_AVAILABLE && finding.reason == Reason::ScaledToZero
     };
-    if wanted == 0 && findings.iter().any(|finding| is_stopped(finding)) {
+    if wanted == 0 && findings.iter().any(is_stopped) {
         return Finding::new(
             READY,
             true,

@@ -81,19 +81,19 @@ fn hosts(found: &mut Vec<Hostile>) {
         // An empty port is allowed by RFC 3986, and means the default one.
         if name != "localhost:" {
             both(&format!("Host `{name}`"), found, |raw| {
-                raw.replace("host", name)
+                raw.replace("host", name);
             });
         }
         if !name.is_empty() && name.is_ascii() && !name.contains([' ', ',']) {
             both(&format!("target at `{name}`"), found, |raw| {
-                raw.target = format!("http://{name}/mcp#{}", name.len()).replace('#', "?")
+                raw.target = format!("http://{name}/mcp#{}", name.len()).replace('#', "?");
             });
         }
     }
     both("no Host", found, |raw| raw.without("host"));
     both("two hosts", found, |raw| raw.with("Host", "localhost"));
     both("two hosts, one evil", found, |raw| {
-        raw.with("Host", "evil.example")
+        raw.with("Host", "evil.example");
     });
 }
 
@@ -128,7 +128,7 @@ fn origins(found: &mut Vec<Hostile>) {
     ];
     for origin in origins {
         both(&format!("Origin `{origin}`"), found, |raw| {
-            raw.with("Origin", origin)
+            raw.with("Origin", origin);
         });
         both(&format!("a good Origin and `{origin}`"), found, |raw| {
             raw.with("Origin", "https://app.acme.example");
@@ -143,7 +143,7 @@ fn lines(found: &mut Vec<Hostile>) {
         "POSTX", "PROPFIND", "PRI", "X", "P OST",
     ] {
         both(&format!("method {method}"), found, |raw| {
-            raw.method = method.into()
+            raw.method = method.into();
         });
         both(&format!("method {method} in a header"), found, |raw| {
             raw.method = method.into();
@@ -187,7 +187,7 @@ fn lines(found: &mut Vec<Hostile>) {
         "https://evil.example/mcp",
     ] {
         both(&format!("target `{target}`"), found, |raw| {
-            raw.target = target.into()
+            raw.target = target.into();
         });
     }
     for version in [
@@ -203,7 +203,7 @@ fn lines(found: &mut Vec<Hostile>) {
         "ICY/1.1",
     ] {
         both(&format!("version `{version}`"), found, |raw| {
-            raw.version = version.into()
+            raw.version = version.into();
         });
     }
 }
@@ -244,12 +244,12 @@ fn keys(found: &mut Vec<Hostile>) {
     ];
     for value in values {
         both(&format!("Authorization `{value:.60}`"), found, |raw| {
-            raw.replace("authorization", &value)
+            raw.replace("authorization", &value);
         });
     }
     for length in (1..key.len()).step_by(4) {
         both(&format!("a key of {length}"), found, |raw| {
-            raw.replace("authorization", &format!("{scheme} {}", &key[..length]))
+            raw.replace("authorization", &format!("{scheme} {}", &key[..length]));
         });
     }
     for position in (9..key.len()).step_by(3) {
@@ -264,7 +264,7 @@ fn keys(found: &mut Vec<Hostile>) {
             &key[position + 1..]
         );
         both(&format!("a key changed at {position}"), found, |raw| {
-            raw.replace("authorization", &changed)
+            raw.replace("authorization", &changed);
         });
     }
     both("no key", found, |raw| raw.without("authorization"));
@@ -308,16 +308,16 @@ fn forms(found: &mut Vec<Hostile>) {
         "application/xml",
     ] {
         both(&format!("Content-Type `{form}`"), found, |raw| {
-            raw.replace("content-type", form)
+            raw.replace("content-type", form);
         });
         both(&format!("application/json and `{form}`"), found, |raw| {
-            raw.with("Content-Type", form)
+            raw.with("Content-Type", form);
         });
     }
     both("no Content-Type", found, |raw| raw.without("content-type"));
     for coding in ["gzip", "deflate", "br", "zstd", "identity", "x"] {
         both(&format!("Content-Encoding {coding}"), found, |raw| {
-            raw.with("Content-Encoding", coding)
+            raw.with("Content-Encoding", coding);
         });
     }
     for accept in [
@@ -329,7 +329,7 @@ fn forms(found: &mut Vec<Hostile>) {
         "application/json;q=0, text/event-stream",
     ] {
         both(&format!("Accept `{accept}`"), found, |raw| {
-            raw.replace("accept", accept)
+            raw.replace("accept", accept);
         });
     }
     for upgrade in ["h2c", "websocket", "HTTP/2.0", "TLS/1.2"] {
@@ -356,7 +356,7 @@ fn forms(found: &mut Vec<Hostile>) {
         "0",
     ] {
         both(&format!("Content-Length `{length}`"), found, |raw| {
-            raw.with("Content-Length", length)
+            raw.with("Content-Length", length);
         });
     }
     for coding in [
@@ -417,7 +417,7 @@ fn contradictions(found: &mut Vec<Hostile>) {
         // Spaces around a value are no part of it.
         if method.trim() != "tools/call" {
             both(&format!("Mcp-Method `{method}`"), found, |raw| {
-                raw.replace("mcp-method", method)
+                raw.replace("mcp-method", method);
             });
         }
         both(&format!("a second Mcp-Method `{method}`"), found, |raw| {
@@ -438,7 +438,7 @@ fn contradictions(found: &mut Vec<Hostile>) {
         "meta_liſt_ad_accounts",
     ] {
         both(&format!("Mcp-Name `{name}`"), found, |raw| {
-            raw.replace("mcp-name", name)
+            raw.replace("mcp-name", name);
         });
         both(&format!("a second Mcp-Name `{name}`"), found, |raw| {
             raw.replace("mcp-name", "meta_list_ad_accounts");
@@ -458,7 +458,7 @@ fn contradictions(found: &mut Vec<Hostile>) {
         "２０２６-07-28",
     ] {
         both(&format!("MCP-Protocol-Version `{version}`"), found, |raw| {
-            raw.replace("mcp-protocol-version", version)
+            raw.replace("mcp-protocol-version", version);
         });
         both(
             &format!("a second MCP-Protocol-Version `{version}`"),
@@ -494,7 +494,7 @@ fn contradictions(found: &mut Vec<Hostile>) {
     }
     for parameter in ["limit", "Limit", "account", "x"] {
         both(&format!("Mcp-Param-{parameter}"), found, |raw| {
-            raw.with(&format!("Mcp-Param-{parameter}"), "2")
+            raw.with(&format!("Mcp-Param-{parameter}"), "2");
         });
     }
 }

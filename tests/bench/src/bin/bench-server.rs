@@ -60,7 +60,7 @@ impl ControlPlane for Once {
             for topic in [Topic::Contract, Topic::Keys, Topic::Freezes] {
                 knowledge.heard(topic, now);
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         .boxed()
     }

@@ -279,14 +279,13 @@ fn collect(fields: &Value, value: &Value, pointer: &str, leaves: &mut Vec<String
     }
     for (key, fields) in inner {
         let (kind, rest) = key.split_once(':').unwrap();
-        let step = match kind {
-            "f" => rest.replace('~', "~0").replace('/', "~1"),
-            _ => {
-                let keys: serde_json::Map<String, Value> = serde_json::from_str(rest).unwrap();
-                let items = value.as_array().unwrap();
-                let is_it = |item: &Value| keys.iter().all(|(key, want)| item[key] == *want);
-                items.iter().position(is_it).unwrap().to_string()
-            }
+        let step = if kind == "f" {
+            rest.replace('~', "~0").replace('/', "~1")
+        } else {
+            let keys: serde_json::Map<String, Value> = serde_json::from_str(rest).unwrap();
+            let items = value.as_array().unwrap();
+            let is_it = |item: &Value| keys.iter().all(|(key, want)| item[key] == *want);
+            items.iter().position(is_it).unwrap().to_string()
         };
         let next = value.pointer(&format!("/{step}")).unwrap();
         collect(fields, next, &format!("{pointer}/{step}"), leaves);

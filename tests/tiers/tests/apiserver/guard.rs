@@ -76,9 +76,9 @@ impl Guarded {
         })
         .unwrap();
         for (pointer, value, message) in changes {
-            let mut changed = built.clone();
-            *at(&mut changed, &format!("{root}{pointer}")) = value.clone();
-            let told = self.operator.refusal(&changed).unwrap();
+            let mut forged = built.clone();
+            *at(&mut forged, &format!("{root}{pointer}")) = value.clone();
+            let told = self.operator.refusal(&forged).unwrap();
             assert!(
                 told.contains(message),
                 "{pointer} = {value}: expected `{message}` in `{told}`"

@@ -155,9 +155,12 @@ fn names(kubectl: &Kubectl) -> BTreeSet<(String, String, String)> {
     named
 }
 
+/// Group, resource, name, verbs, and whether it is in a namespace.
+type Thing = (String, String, Option<String>, Vec<&'static str>, bool);
+
 fn questions(kubectl: &Kubectl) -> Vec<Question> {
     let known = resources(kubectl);
-    let mut things: Vec<(String, String, Option<String>, Vec<&str>, bool)> = vec![];
+    let mut things: Vec<Thing> = vec![];
     for ((group, resource), &is_namespaced) in &known {
         things.push((
             group.clone(),

@@ -7,6 +7,9 @@ use tenantry_tests::kubectl::wait_for;
 use crate::guard::{Guarded, at};
 use crate::plane::{OPERATOR, Plane};
 
+/// Where, what, and the words of the refusal.
+type Change = (&'static str, Value, &'static str);
+
 const POD: &str = "/spec/template/spec";
 
 #[test]
@@ -71,75 +74,76 @@ fn a_pod_of_the_operator_runs_a_known_image_and_nothing_beside_it() {
     guarded.refuses(&other_tag, &[]);
 }
 
-#[test]
-fn a_pod_of_the_operator_takes_nothing_of_its_node() {
-    let guarded = Guarded::new("nodeless");
-    let built = guarded.built("statefulset/server");
+/// What would take something of the node, or more rights.
+fn of_the_node() -> Vec<Change> {
     let node = "a server takes nothing of its node";
     let dns = "a server asks the cluster's DNS for every name";
     let root = "a server's pod runs as no root";
     let bare = "a server's container has no capability";
-    guarded.refuses_below(
-        POD,
-        &built,
-        &[
-            ("/hostNetwork", json!(true), node),
-            ("/hostPID", json!(true), node),
-            ("/hostIPC", json!(true), node),
-            ("/nodeName", json!("control-plane"), node),
-            (
-                "/hostAliases/-",
-                json!({"ip": "10.0.0.1", "hostnames": ["graph.facebook.com"]}),
-                dns,
-            ),
-            ("/dnsPolicy", json!("Default"), dns),
-            ("/dnsConfig/nameservers/-", json!("10.0.0.1"), dns),
-            (
-                "/serviceAccountName",
-                json!("default"),
-                "runs as the ServiceAccount `tenantry-server`",
-            ),
-            ("/securityContext/runAsNonRoot", json!(false), root),
-            ("/securityContext/runAsUser", json!(0), root),
-            (
-                "/securityContext/seccompProfile",
-                json!({"type": "Unconfined"}),
-                root,
-            ),
-            (
-                // The API server's own words, before any policy of ours.
-                "/containers/0/securityContext/privileged",
-                json!(true),
-                "cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
-            ),
-            (
-                "/containers/0/securityContext/allowPrivilegeEscalation",
-                json!(true),
-                bare,
-            ),
-            (
-                "/containers/0/securityContext/readOnlyRootFilesystem",
-                json!(false),
-                bare,
-            ),
-            (
-                "/containers/0/securityContext/capabilities/drop",
-                json!([]),
-                bare,
-            ),
-            (
-                "/containers/0/securityContext/capabilities/add/-",
-                json!("NET_RAW"),
-                bare,
-            ),
-            ("/containers/0/securityContext/runAsUser", json!(0), bare),
-            (
-                "/containers/0/securityContext/seccompProfile",
-                json!({"type": "Unconfined"}),
-                bare,
-            ),
-        ],
-    );
+    vec![
+        ("/hostNetwork", json!(true), node),
+        ("/hostPID", json!(true), node),
+        ("/hostIPC", json!(true), node),
+        ("/nodeName", json!("control-plane"), node),
+        (
+            "/hostAliases/-",
+            json!({"ip": "10.0.0.1", "hostnames": ["graph.facebook.com"]}),
+            dns,
+        ),
+        ("/dnsPolicy", json!("Default"), dns),
+        ("/dnsConfig/nameservers/-", json!("10.0.0.1"), dns),
+        (
+            "/serviceAccountName",
+            json!("default"),
+            "runs as the ServiceAccount `tenantry-server`",
+        ),
+        ("/securityContext/runAsNonRoot", json!(false), root),
+        ("/securityContext/runAsUser", json!(0), root),
+        (
+            "/securityContext/seccompProfile",
+            json!({"type": "Unconfined"}),
+            root,
+        ),
+        (
+            // The API server's own words, before any policy of ours.
+            "/containers/0/securityContext/privileged",
+            json!(true),
+            "cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+        ),
+        (
+            "/containers/0/securityContext/allowPrivilegeEscalation",
+            json!(true),
+            bare,
+        ),
+        (
+            "/containers/0/securityContext/readOnlyRootFilesystem",
+            json!(false),
+            bare,
+        ),
+        (
+            "/containers/0/securityContext/capabilities/drop",
+            json!([]),
+            bare,
+        ),
+        (
+            "/containers/0/securityContext/capabilities/add/-",
+            json!("NET_RAW"),
+            bare,
+        ),
+        ("/containers/0/securityContext/runAsUser", json!(0), bare),
+        (
+            "/containers/0/securityContext/seccompProfile",
+            json!({"type": "Unconfined"}),
+            bare,
+        ),
+    ]
+}
+
+#[test]
+fn a_pod_of_the_operator_takes_nothing_of_its_node() {
+    let guarded = Guarded::new("nodeless");
+    let built = guarded.built("statefulset/server");
+    guarded.refuses_below(POD, &built, &of_the_node());
     let labels = [(
         "/spec/template/metadata/labels/tenantry.dev~1managed-by",
         json!("somebody"),
@@ -150,6 +154,68 @@ fn a_pod_of_the_operator_takes_nothing_of_its_node() {
     guarded.refuses(&selected, &labels);
 }
 
+/// What would bring other Secrets, or bring them otherwise.
+fn of_other_secrets() -> Vec<Change> {
+    let volumes = "mounts its ledger, its own token and declared Secrets, and nothing else";
+    let variables = "a server gets no Secret and no ConfigMap as variables";
+    let files = "optional and mounted read-only below /var/run/tenantry/credentials";
+    let source = json!({"name": "meta-credentials"});
+    vec![
+        (
+            "/volumes/0/secret/secretName",
+            json!("bootstrap-token"),
+            "the operator may not mount the Secret `bootstrap-token`: the McpTenant `declared` does not name it",
+        ),
+        (
+            "/volumes/-",
+            json!({"name": "more", "secret": {"secretName": "mcp-tokens", "optional": true}}),
+            "may not mount the Secret `mcp-tokens`",
+        ),
+        (
+            "/volumes/-",
+            json!({"name": "more", "projected": {"sources": [{"secret": {"name": "mcp-tokens"}}]}}),
+            volumes,
+        ),
+        (
+            "/volumes/-",
+            json!({"name": "more", "hostPath": {"path": "/"}}),
+            volumes,
+        ),
+        (
+            "/volumes/-",
+            json!({"name": "more", "configMap": {"name": "a"}}),
+            volumes,
+        ),
+        (
+            "/volumes/-",
+            json!({"name": "more", "persistentVolumeClaim": {"claimName": "ledger-other-0"}}),
+            volumes,
+        ),
+        (
+            "/volumes/-",
+            json!({"name": "more", "csi": {"driver": "secrets-store.csi.k8s.io"}}),
+            volumes,
+        ),
+        (
+            "/containers/0/envFrom/-",
+            json!({"secretRef": source}),
+            variables,
+        ),
+        (
+            "/containers/0/env/-",
+            json!({"name": "T", "valueFrom": {"secretKeyRef": {"name": "meta-credentials", "key": "access_token"}}}),
+            variables,
+        ),
+        ("/volumes/0/secret/optional", json!(false), files),
+        (
+            "/containers/0/volumeMounts/1/mountPath",
+            json!("/etc"),
+            files,
+        ),
+        ("/containers/0/volumeMounts/1/readOnly", json!(false), files),
+    ]
+}
+
 #[test]
 fn a_pod_of_the_operator_has_the_declared_secrets_as_files_and_no_other() {
     let guarded = Guarded::new("declared");
@@ -158,65 +224,7 @@ fn a_pod_of_the_operator_has_the_declared_secrets_as_files_and_no_other() {
         built["spec"]["template"]["spec"]["volumes"][0]["secret"]["secretName"],
         "meta-credentials"
     );
-    let volumes = "mounts its ledger, its own token and declared Secrets, and nothing else";
-    let variables = "a server gets no Secret and no ConfigMap as variables";
-    let files = "optional and mounted read-only below /var/run/tenantry/credentials";
-    let source = json!({"name": "meta-credentials"});
-    guarded.refuses_below(POD, &built, &[
-            (
-                "/volumes/0/secret/secretName",
-                json!("bootstrap-token"),
-                "the operator may not mount the Secret `bootstrap-token`: the McpTenant `declared` does not name it",
-            ),
-            (
-                "/volumes/-",
-                json!({"name": "more", "secret": {"secretName": "mcp-tokens", "optional": true}}),
-                "may not mount the Secret `mcp-tokens`",
-            ),
-            (
-                "/volumes/-",
-                json!({"name": "more", "projected": {"sources": [{"secret": {"name": "mcp-tokens"}}]}}),
-                volumes,
-            ),
-            (
-                "/volumes/-",
-                json!({"name": "more", "hostPath": {"path": "/"}}),
-                volumes,
-            ),
-            (
-                "/volumes/-",
-                json!({"name": "more", "configMap": {"name": "a"}}),
-                volumes,
-            ),
-            (
-                "/volumes/-",
-                json!({"name": "more", "persistentVolumeClaim": {"claimName": "ledger-other-0"}}),
-                volumes,
-            ),
-            (
-                "/volumes/-",
-                json!({"name": "more", "csi": {"driver": "secrets-store.csi.k8s.io"}}),
-                volumes,
-            ),
-            (
-                "/containers/0/envFrom/-",
-                json!({"secretRef": source}),
-                variables,
-            ),
-            (
-                "/containers/0/env/-",
-                json!({"name": "T", "valueFrom": {"secretKeyRef": {"name": "meta-credentials", "key": "access_token"}}}),
-                variables,
-            ),
-            ("/volumes/0/secret/optional", json!(false), files),
-            (
-                "/containers/0/volumeMounts/1/mountPath",
-                json!("/etc"),
-                files,
-            ),
-            ("/containers/0/volumeMounts/1/readOnly", json!(false), files),
-        ],
-    );
+    guarded.refuses_below(POD, &built, &of_other_secrets());
     let stolen = json!({"kind": "PersistentVolumeClaim", "name": "ledger-other-0"});
     guarded.refuses(
         &built,

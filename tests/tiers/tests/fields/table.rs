@@ -91,7 +91,7 @@ fn with(document: &Value, field: &str, value: &Value) -> Value {
     let parent = document
         .pointer_mut(parent)
         .and_then(Value::as_object_mut)
-        .unwrap_or_else(|| panic!("the document has no {parent}"));
+        .unwrap();
     assert!(parent.contains_key(last), "the document has no {pointer}");
     if value == "ABSENT" {
         parent.remove(last);
