@@ -8,6 +8,8 @@
 mod admission;
 #[path = "apiserver/children.rs"]
 mod children;
+#[path = "apiserver/doors.rs"]
+mod doors;
 #[path = "apiserver/drift.rs"]
 mod drift;
 #[path = "apiserver/fields.rs"]

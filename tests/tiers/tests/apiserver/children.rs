@@ -7,8 +7,10 @@ use tenantry_tests::kubectl::{condition, wait_for};
 
 use crate::plane::{Organisation, Plane};
 
-const ROUTES: &str = include_str!("../../testdata/httproutes.yaml");
-const CILIUM: &str = include_str!("../../testdata/ciliumnetworkpolicies.yaml");
+/// A kind that a cluster may serve or not.
+pub const ROUTES: &str = include_str!("../../testdata/httproutes.yaml");
+/// Another one.
+pub const CILIUM: &str = include_str!("../../testdata/ciliumnetworkpolicies.yaml");
 
 fn declare(acme: &Organisation, spec: &Value) {
     let tenant = format!("mcpt/{}", acme.name);
@@ -45,6 +47,23 @@ fn wait_until_gone(acme: &Organisation, object: &str) {
 fn told(tenant: &Value) -> String {
     let message = condition(tenant, "Ready")["message"].clone();
     message.as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_quota_that_is_not_offered_any_more_goes() {
+    let plane = Plane::shared();
+    let acme = plane.onboard("unbounded");
+    acme.wait_for_reason("ServerStarting");
+    // As an operator with other settings left it.
+    let owner = acme.get("mcpserver/server").unwrap()["metadata"]["ownerReferences"].clone();
+    let labels = json!({"tenantry.dev/managed-by": "tenantry-operator"});
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": {"name": "tenantry", "namespace": acme.name, "labels": labels, "ownerReferences": owner},
+        "spec": {"hard": {"pods": "4"}},
+    });
+    acme.kubectl.apply(&quota.to_string()).unwrap();
+    wait_until_gone(&acme, "resourcequota/tenantry");
 }
 
 #[test]

@@ -22,7 +22,11 @@ pub struct Guarded {
 impl Guarded {
     /// Makes one.
     pub fn new(name: &str) -> Self {
-        let plane = Plane::shared();
+        Self::on(Plane::shared(), name)
+    }
+
+    /// Makes one on that plane.
+    pub fn on(plane: Arc<Plane>, name: &str) -> Self {
         let file = EXAMPLE
             .replace("acme", name)
             .replace("  access: ReadOnly", "  suspend: true\n  access: ReadOnly");
