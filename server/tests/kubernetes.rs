@@ -302,14 +302,13 @@ async fn the_program_serves_reports_and_leaves_in_order() {
         .unwrap();
     assert!(program.wait().unwrap().success());
     assert_eq!(status(), "false");
-    // The start of the chain comes before the call, its signatures after it.
-    let lines = audit.lines().take(2).map(serde_json::from_str);
-    let lines: Vec<Value> = lines.collect::<Result<_, _>>().unwrap();
-    assert_eq!(lines[0]["kind"], "start");
-    assert_eq!(
-        (&lines[1]["reason"], &lines[1]["sequence"]),
-        (&json!("SecretMissing"), &json!(2))
-    );
+    // Beside the call stand the beginning of the chain and its signatures.
+    let lines = audit
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let calls: Vec<_> = lines.filter(|line| line["tool"].is_string()).collect();
+    assert_eq!(calls.len(), 1, "{audit}");
+    assert_eq!(calls[0]["reason"], "SecretMissing");
 }
 
 /// The program itself, as in a pod.

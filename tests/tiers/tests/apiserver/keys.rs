@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tenantry_tests::kubectl::Kubectl;
 
 use crate::EXAMPLE;
-use crate::plane::Plane;
+use crate::plane::{Plane, report_of};
 
 const ISSUER: &str = "issuer@keys.example";
 const OWNER: &str = "owner@keys.example";
@@ -260,29 +260,17 @@ fn a_report_is_the_servers_own_word() {
     acme.wait_for_object("mcpserver/server");
     let neighbour = plane.onboard("reporting-b");
     neighbour.wait_for_reason("ServerStarting");
-    let report =
-        json!({"status": {"replicas": [{"pod": "server-0", "podUid": "1", "serving": true}]}})
-            .to_string();
-    let patch = [
-        "patch",
-        "-n",
-        "reporting",
-        "mcpserver/server",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &report,
-    ];
-    let told =
-        |kubectl: &Kubectl| String::from_utf8(kubectl.output(&patch).unwrap().stderr).unwrap();
+    let replica = json!({"pod": "server-0", "podUid": "1", "serving": true});
+    let report = report_of("reporting", &json!({"replicas": [replica]}));
+    let told = |kubectl: &Kubectl| kubectl.apply_status(&report).unwrap();
     let forged = told(&acme.kubectl);
     assert!(
         forged.contains("the report of a server is written by the server itself, ServiceAccount `tenantry-server` of the namespace `reporting`"),
         "{forged}"
     );
     assert!(
-        told(&neighbour.server).contains("cannot"),
-        "another organisation's server may not even read it"
+        told(&neighbour.server).contains("cannot patch resource \"mcpservers/status\""),
+        "another organisation's server"
     );
     acme.wait_for_reason("ServerStarting");
     assert_eq!(told(&acme.server), "");

@@ -51,7 +51,14 @@ const NEIGHBOUR: &str = "matrix-b";
 
 /// Where: all namespaces (or no namespace), or one. People are asked about the
 /// first three: to them, those of the system are namespaces as B is one.
-const SCOPES: [&str; 5] = ["", HOME, NEIGHBOUR, "tenantry-system", "kube-system"];
+const SCOPES: [&str; 6] = [
+    "",
+    HOME,
+    NEIGHBOUR,
+    "tenantry-system",
+    "default",
+    "kube-system",
+];
 const SCOPES_OF_PEOPLE: usize = 3;
 const PROGRAMS: [&str; 2] = ["operator", "server of A"];
 
@@ -274,7 +281,14 @@ fn table(granted: &[Question]) -> String {
         }
     }
     let lines = rows.iter().map(|((who, place, thing), verbs)| {
-        let place = ["everywhere", "A", "B", "tenantry-system", "kube-system"][*place];
+        let place = [
+            "everywhere",
+            "A",
+            "B",
+            "tenantry-system",
+            "default",
+            "kube-system",
+        ][*place];
         format!(
             "{:<15} {place:<15} {thing}: {}",
             identities[*who].0,
@@ -348,15 +362,17 @@ fn is_forbidden(question: &Question) -> bool {
         || question.verb == "impersonate"
         || question.verb == "escalate";
     let changes_admission = question.group == "admissionregistration.k8s.io";
-    let makes_pods = [
-        "pods",
-        "deployments",
-        "daemonsets",
-        "jobs",
-        "cronjobs",
-        "replicasets",
-    ]
-    .contains(&resource);
+    // Whether one of its own is still there may be asked, by its name.
+    let looks_by_name = question.verb == "get" && question.name.is_some();
+    let touches_pods = resource == "pods" && !looks_by_name
+        || [
+            "deployments",
+            "daemonsets",
+            "jobs",
+            "cronjobs",
+            "replicasets",
+        ]
+        .contains(&resource);
     let builds_elsewhere = resource == "statefulsets"
         && ["create", "patch", "update"].contains(&question.verb.as_str())
         && !is_our_own;
@@ -364,7 +380,7 @@ fn is_forbidden(question: &Question) -> bool {
         || enters_pods
         || becomes_another
         || changes_admission
-        || makes_pods
+        || touches_pods
         || builds_elsewhere
         || resource == "nodes/proxy"
         || question.verb == "deletecollection"

@@ -267,8 +267,8 @@ impl Organisation {
         for (field, value) in report.as_object().into_iter().flatten() {
             replica[field] = value.clone();
         }
-        let status = json!({"status": {"replicas": [replica]}});
-        patch_status(&self.server, &self.name, "mcpserver/server", &status).unwrap();
+        let report = report_of(&self.name, &json!({"replicas": [replica]}));
+        assert_eq!(self.server.apply_status(&report).unwrap(), "");
         let set = self.wait_for_object("statefulset/server");
         let generation = &set["metadata"]["generation"];
         let rolled_out = json!({"status": {
@@ -276,6 +276,15 @@ impl Organisation {
         }});
         patch_status(&self.kubectl, &self.name, "statefulset/server", &rolled_out).unwrap();
     }
+}
+
+/// The McpServer of a namespace, as far as a server writes it.
+pub fn report_of(namespace: &str, status: &Value) -> Value {
+    json!({
+        "apiVersion": "tenantry.dev/v1alpha1", "kind": "McpServer",
+        "metadata": {"name": "server", "namespace": namespace},
+        "status": status,
+    })
 }
 
 fn patch_status(kubectl: &Kubectl, namespace: &str, object: &str, patch: &Value) -> Result<String> {

@@ -20,6 +20,7 @@ const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 pub struct Api {
     pub http: reqwest::Client,
     pub server: String,
+    user: Option<String>,
 }
 
 impl Api {
@@ -41,7 +42,19 @@ impl Api {
             .http1_only()
             .build()?;
         let server = cluster["server"].as_str().context("no server")?.to_owned();
-        Ok(Self { http, server })
+        Ok(Self {
+            http,
+            server,
+            user: None,
+        })
+    }
+
+    /// The same in the place of another user.
+    pub fn acting_as(&self, user: String) -> Self {
+        Self {
+            user: Some(user),
+            ..self.clone()
+        }
     }
 
     /// Sends a request; the answer, whatever it says.
@@ -52,12 +65,15 @@ impl Api {
         content: &str,
         body: Vec<u8>,
     ) -> Result<(StatusCode, Value)> {
-        let request = self
+        let mut request = self
             .http
             .request(method, format!("{}{path}", self.server))
             .header("content-type", content)
             .timeout(ANSWER_WITHIN)
             .body(body);
+        if let Some(user) = &self.user {
+            request = request.header("impersonate-user", user);
+        }
         let answer = request.send().await?;
         let status = answer.status();
         let text = answer.text().await?;

@@ -39,15 +39,18 @@ impl Stage {
                 .plane
                 .observer
                 .wait(&what, || self.next_move(namespace));
-            let (plural, status) = match next.await.with_context(|| self.told(namespace))?? {
+            let admin = &self.plane.admin;
+            // A report is nobody's word but the server's.
+            let server = format!("system:serviceaccount:{namespace}:tenantry-server");
+            let (plural, status, by) = match next.await.with_context(|| self.told(namespace))?? {
                 Move::Done => return Ok(()),
-                Move::Roll(status) => ("statefulsets", status),
-                Move::Report(status) => ("mcpservers", status),
+                Move::Roll(status) => ("statefulsets", status, admin.clone()),
+                Move::Report(status) => ("mcpservers", status, admin.acting_as(server)),
             };
             let path = self.plane.plural(plural)?.path(namespace, "server");
             let status = json!({"status": status});
             let path = format!("{path}/status");
-            let written = self.plane.admin.merge(&path, &status, "cluster").await?;
+            let written = by.merge(&path, &status, "cluster").await?;
             self.see(namespace, plural, "server", Some(&written))
                 .await?;
         }
