@@ -81,6 +81,15 @@ impl Scanner {
     /// Looks into what a sink holds.
     pub fn search(&mut self, sink: &str, held: &[u8]) {
         *self.sinks.entry(sink.into()).or_default() += held.len() as u64;
+        self.look(sink, held);
+        // Some writers of JSON escape slashes, which stand in base64 as well.
+        let plain = without_escaped_slashes(held);
+        if plain.len() < held.len() {
+            self.look(sink, &plain);
+        }
+    }
+
+    fn look(&mut self, sink: &str, held: &[u8]) {
         for found in self.automaton.find_overlapping_iter(held) {
             let (class, form) = &self.patterns[found.pattern().as_usize()];
             self.finds.insert(Find {
@@ -186,6 +195,16 @@ fn base64_at(before: usize, value: &[u8]) -> String {
     text[first..whole].to_owned()
 }
 
+fn without_escaped_slashes(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    for (place, byte) in text.iter().enumerate() {
+        if *byte != b'\\' || text.get(place + 1) != Some(&b'/') {
+            plain.push(*byte);
+        }
+    }
+    plain
+}
+
 fn url_safe(base64: &str) -> String {
     base64.replace('+', "-").replace('/', "_")
 }
@@ -243,6 +262,7 @@ mod tests {
             ("URL", format!("?token={}&x=y", in_url(SECRET.as_bytes()))),
             ("JSON", format!("{{\"token\":{twice}}}")),
             ("JSON in JSON", format!("{{\"log\":{thrice}}}")),
+            ("JSON in JSON", thrice.replace('/', "\\/")),
         ] {
             assert!(found(&text).contains(&form), "{form}: {:?}", found(&text));
         }

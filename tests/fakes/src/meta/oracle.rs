@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use http::StatusCode;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
@@ -91,21 +93,30 @@ pub(super) async fn faults(State(shared): State<Arc<Shared>>) -> Json<Faults> {
 
 pub(super) async fn set_faults(
     State(shared): State<Arc<Shared>>,
-    Json(faults): Json<Faults>,
-) -> StatusCode {
+    body: Bytes,
+) -> Result<StatusCode, BadRequest> {
+    let faults: Faults = read_json(&body)?;
     shared.set_faults(faults);
-    StatusCode::NO_CONTENT
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Adds tokens, each with the accounts that it sees; not by the command line,
 /// where everybody could read them.
 pub(super) async fn grant(
     State(shared): State<Arc<Shared>>,
-    Json(tokens): Json<BTreeMap<String, BTreeSet<String>>>,
-) -> StatusCode {
+    body: Bytes,
+) -> Result<StatusCode, BadRequest> {
+    let tokens: BTreeMap<String, BTreeSet<String>> = read_json(&body)?;
     let mut inner = shared.lock();
     for (token, accounts) in tokens {
         inner.world.grant(token, accounts);
     }
-    StatusCode::NO_CONTENT
+    Ok(StatusCode::NO_CONTENT)
+}
+
+type BadRequest = (StatusCode, String);
+
+/// Whatever the content type: `kubectl create --raw` sends none.
+fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadRequest> {
+    serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
 }

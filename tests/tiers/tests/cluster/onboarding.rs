@@ -57,7 +57,15 @@ fn a_tenant_says_what_it_serves_where_kubectl_shows_it() {
     let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(
         header,
-        ["NAME", "ORGANIZATION", "READY", "REASON", "ACCESS", "AGE"]
+        [
+            "NAME",
+            "ORGANIZATION",
+            "READY",
+            "REASON",
+            "ACCESS",
+            "PENDING",
+            "AGE"
+        ]
     );
     let row = table.lines().nth(1).unwrap();
     for word in ["columns", "True", "AsDeclared"] {
