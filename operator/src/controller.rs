@@ -16,7 +16,6 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{self, Store};
-use kube::runtime::utils::Backoff;
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use tenantry_api::label;
@@ -36,7 +35,7 @@ use crate::settings::Settings;
 use crate::tenant::report::reporter;
 use crate::tenant::{self, Tenant, TenantError, chain};
 use crate::wall;
-use crate::watch::{Optionals, neighbours};
+use crate::watch::{Optionals, WatchAgain, neighbours};
 
 /// Changes that come together are answered together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -47,11 +46,6 @@ const CONCURRENCY: u16 = 16;
 /// A reconcile that takes longer is given up, and tried again from what is
 /// there by then. Seen: a second; the rest is room for a slow API server.
 const RECONCILE_WITHIN: Duration = Duration::from_mins(1);
-
-/// The wait after a failed watch. All watches share it, and when the API server
-/// restarts all of them fail: one that doubles, as is usual, would leave the
-/// operator blind for more than a minute.
-const WATCH_AGAIN: Duration = Duration::from_millis(250);
 
 /// What keeps the operator from running.
 #[derive(Debug, thiserror::Error)]
@@ -220,7 +214,7 @@ fn controller(client: &Client) -> Controller<Tenant> {
             .debounce(DEBOUNCE)
             .concurrency(CONCURRENCY),
     )
-    .trigger_backoff(WatchAgain);
+    .trigger_backoff(WatchAgain::soon());
     let controller = children::<NetworkPolicy>(controller, client);
     let controller = children::<LimitRange>(controller, client);
     let controller = children::<ServiceAccount>(controller, client);
@@ -247,21 +241,6 @@ where
     )
 }
 
-/// Always the same wait.
-struct WatchAgain;
-
-impl Iterator for WatchAgain {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(WATCH_AGAIN)
-    }
-}
-
-impl Backoff for WatchAgain {
-    fn reset(&mut self) {}
-}
-
 /// Follows the addresses of the API server. The stream says when they changed;
 /// one word waiting is enough.
 fn watch_api_server(client: &Client) -> (Store<EndpointSlice>, mpsc::Receiver<()>) {
@@ -270,7 +249,7 @@ fn watch_api_server(client: &Client) -> (Store<EndpointSlice>, mpsc::Receiver<()
     let (store, writer) = reflector::store();
     let (mut tell, told) = mpsc::channel(1);
     let following = watcher(slices, named)
-        .default_backoff()
+        .backoff(WatchAgain::soon())
         .reflect(writer)
         .touched_objects();
     tokio::spawn(following.for_each(move |touched| {

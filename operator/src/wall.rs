@@ -24,6 +24,7 @@ use tenantry_api::mcp_tenant::McpTenant;
 
 use crate::tenant::build::DEFAULT_DENY;
 use crate::tenant::{Tenant, chain};
+use crate::watch::WatchAgain;
 
 /// Between two looks at what is left. No watch tells of pods.
 const LOOK: Duration = Duration::from_secs(5);
@@ -68,6 +69,7 @@ pub async fn keep(
             let namespace = tenant.namespace()?;
             Some(ObjectRef::<Wall>::new(DEFAULT_DENY).within(&namespace))
         })
+        .trigger_backoff(WatchAgain::soon())
         .graceful_shutdown_on(stop)
         .run(look, retry, Arc::new(site))
         .for_each(|_| std::future::ready(()))

@@ -7,6 +7,7 @@ use futures::channel::mpsc;
 use futures::{SinkExt as _, Stream, StreamExt as _};
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{Error, Event};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
@@ -19,9 +20,20 @@ use crate::tenant::{Tenant, chain};
 /// Tenants that wait for their turn to be woken up; more wait in their stream.
 const WAITING: usize = 64;
 
+/// The wait after a failed watch. Some watches share it, and when the API server
+/// restarts all of them fail: one that doubles, as is usual, would leave the
+/// operator blind for more than a minute.
+const SOON: Duration = Duration::from_millis(250);
+/// The same for kinds that may not be served at all: that is asked for ever, and
+/// whoever installs them waits so long.
+const NOT_OFTEN: Duration = Duration::from_secs(10);
+
 /// How long the first look at a kind may take before it counts as not served:
 /// an API server that answers nothing should not keep everything else waiting.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
+
+/// Always the same wait.
+pub struct WatchAgain(Duration);
 
 type Metadata = PartialObjectMeta<DynamicObject>;
 
@@ -35,6 +47,34 @@ struct Followed {
     store: Store<Metadata>,
     /// None before the first answer.
     served: watch::Receiver<Option<bool>>,
+}
+
+impl WatchAgain {
+    /// After the usual wait.
+    pub fn soon() -> Self {
+        Self(SOON)
+    }
+}
+
+impl Iterator for WatchAgain {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0)
+    }
+}
+
+impl Backoff for WatchAgain {
+    fn reset(&mut self) {}
+}
+
+impl Optional {
+    fn watch_again(self) -> Duration {
+        match self {
+            Self::Budget | Self::Quota | Self::Ingress => SOON,
+            Self::Route | Self::CiliumPolicy => NOT_OFTEN,
+        }
+    }
 }
 
 impl Optionals {
@@ -56,7 +96,7 @@ impl Optionals {
                     object.managed_fields_mut().clear();
                     object.annotations_mut().clear();
                 })
-                .default_backoff()
+                .backoff(WatchAgain(kind.watch_again()))
                 .reflect(writer);
             let (tell, served) = watch::channel(None);
             tokio::spawn(heed(events, kind, tenants.clone(), tell, wake.clone()));

@@ -242,6 +242,9 @@ impl Stage {
             for namespace in &self.namespaces {
                 swept += self.sweep(namespace).await?;
             }
+            if swept == 0 {
+                self.see_walls_fall().await?;
+            }
             let is_quiet = is_whole && self.changes().len() == before && swept == 0;
             quiet = if is_quiet { quiet + 1 } else { 0 };
             if quiet == 2 {
@@ -250,6 +253,19 @@ impl Stage {
         }
         let last = self.changes().pop();
         bail!("writes do not end: the last one is {last:?}")
+    }
+
+    /// Where no tenant is and nothing of it, the wall goes too; only later, and
+    /// without a wake, because pods are looked for twice.
+    async fn see_walls_fall(&self) -> Result<()> {
+        for namespace in &self.namespaces {
+            let path = self.tenant_path(namespace)?;
+            if self.plane.admin.find(&path).await?.is_none() {
+                self.see(namespace, "networkpolicies", "tenantry-default-deny", None)
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     /// Wakes everybody up and waits for the end of what they do then; false if
