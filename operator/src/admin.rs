@@ -12,8 +12,9 @@ use axum::routing::get;
 use kube::runtime::reflector::Store;
 use tenantry_api::condition::READY;
 
+use crate::guard::Guard;
 use crate::leader::Fence;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Now};
 use crate::tenant::Tenant;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -22,6 +23,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 pub struct Standing {
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Whether the admission policies are in force.
+    pub guard: Arc<Guard>,
     fence: Fence,
     lease_seen: AtomicBool,
     tenants: OnceLock<Store<Tenant>>,
@@ -32,6 +35,7 @@ impl Standing {
     pub fn new(fence: Fence) -> Self {
         Self {
             metrics: Arc::new(Metrics::new()),
+            guard: Arc::new(Guard::default()),
             fence,
             lease_seen: AtomicBool::new(false),
             tenants: OnceLock::new(),
@@ -79,9 +83,12 @@ async fn ready(State(standing): State<Arc<Standing>>) -> (StatusCode, &'static s
 async fn metrics(State(standing): State<Arc<Standing>>) -> impl IntoResponse {
     let tenants = standing.tenants.get().map(Store::state).unwrap_or_default();
     let ready = tenants.iter().filter(|tenant| is_ready(tenant)).count();
-    let text = standing
-        .metrics
-        .text(ready, tenants.len() - ready, standing.fence.is_open());
+    let text = standing.metrics.text(Now {
+        ready,
+        not_ready: tenants.len() - ready,
+        leads: standing.fence.is_open(),
+        guard_proven: standing.guard.is_proven(),
+    });
     ([(header::CONTENT_TYPE, OPENMETRICS)], text)
 }
 

@@ -9,10 +9,14 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
 
 use crate::allowance::Allowance;
+use crate::freshness::Written;
+use crate::guard::Guard;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::retry::Retries;
 use crate::settings::Settings;
+use crate::tenant::Tenant;
+use crate::waiting::Waiting;
 use crate::watch::Optionals;
 
 /// What a reconcile may touch. Steps that decide get their parts of it, never
@@ -38,4 +42,12 @@ pub struct Context {
     pub memory: Memory,
     /// How often drift was told.
     pub drift_events: Allowance,
+    /// The tenants, as last heard.
+    pub tenants: Store<Tenant>,
+    /// Who waits for another tenant to give way.
+    pub waiting: Waiting,
+    /// Whether the admission policies are in force.
+    pub guard: Arc<Guard>,
+    /// What this operator wrote last.
+    pub written: Written,
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::channel::mpsc;
 use futures::future::Either;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{LimitRange, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -15,7 +15,8 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::{self, Store};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use tenantry_api::label;
@@ -25,15 +26,20 @@ use tokio::sync::oneshot;
 
 use crate::admin::{self, Standing};
 use crate::allowance::Allowance;
+use crate::canary;
 use crate::client;
 use crate::context::Context;
+use crate::freshness::Written;
+use crate::guard::{self, Guard};
 use crate::leader::{self, Election, Fence, Lost};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::retry::Retries;
 use crate::settings::Settings;
 use crate::tenant::report::reporter;
+use crate::tenant::unique::losers;
 use crate::tenant::{self, Tenant, TenantError, chain};
+use crate::waiting::Waiting;
 use crate::wall;
 use crate::watch::{Optionals, WatchAgain, neighbours};
 
@@ -77,6 +83,8 @@ pub struct Parts {
     pub identity: String,
     /// Where health and metrics are served.
     pub admin_port: TcpListener,
+    /// Where servers knock in vain.
+    pub canary_port: TcpListener,
 }
 
 /// Runs the operator until `stop` completes: stands by, leads, ends what is
@@ -90,6 +98,7 @@ pub async fn run(
         settings,
         identity,
         admin_port,
+        canary_port,
     } = parts;
     let stop = stop.shared();
     let fence = Fence::default();
@@ -97,6 +106,7 @@ pub async fn run(
     let port = admin::router(Arc::clone(&standing));
     let port = axum::serve(admin_port, port).with_graceful_shutdown(stop.clone());
     let port = tokio::spawn(port.into_future());
+    tokio::spawn(canary::serve(canary_port));
     let elector = client::connect(config.clone(), None, leader::ANSWER_WITHIN);
     let elector = elector.map_err(RunError::Client)?;
     let home = &settings.operator.namespace;
@@ -152,14 +162,27 @@ async fn lead(
             "THIS IS A SANDBOX: every tenant talks to fakes instead of vendors"
         );
     }
-    let (slices, moved) = watch_api_server(&client);
-    let metrics = Arc::clone(&standing.metrics);
-    let controller = controller(&client).reconcile_all_on(moved);
-    let tenants = controller.store();
+    // One word waiting is enough: it wakes everybody.
+    let (everybody, moved) = mpsc::channel(1);
+    let slices = watch_api_server(&client, everybody.clone());
+    let (waiting, woken) = Waiting::new();
+    let (tenants, writer) = reflector::store();
     let (optionals, touched) = Optionals::follow(&client, &tenants);
-    let controller = controller.reconcile_on(touched);
-    let heard = (slices, optionals);
-    let ctx = Arc::new(context(client.clone(), settings, heard, metrics).await?);
+    let heard = Heard {
+        slices,
+        optionals,
+        tenants: tenants.clone(),
+        waiting,
+        metrics: Arc::clone(&standing.metrics),
+        guard: Arc::clone(&standing.guard),
+    };
+    let ctx = Arc::new(context(client.clone(), settings, heard).await?);
+    tokio::spawn(watch_guard(Arc::clone(&ctx), everybody));
+    let told = watch_tenants(&client, writer, Arc::clone(&ctx));
+    let controller = controller(&client, told, tenants.clone())
+        .reconcile_all_on(moved)
+        .reconcile_on(touched)
+        .reconcile_on(woken);
     standing.leads(tenants.clone());
     // Without the API server's addresses no policy can be drawn; every tenant
     // would fail once for nothing.
@@ -177,11 +200,27 @@ async fn lead(
     Ok(())
 }
 
-async fn context(
+/// What others keep up to date for the reconciles.
+pub struct Heard {
+    /// The API server's endpoints.
+    pub slices: Store<EndpointSlice>,
+    /// The children that a tenant may or may not have.
+    pub optionals: Optionals,
+    /// The tenants.
+    pub tenants: Store<Tenant>,
+    /// Who waits for whom.
+    pub waiting: Waiting,
+    /// Whether the admission policies are in force.
+    pub guard: Arc<Guard>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What a reconcile may touch.
+pub async fn context(
     client: Client,
     settings: Settings,
-    (slices, optionals): (Store<EndpointSlice>, Optionals),
-    metrics: Arc<Metrics>,
+    heard: Heard,
 ) -> Result<Context, RunError> {
     let services: Api<Service> = Api::namespaced(client.clone(), "default");
     let api_service = services
@@ -193,28 +232,72 @@ async fn context(
         client,
         settings,
         api_service,
-        api_server_slices: slices,
-        optionals,
-        metrics,
+        api_server_slices: heard.slices,
+        optionals: heard.optionals,
+        metrics: heard.metrics,
         retries: Retries::default(),
         memory: Memory::default(),
         drift_events: Allowance::default(),
+        tenants: heard.tenants,
+        waiting: heard.waiting,
+        guard: heard.guard,
+        written: Written::default(),
     })
+}
+
+/// Follows the tenants. Who waits for one that changes or goes is woken when
+/// the store has it, so that it sees what woke it.
+fn watch_tenants(
+    client: &Client,
+    writer: Writer<Tenant>,
+    ctx: Arc<Context>,
+) -> impl Stream<Item = Result<Tenant, watcher::Error>> + use<> {
+    let api = Api::<Tenant>::all(client.clone());
+    watcher(api, watcher::Config::default())
+        .reflect(writer)
+        .inspect(move |event| match event {
+            Ok(watcher::Event::Apply(tenant)) => {
+                ctx.waiting.changed(&tenant.uid().unwrap_or_default());
+                call_losers(tenant, &ctx);
+            }
+            Ok(watcher::Event::Delete(tenant)) => {
+                let uid = tenant.uid().unwrap_or_default();
+                ctx.waiting.forget(&uid);
+                ctx.written.forget(&uid);
+                ctx.waiting.changed(&uid);
+            }
+            // Of those that went in between nothing else is told.
+            Ok(watcher::Event::InitDone) => ctx.waiting.anything_changed(),
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) | Err(_) => {}
+        })
+        .applied_objects()
+}
+
+/// Wakes those from whom an edit of `tenant` may have taken something.
+fn call_losers(tenant: &Tenant, ctx: &Context) {
+    let Ok(tenant) = &tenant.0 else { return };
+    let all = ctx.tenants.state();
+    let readable = all.iter().filter_map(|other| other.0.as_ref().ok());
+    for loser in losers(tenant, readable, &ctx.settings) {
+        let namespace = loser.namespace().unwrap_or_default();
+        let reference = ObjectRef::new(&loser.name_any()).within(&namespace);
+        ctx.waiting.call(reference);
+    }
 }
 
 /// Wakes up on tenants, and on the metadata of every child that carries our
 /// label; never on Secrets.
-fn controller(client: &Client) -> Controller<Tenant> {
-    let controller = Controller::new(
-        Api::<Tenant>::all(client.clone()),
-        watcher::Config::default(),
-    )
-    .with_config(
-        Config::default()
-            .debounce(DEBOUNCE)
-            .concurrency(CONCURRENCY),
-    )
-    .trigger_backoff(WatchAgain::soon());
+fn controller(
+    client: &Client,
+    told: impl Stream<Item = Result<Tenant, watcher::Error>> + Send + 'static,
+    tenants: Store<Tenant>,
+) -> Controller<Tenant> {
+    let config = Config::default()
+        .debounce(DEBOUNCE)
+        .concurrency(CONCURRENCY);
+    let controller = Controller::for_stream(told, tenants)
+        .with_config(config)
+        .trigger_backoff(WatchAgain::soon());
     let controller = children::<NetworkPolicy>(controller, client);
     let controller = children::<LimitRange>(controller, client);
     let controller = children::<ServiceAccount>(controller, client);
@@ -241,13 +324,18 @@ where
     )
 }
 
-/// Follows the addresses of the API server. The stream says when they changed;
-/// one word waiting is enough.
-fn watch_api_server(client: &Client) -> (Store<EndpointSlice>, mpsc::Receiver<()>) {
+/// Tries the admission policies again and again. Every contract says how they
+/// stand, so a change concerns everybody.
+async fn watch_guard(ctx: Arc<Context>, mut everybody: mpsc::Sender<()>) {
+    let changed = || drop(everybody.try_send(()));
+    guard::keep_proven(&ctx.guard, &ctx.client, changed).await;
+}
+
+/// Follows the addresses of the API server; a change concerns everybody.
+fn watch_api_server(client: &Client, mut everybody: mpsc::Sender<()>) -> Store<EndpointSlice> {
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), "default");
     let named = watcher::Config::default().fields("metadata.name=kubernetes");
     let (store, writer) = reflector::store();
-    let (mut tell, told) = mpsc::channel(1);
     let following = watcher(slices, named)
         .backoff(WatchAgain::soon())
         .reflect(writer)
@@ -255,7 +343,7 @@ fn watch_api_server(client: &Client) -> (Store<EndpointSlice>, mpsc::Receiver<()
     tokio::spawn(following.for_each(move |touched| {
         match touched {
             // Full means that it will be told anyway.
-            Ok(_) => drop(tell.try_send(())),
+            Ok(_) => drop(everybody.try_send(())),
             Err(error) => tracing::warn!(
                 error = chain(&error),
                 "the API server's endpoints cannot be watched"
@@ -263,7 +351,7 @@ fn watch_api_server(client: &Client) -> (Store<EndpointSlice>, mpsc::Receiver<()
         }
         std::future::ready(())
     }));
-    (store, told)
+    store
 }
 
 async fn timed(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action, TenantError> {

@@ -21,6 +21,20 @@ pub struct Metrics {
     seconds: Histogram,
     tenants: Family<TenantLabels, Gauge>,
     leader: Gauge,
+    guard_proven: Gauge,
+}
+
+/// What is not counted but looked at when somebody asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Tenants that are ready.
+    pub ready: usize,
+    /// The others.
+    pub not_ready: usize,
+    /// Whether this operator acts.
+    pub leads: bool,
+    /// Whether the admission policies are proven to be in force.
+    pub guard_proven: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,6 +55,7 @@ impl Metrics {
         let seconds = Histogram::new(BUCKETS);
         let tenants = Family::<TenantLabels, Gauge>::default();
         let leader = Gauge::default();
+        let guard_proven = Gauge::default();
         registry.register(
             "reconciles",
             "Reconciles by how they ended",
@@ -54,12 +69,18 @@ impl Metrics {
         );
         registry.register("tenants", "Tenants by readiness", tenants.clone());
         registry.register("leader", "1 while this operator acts", leader.clone());
+        registry.register(
+            "guard_proven",
+            "1 while the admission policies are proven to be in force",
+            guard_proven.clone(),
+        );
         Self {
             registry,
             reconciles,
             seconds,
             tenants,
             leader,
+            guard_proven,
         }
     }
 
@@ -72,10 +93,11 @@ impl Metrics {
         self.seconds.observe(took.as_secs_f64());
     }
 
-    /// The exposition, with the tenants and the seat as they are now.
-    pub fn text(&self, ready: usize, not_ready: usize, leads: bool) -> String {
-        self.leader.set(leads.into());
-        for (label, count) in [("true", ready), ("false", not_ready)] {
+    /// The exposition, with what is so now.
+    pub fn text(&self, now: Now) -> String {
+        self.leader.set(now.leads.into());
+        self.guard_proven.set(now.guard_proven.into());
+        for (label, count) in [("true", now.ready), ("false", now.not_ready)] {
             let gauge = self.tenants.get_or_create(&TenantLabels { ready: label });
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
@@ -101,7 +123,12 @@ mod tests {
         let metrics = Metrics::new();
         metrics.reconciled(true, Duration::from_millis(20));
         metrics.reconciled(false, Duration::from_millis(20));
-        let text = metrics.text(3, 1, true);
+        let text = metrics.text(Now {
+            ready: 3,
+            not_ready: 1,
+            leads: true,
+            guard_proven: true,
+        });
         for line in [
             "tenantry_operator_reconciles_total{outcome=\"success\"} 1",
             "tenantry_operator_reconciles_total{outcome=\"error\"} 1",
@@ -109,6 +136,7 @@ mod tests {
             "tenantry_operator_tenants{ready=\"true\"} 3",
             "tenantry_operator_tenants{ready=\"false\"} 1",
             "tenantry_operator_leader 1",
+            "tenantry_operator_guard_proven 1",
         ] {
             assert!(
                 text.lines().any(|have| have == line),

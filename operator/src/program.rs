@@ -23,6 +23,9 @@ struct Arguments {
     /// Where health and metrics are served.
     #[arg(long, default_value = "0.0.0.0:9090")]
     admin: SocketAddr,
+    /// The canary: a port on which servers knock to prove that they may not.
+    #[arg(long, default_value = "0.0.0.0:9091")]
+    canary: SocketAddr,
     /// Names this operator in the Lease, with a number of its own behind.
     #[arg(
         long,
@@ -58,6 +61,9 @@ async fn run() -> anyhow::Result<()> {
     let admin_port = TcpListener::bind(arguments.admin)
         .await
         .with_context(|| format!("listening on {}", arguments.admin))?;
+    let canary_port = TcpListener::bind(arguments.canary)
+        .await
+        .with_context(|| format!("listening on {}", arguments.canary))?;
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let stop = async move {
         tokio::select! {
@@ -77,6 +83,7 @@ async fn run() -> anyhow::Result<()> {
         settings,
         identity,
         admin_port,
+        canary_port,
     };
     controller::run(parts, stop).await.context("running")?;
     tracing::info!("stopped");

@@ -76,6 +76,9 @@ pub struct Network {
     pub scrapers: Vec<Peer>,
     /// The cluster's DNS.
     pub dns: Peer,
+    /// The operator's own canary, `host:port`, as servers look it up.
+    #[serde(default)]
+    pub canary: Option<String>,
 }
 
 /// Pods, by the labels of their namespace and their own.
@@ -158,14 +161,25 @@ impl Settings {
     }
 
     /// What `compile` has to know.
-    pub fn view(&self) -> OperatorView {
+    pub fn view(&self, guard_proven: bool) -> OperatorView {
         let urls = self
             .sandbox
             .as_ref()
             .map(|sandbox| sandbox.base_urls.clone());
         OperatorView {
             sandbox_base_urls: urls.unwrap_or_default(),
+            guard_proven,
+            canary: self.network.canary.clone(),
         }
+    }
+
+    /// Whether the vendor behind `connector` is a fake.
+    pub fn is_fake(&self, connector: &str) -> bool {
+        let fakes = self
+            .sandbox
+            .iter()
+            .flat_map(|sandbox| sandbox.base_urls.keys());
+        fakes.into_iter().any(|fake| fake.as_str() == connector)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -173,6 +187,7 @@ impl Settings {
             gateways,
             scrapers,
             dns,
+            canary: _,
         } = &self.network;
         gateway::check(gateways)?;
         let callers: Vec<_> = gateways.iter().map(Gateway::peer).collect();
@@ -226,7 +241,7 @@ mod tests {
     fn settings_without_a_sandbox_point_nothing_elsewhere() {
         let settings = Settings::read(SETTINGS).unwrap();
         assert_eq!(settings.sandbox, None);
-        assert!(settings.view().sandbox_base_urls.is_empty());
+        assert!(settings.view(false).sandbox_base_urls.is_empty());
     }
 
     #[test]
@@ -288,7 +303,7 @@ mod tests {
         let sandbox =
             |url: &str| format!("{SETTINGS}sandbox: {{baseUrls: {{meta: '{url}'}}, egress: []}}\n");
         let settings = Settings::read(&sandbox("http://fake")).unwrap();
-        assert_eq!(settings.view().sandbox_base_urls.len(), 1);
+        assert_eq!(settings.view(false).sandbox_base_urls.len(), 1);
         assert!(Settings::read(&sandbox("fake")).is_err());
     }
 }

@@ -3,12 +3,14 @@
 
 pub mod apply;
 pub mod build;
+pub mod concede;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod fetch;
 pub mod hold;
 pub mod optional;
 pub mod report;
+pub mod unique;
 pub mod validate;
 
 use std::sync::Arc;
@@ -23,19 +25,26 @@ use tenantry_core::reason::Reason;
 use crate::context::Context;
 use apply::{ApplyError, Others, Tools, apply};
 use build::build;
-use fetch::{FetchError, fetch};
+use concede::{ConcedeError, concede};
+use fetch::{FetchError, Sight, fetch};
 use hold::{Declared, stateful_set, tighten};
-use report::{Outcome, ReportError, Subject, glance, observe, report, tell};
-use validate::{Obstacle, namespace_taken, validate};
+use report::{Outcome, ReportError, Subject, glance, observe, report, tell, tell_platform};
+use unique::Loss;
+use validate::{Obstacle, namespace_taken, not_bound, validate};
 
 /// A tenant as it came from the API server, readable or not: one that cannot
 /// be read must not hide the others.
 pub type Tenant = DeserializeGuard<McpTenant>;
 
-/// A RoleBinding that appears is not seen by a watch; somebody waits for this.
-const LOOK_FOR_BINDING: Duration = Duration::from_secs(5);
-/// The other tenant's end is not seen either.
+/// A RoleBinding or a label of the namespace that appears is not seen by a
+/// watch; somebody waits for this.
+const LOOK_FOR_HOME: Duration = Duration::from_secs(5);
+/// The end of the other tenant is seen, the end of its children is not.
 const LOOK_FOR_NAMESPACE: Duration = Duration::from_secs(10);
+/// Whoever gives way wakes those who wait; should that be lost, this is left.
+const LOOK_FOR_HOLDER: Duration = Duration::from_mins(1);
+/// The watch tells of what is newer, and that wakes the tenant up.
+const LOOK_FOR_WATCH: Duration = Duration::from_secs(1);
 
 /// What kept a tenant from being reconciled.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +52,9 @@ pub enum TenantError {
     /// Reading.
     #[error("fetching")]
     Fetch(#[from] FetchError),
+    /// Giving up what an older tenant has.
+    #[error("giving way to an older tenant")]
+    Concede(#[from] ConcedeError),
     /// Writing; told in the status as well.
     #[error("applying")]
     Apply(#[source] ApplyError),
@@ -79,12 +91,23 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
         before: tenant.status.clone().unwrap_or_default(),
     };
     let declared = Declared::of(&tenant.spec);
+    let version = tenant.metadata.resource_version.as_deref();
+    let uid = tenant.metadata.uid.as_deref().unwrap_or_default();
+    if ctx.written.is_behind(uid, version.unwrap_or_default()) {
+        return Ok(Action::requeue(LOOK_FOR_WATCH));
+    }
     // What a decision needs (client).
-    let found = fetch(tenant, &ctx).await?;
+    let found = match fetch(tenant, &ctx).await? {
+        Sight::Current(found) => found,
+        Sight::Outdated => return Ok(Action::requeue(LOOK_FOR_WATCH)),
+    };
     // What is meant (no client).
     let valid = match validate(tenant, &found, &ctx.settings) {
         Ok(valid) => valid,
-        Err(obstacle) => return hold(&subject, Some(&declared), obstacle, &ctx).await,
+        Err(obstacle) => {
+            give_way(tenant, &subject, &found.losses, &obstacle, &ctx).await?;
+            return hold(&subject, Some(&declared), obstacle, &ctx).await;
+        }
     };
     // What shall be there (no client).
     let prepared = build(&valid, &ctx.settings, &found);
@@ -104,7 +127,8 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
         Ok(placed) => placed,
         Err(ApplyError::Leaving) => return Ok(Action::await_change()),
         Err(ApplyError::NotBound) => {
-            return hold(&subject, None, not_bound(&valid.namespace, &ctx), &ctx).await;
+            let obstacle = not_bound(&valid.namespace, &ctx.settings.operator);
+            return hold(&subject, None, obstacle, &ctx).await;
         }
         Err(ApplyError::Taken { tenant, .. }) => {
             return hold(&subject, None, namespace_taken(&tenant), &ctx).await;
@@ -115,8 +139,26 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
         }
     };
     // And told (client).
-    report(&subject, &Outcome::Placed(observe(&placed, &valid)), &ctx).await?;
+    let observed = observe(&placed, &valid, found.guard.as_ref());
+    report(&subject, &Outcome::Placed(Box::new(observed)), &ctx).await?;
     Ok(Action::await_change())
+}
+
+/// Leaves to older tenants what is theirs. A second tenant of a namespace has
+/// nothing to leave: it has no server.
+async fn give_way(
+    tenant: &McpTenant,
+    subject: &Subject,
+    losses: &[Loss],
+    obstacle: &Obstacle,
+    ctx: &Context,
+) -> Result<(), TenantError> {
+    if losses.is_empty() || obstacle.reason == Reason::NamespaceTaken {
+        return Ok(());
+    }
+    tell_platform(subject, losses, obstacle, ctx).await;
+    concede(tenant, losses, ctx).await?;
+    Ok(())
 }
 
 /// Tells what is in the way, and lets a stricter access through; comes back by
@@ -128,8 +170,11 @@ async fn hold(
     ctx: &Context,
 ) -> Result<Action, TenantError> {
     let action = match obstacle.reason {
-        Reason::OperatorNotBound => Action::requeue(LOOK_FOR_BINDING),
+        Reason::OperatorNotBound | Reason::PodSecurityMissing => Action::requeue(LOOK_FOR_HOME),
         Reason::NamespaceTaken => Action::requeue(LOOK_FOR_NAMESPACE),
+        Reason::AccountTaken | Reason::HostTaken | Reason::OrganizationTaken => {
+            Action::requeue(LOOK_FOR_HOLDER)
+        }
         _ => Action::await_change(),
     };
     let tenant = &subject.reference;
@@ -173,16 +218,6 @@ async fn refuse(invalid: &InvalidObject, ctx: &Context) -> Result<Action, Tenant
     let declared = object.data.get("spec").and_then(Declared::read);
     let obstacle = Obstacle::new(Reason::SpecInvalid, message);
     hold(&subject, declared.as_ref(), obstacle, ctx).await
-}
-
-fn not_bound(namespace: &str, ctx: &Context) -> Obstacle {
-    let identity = &ctx.settings.operator;
-    let (home, account) = (&identity.namespace, &identity.service_account);
-    let role = tenantry_api::label::TENANT_MANAGER_ROLE;
-    let message = format!(
-        "the operator may not write in this namespace; let it in with: kubectl create rolebinding {account} --namespace {namespace} --clusterrole {role} --serviceaccount {home}:{account}"
-    );
-    Obstacle::new(Reason::OperatorNotBound, message)
 }
 
 /// An error and its causes in one line, each told once.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tenantry_api::mcp_server::IsolationReport;
 use tenantry_core::audit::chain::Identity;
 use tenantry_core::digest::Digest;
 use tokio::sync::watch;
@@ -39,6 +40,8 @@ pub struct Counter {
     pub calls: TaskTracker,
     /// Ends the calls that are still in progress when draining is over.
     pub cut: CancellationToken,
+    /// What came of trying the walls; nothing before the first answer.
+    pub isolation: watch::Sender<Option<IsolationReport>>,
     standing: watch::Sender<Standing>,
     stopping: AtomicBool,
     last_call: AtomicU64,
@@ -93,6 +96,7 @@ impl Counter {
             stale_after,
             calls: TaskTracker::new(),
             cut: CancellationToken::new(),
+            isolation: watch::Sender::default(),
             standing: watch::Sender::default(),
             stopping: AtomicBool::new(false),
             last_call: AtomicU64::new(0),

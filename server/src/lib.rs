@@ -17,6 +17,7 @@ pub mod counter;
 pub mod credentials;
 pub mod gate;
 pub mod in_force;
+pub mod isolation;
 pub mod knowledge;
 pub mod limiter;
 pub mod listener;

@@ -76,6 +76,7 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
             .collect(),
         audit_public_key: Some(counter.audit.public_key().to_string()),
         tools_digest: Some(counter.tools_digest.to_string()),
+        isolation: counter.isolation.borrow().clone(),
         release: env!("CARGO_PKG_VERSION").to_owned(),
         changed_at: None,
     }

@@ -27,7 +27,7 @@ use crate::in_force::Workshop;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use crate::report::{self, Pod};
-use crate::{activity, gate, listener, mcp, token_watch};
+use crate::{activity, gate, isolation, listener, mcp, token_watch};
 
 /// For the last report; the cluster may be what is in trouble.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -288,6 +288,11 @@ impl Server {
                 token_watch::keep_inspected(&counter, every, || changed.notify_one()).await;
             });
         }
+        let counter = Arc::clone(&self.counter);
+        let changed = Arc::clone(&self.changed);
+        background.spawn(async move {
+            isolation::keep_proven(&counter, || changed.notify_one()).await;
+        });
     }
 
     fn keep_reported(&self) -> impl Future<Output = ()> + use<> {

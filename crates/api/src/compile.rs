@@ -35,6 +35,10 @@ pub struct OperatorView {
     /// Where vendors are reached instead of their real addresses. Empty unless
     /// the operator runs as a sandbox.
     pub sandbox_base_urls: BTreeMap<ConnectorName, String>,
+    /// Whether the admission policies are proven to be in force.
+    pub guard_proven: bool,
+    /// Where servers prove their walls, `host:port`.
+    pub canary: Option<String>,
 }
 
 /// One thing that keeps a tenant from meaning something.
@@ -80,6 +84,8 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
             .network
             .as_ref()
             .and_then(|network| network.proxy.clone()),
+        guard_proven: view.guard_proven,
+        canary: view.canary.clone(),
         allowed_hosts: allowed_hosts(namespace, &endpoint),
         allowed_origins: endpoint.allowed_origins,
     };
@@ -314,6 +320,7 @@ mod tests {
                 "perTenant": {"perMinute": 600, "burst": 100},
                 "concurrency": 32,
             },
+            "guardProven": false,
             "allowedHosts": ["server", "server.team-a", "server.team-a.svc", "server.team-a.svc.cluster.local"],
             "allowedOrigins": [],
         });
@@ -400,7 +407,11 @@ mod tests {
         let url = "http://fake-meta.sandbox:8080".to_owned();
         let meta_name = ConnectorName::parse("meta").unwrap();
         let sandbox_base_urls = BTreeMap::from([(meta_name, url.clone())]);
-        let sandbox = compile(&tenant(&meta()), &OperatorView { sandbox_base_urls }).unwrap();
+        let view = OperatorView {
+            sandbox_base_urls,
+            ..OperatorView::default()
+        };
+        let sandbox = compile(&tenant(&meta()), &view).unwrap();
         assert_eq!(sandbox.connectors[0].sandbox_base_url, Some(url));
     }
 

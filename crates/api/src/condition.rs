@@ -15,6 +15,10 @@ pub const STALLED: &str = "Stalled";
 pub const SERVER_AVAILABLE: &str = "ServerAvailable";
 /// Every connector's credentials are there.
 pub const CREDENTIALS_READY: &str = "CredentialsReady";
+/// The network keeps the server from what it must not reach; proven, not assumed.
+pub const ISOLATED: &str = "Isolated";
+/// The admission policies keep the operator from what it must not build; proven.
+pub const GUARDED: &str = "Guarded";
 
 /// The way in from outside the cluster leads to the server.
 pub const EXPOSED: &str = "Exposed";
@@ -24,12 +28,32 @@ pub const EXPOSED: &str = "Exposed";
 pub struct Finding {
     /// One of the condition types above.
     pub type_: &'static str,
-    /// True or false.
-    pub holds: bool,
+    /// Whether it holds.
+    pub status: Truth,
     /// The word.
     pub reason: Reason,
     /// The sentence, with the remedy where there is one.
     pub message: String,
+}
+
+/// Whether something holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words are Kubernetes' own")]
+pub enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+impl Truth {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
 }
 
 impl Finding {
@@ -42,10 +66,23 @@ impl Finding {
     ) -> Self {
         Self {
             type_,
-            holds,
+            status: if holds { Truth::True } else { Truth::False },
             reason,
             message: message.into(),
         }
+    }
+
+    /// That nothing was found.
+    pub fn unknown(type_: &'static str, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            status: Truth::Unknown,
+            ..Self::new(type_, false, reason, message)
+        }
+    }
+
+    /// Whether it is known to be so.
+    pub fn holds(&self) -> bool {
+        self.status == Truth::True
     }
 }
 
@@ -58,7 +95,7 @@ pub fn conditions(
     now: Timestamp,
 ) -> Vec<Condition> {
     let dated = |finding: &Finding| {
-        let status = if finding.holds { "True" } else { "False" };
+        let status = finding.status.as_str();
         let last_transition_time = before
             .iter()
             .find(|old| old.type_ == finding.type_ && old.status == status)

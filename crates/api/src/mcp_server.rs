@@ -101,6 +101,9 @@ pub struct ReplicaReport {
     /// The digest of its tools as clients see them, all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools_digest: Option<String>,
+    /// Whether what the network policy forbids is kept from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<IsolationReport>,
     /// The release of the server.
     #[serde(default)]
     pub release: String,
@@ -123,6 +126,25 @@ pub struct FreezeReport {
     /// Why the McpFreeze cannot be read, if it cannot; it covers everything then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// What came of trying what the network policy forbids.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IsolationReport {
+    /// What it amounts to.
+    pub state: Isolation,
+    /// What was tried, in a sentence.
+    pub message: String,
+}
+
+/// Whether the network policy is enforced.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Isolation {
+    Proven,
+    Open,
+    Unknown,
 }
 
 /// The state of one connector in one replica.

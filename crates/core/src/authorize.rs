@@ -204,6 +204,8 @@ mod tests {
             },
             redact: BTreeSet::new(),
             proxy: None,
+            guard_proven: false,
+            canary: None,
             allowed_hosts: vec![],
             allowed_origins: vec![],
         }

@@ -133,6 +133,26 @@ reasons! {
     HostEgressUnavailable => "name addresses by cidr, use a proxy, or run Cilium with its DNS proxy",
     /// Another McpTenant already owns the namespace.
     NamespaceTaken => "delete one of the two McpTenants; a namespace is one organisation",
+    /// An older McpTenant uses the account.
+    AccountTaken => "take the account out of one of the two McpTenants",
+    /// An older McpTenant has the host.
+    HostTaken => "choose another host for one of the two McpTenants",
+    /// An older McpTenant has the organisation's name.
+    OrganizationTaken => "delete one of the two McpTenants; an organisation has one",
+    /// The namespace does not enforce the restricted Pod Security Standard.
+    PodSecurityMissing => "label the namespace as the message shows",
+    /// The admission policies refused a forgery.
+    GuardProven => "nothing to do",
+    /// The admission policies let a forgery through.
+    GuardOpen => "install the chart tenantry-api of this release again; until then no decision is carried out",
+    /// Whether the admission policies are in force is not known.
+    GuardUnknown => "read the message; it passes when the API server answers the operator",
+    /// What the network policy forbids did not come through.
+    ProbeDropped => "nothing to do",
+    /// What the network policy forbids came through.
+    NetworkPolicyNotEnforced => "install a network plugin that enforces NetworkPolicy, such as Cilium or Calico",
+    /// Nobody has tried the walls yet.
+    NotProbed => "read the message; it passes when the server runs and can look up names",
     /// Objects could not be written.
     ApplyFailed => "read the message; it names the object and the API server's answer",
     /// The tenant wants no server to run.

@@ -41,6 +41,14 @@ pub struct TenantConfig {
     /// The HTTP proxy by which vendors are called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
+    /// Whether the operator has proven that the admission policies are in
+    /// force; unproven, nobody's decision is carried out.
+    #[serde(default)]
+    pub guard_proven: bool,
+    /// A port, `host:port`, that is open to everybody and that the network
+    /// policy keeps the server from; by it the server proves its walls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<String>,
     /// Host names under which clients may address the server, without port.
     pub allowed_hosts: Vec<String>,
     /// Origins from which browsers may call it, `scheme://host[:port]`.
@@ -228,6 +236,7 @@ mod tests {
                 "perTenant": {"perMinute": 600, "burst": 100},
                 "concurrency": 32,
             },
+            "guardProven": false,
             "allowedHosts": ["server.acme.svc"],
             "allowedOrigins": [],
         })

@@ -24,7 +24,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::DynamicObject;
 use tenantry_api::label;
 use tenantry_api::mcp_server::{McpServer, McpServerSpec};
-use tenantry_core::tenant::CONTRACT_VERSION;
+use tenantry_core::tenant::{CONTRACT_VERSION, TenantConfig};
 
 use crate::settings::Settings;
 use crate::tenant::optional::Optional;
@@ -128,17 +128,22 @@ pub fn pod_labels() -> BTreeMap<String, String> {
 }
 
 fn mcp_server(tenant: &ValidTenant) -> McpServer {
-    // A struct of strings, numbers and vectors always has a JSON object.
-    let value = serde_json::to_value(&tenant.contract).unwrap_or_default();
-    let mut contract = value.as_object().cloned().unwrap_or_default();
-    contract.remove("version");
     McpServer {
         metadata: metadata(tenant, label::SERVER),
-        spec: McpServerSpec {
-            version: CONTRACT_VERSION.into(),
-            contract,
-        },
+        spec: contract_spec(&tenant.contract),
         status: None,
+    }
+}
+
+/// A contract as it stands in the cluster.
+pub(super) fn contract_spec(contract: &TenantConfig) -> McpServerSpec {
+    // A struct of strings, numbers and vectors always has a JSON object.
+    let value = serde_json::to_value(contract).unwrap_or_default();
+    let mut contract = value.as_object().cloned().unwrap_or_default();
+    contract.remove("version");
+    McpServerSpec {
+        version: CONTRACT_VERSION.into(),
+        contract,
     }
 }
 

@@ -4,8 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tenantry_api::mcp_tenant::McpTenant;
 
 use super::optional::Served;
-use super::validate::{Claim, Found, ValidTenant, validate};
+use super::validate::{Claim, Found, Home, ValidTenant, validate};
 use crate::api_server::{Address, ApiServer};
+use crate::guard::Standing;
 use crate::settings::Settings;
 
 pub const UID: &str = "0b7c8f6e-0000-4000-8000-000000000001";
@@ -66,6 +67,11 @@ pub fn found() -> Found {
     });
     Found {
         claims: vec![claim("acme", UID, CREATED)],
+        losses: vec![],
+        guard: Some(Standing::Proven),
+        home: Some(Home {
+            pod_security: Some("restricted".into()),
+        }),
         api_server: ApiServer {
             addresses: addresses.into(),
         },

@@ -1,13 +1,19 @@
 //! Reading: what a decision about one tenant needs beside the tenant itself.
 
-use kube::Api;
-use kube::ResourceExt as _;
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt as _};
 use tenantry_api::mcp_tenant::McpTenant;
 
 use crate::api_server::ApiServer;
 use crate::context::Context;
-use crate::tenant::validate::{Claim, Found};
+use crate::freshness::reaches;
+use crate::tenant::unique::{Loss, losses};
+use crate::tenant::validate::{Claim, Found, Home, POD_SECURITY_LABEL};
 
 /// What could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -21,28 +27,138 @@ pub enum FetchError {
         #[source]
         source: kube::Error,
     },
+    /// The namespace itself.
+    #[error("reading the namespace `{namespace}`")]
+    Home {
+        /// Which namespace.
+        namespace: String,
+        /// What the API server said.
+        #[source]
+        source: kube::Error,
+    },
     /// The API server's own endpoints.
     #[error("the EndpointSlice `default/kubernetes` is not known yet")]
     ApiServer,
 }
 
-/// Reads what is needed to judge `tenant`. Who else claims the namespace is
-/// read live: the watch may not have told yet.
-pub async fn fetch(tenant: &McpTenant, ctx: &Context) -> Result<Found, FetchError> {
+/// What was seen.
+pub enum Sight {
+    /// The tenant is as it was told.
+    Current(Box<Found>),
+    /// The tenant is another one by now, or gone: the watch is behind and will
+    /// tell.
+    Outdated,
+}
+
+/// Reads what is needed to judge `tenant`. Who else claims the namespace, and
+/// whether `tenant` is still the latest word, is read live: the watch may not
+/// have told yet.
+pub async fn fetch(tenant: &McpTenant, ctx: &Context) -> Result<Sight, FetchError> {
     let namespace = tenant.namespace().unwrap_or_default();
     let api: Api<McpTenant> = Api::namespaced(ctx.client.clone(), &namespace);
     let list = api.list_metadata(&ListParams::default()).await;
-    let tenants = list.map_err(|source| FetchError::Neighbours { namespace, source })?;
+    let tenants = list.map_err(|source| FetchError::Neighbours {
+        namespace: namespace.clone(),
+        source,
+    })?;
+    if !is_current(tenant, &tenants.items) {
+        return Ok(Sight::Outdated);
+    }
     let slices = ctx.api_server_slices.state();
     if slices.is_empty() {
         return Err(FetchError::ApiServer);
     }
-    Ok(Found {
-        claims: tenants
-            .iter()
-            .filter_map(|tenant| Claim::of(&tenant.metadata))
-            .collect(),
+    let claims: Vec<_> = tenants
+        .iter()
+        .filter_map(|tenant| Claim::of(&tenant.metadata))
+        .collect();
+    let losses = wait_for_losses(tenant, &claims, ctx);
+    let home = home(&namespace, ctx).await?;
+    // Who was not let in has no rights to try it by.
+    let guard = match &home {
+        Some(_) => Some(ctx.guard.standing(&ctx.client, &namespace).await),
+        None => None,
+    };
+    Ok(Sight::Current(Box::new(Found {
+        claims,
+        losses,
+        guard,
+        home,
         api_server: ApiServer::new(&ctx.api_service, slices.iter().map(AsRef::as_ref)),
         served: ctx.optionals.served(),
-    })
+    })))
+}
+
+fn is_current(tenant: &McpTenant, live: &[PartialObjectMeta<McpTenant>]) -> bool {
+    let mut same = live.iter().filter(|live| live.uid() == tenant.uid());
+    let told = tenant.resource_version().unwrap_or_default();
+    same.any(|live| reaches(&told, &live.resource_version().unwrap_or_default()))
+}
+
+/// What `tenant` has lost. From now on it is woken when one of those to whom it
+/// lost something changes or goes.
+fn wait_for_losses(tenant: &McpTenant, claims: &[Claim], ctx: &Context) -> Vec<Loss> {
+    let look = || {
+        let all = ctx.tenants.state();
+        let readable = all.iter().filter_map(|other| other.0.as_ref().ok());
+        losses(tenant, readable, &ctx.settings)
+    };
+    let uid = tenant.uid().unwrap_or_default();
+    let lost = look();
+    let mut holders: BTreeSet<_> = lost.iter().map(|loss| loss.holder.clone()).collect();
+    holders.extend(Claim::first(claims).map(|first| first.uid.clone()));
+    holders.remove(&uid);
+    if holders.is_empty() {
+        ctx.waiting.forget(&uid);
+        return lost;
+    }
+    let namespace = tenant.namespace().unwrap_or_default();
+    let reference = ObjectRef::new(&tenant.name_any()).within(&namespace);
+    ctx.waiting.wait(&uid, reference, holders);
+    // Whoever gave way before that has woken nobody.
+    look()
+}
+
+/// The namespace, by the same rights by which the operator writes in it.
+async fn home(namespace: &str, ctx: &Context) -> Result<Option<Home>, FetchError> {
+    let api: Api<Namespace> = Api::all(ctx.client.clone());
+    match api.get_metadata(namespace).await {
+        Ok(found) => Ok(Some(Home {
+            pod_security: found.labels().get(POD_SECURITY_LABEL).cloned(),
+        })),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
+        Err(source) => Err(FetchError::Home {
+            namespace: namespace.to_owned(),
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::PartialObjectMetaExt as _;
+
+    use super::*;
+    use crate::tenant::example;
+
+    #[test]
+    fn a_tenant_that_is_another_one_by_now_is_not_acted_on() {
+        let at = |uid: &str, version: &str| {
+            let mut tenant = example::tenant();
+            tenant.metadata.uid = Some(uid.into());
+            tenant.metadata.resource_version = Some(version.into());
+            tenant
+        };
+        let live = |uid: &str, version: &str| -> PartialObjectMeta<McpTenant> {
+            at(uid, version).metadata.into_response_partial()
+        };
+        let told = at("1", "10");
+        assert!(is_current(&told, &[live("2", "99"), live("1", "10")]));
+        // The watch may be ahead of a live answer that took its time.
+        assert!(is_current(&told, &[live("1", "9")]));
+        assert!(!is_current(&told, &[live("1", "11")]));
+        assert!(!is_current(&told, &[live("2", "10")]), "made anew");
+        assert!(!is_current(&told, &[]), "gone");
+        assert!(!is_current(&told, &[live("1", "x")]), "not comparable");
+    }
 }

@@ -10,12 +10,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, ResourceExt as _};
 use serde_json::{Map, Value, json};
 use tenantry_api::condition::{
-    CREDENTIALS_READY, EXPOSED, Finding, READY, RECONCILING, SERVER_AVAILABLE, STALLED, conditions,
+    CREDENTIALS_READY, EXPOSED, Finding, GUARDED, ISOLATED, READY, RECONCILING, SERVER_AVAILABLE,
+    STALLED, conditions,
 };
 use tenantry_api::label;
 use tenantry_api::mcp_tenant::McpTenantStatus;
@@ -26,6 +27,7 @@ pub use observe::{Glance, Observed, glance, observe};
 use crate::context::Context;
 use crate::tenant::Tenant;
 use crate::tenant::apply::drift::Drift;
+use crate::tenant::unique::Loss;
 use crate::tenant::validate::Obstacle;
 
 /// The API server refuses an Event with a longer note.
@@ -35,7 +37,7 @@ const LONGEST_NOTE_BYTES: usize = 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// Everything is in the cluster; this is how it fares.
-    Placed(Observed),
+    Placed(Box<Observed>),
     /// Somebody has to do something first.
     Held(Obstacle),
     /// Somebody wants it so; this is how the server fares meanwhile.
@@ -88,9 +90,13 @@ pub async fn report(
         ..PatchParams::default()
     };
     let patch = Patch::Merge(replacing(&subject.before, &after));
-    api.patch_status(name, &params, &patch)
+    let written = api
+        .patch_status(name, &params, &patch)
         .await
         .map_err(ReportError::Status)?;
+    if let (Some(uid), Some(version)) = (written.uid(), written.resource_version()) {
+        ctx.written.wrote(&uid, &version);
+    }
     if let Some(event) = transition(&subject.before, &after) {
         publish(&event, subject, &ctx.recorder).await;
     }
@@ -111,11 +117,15 @@ pub async fn tell(subject: &Subject, drifts: &[Drift], ctx: &Context) {
         return;
     }
     if let Some(untold) = ctx.drift_events.ask(uid, Instant::now()) {
-        // A recorder would take one correction for the other, and keep the
-        // first one's words.
-        let recorder = Recorder::new(ctx.client.clone(), reporter());
+        let recorder = fresh_recorder(ctx);
         publish(&correction(drifts, untold), subject, &recorder).await;
     }
+}
+
+/// One that remembers nothing: another would take one Event for the other, and
+/// keep the first one's words.
+fn fresh_recorder(ctx: &Context) -> Recorder {
+    Recorder::new(ctx.client.clone(), reporter())
 }
 
 /// Who tells Events.
@@ -170,6 +180,50 @@ fn replacing(before: &McpTenantStatus, after: &McpTenantStatus) -> Value {
     json!({"status": status})
 }
 
+/// Tells the platform team, in the operator's own namespace, to whom `subject`
+/// has lost what. Its own readers learn that it is lost, and not to whom.
+pub async fn tell_platform(subject: &Subject, losses: &[Loss], obstacle: &Obstacle, ctx: &Context) {
+    let ready = find(&subject.before, READY);
+    let reason = obstacle.reason.as_str();
+    if ready.is_some_and(|told| told.reason == reason && told.message == obstacle.message) {
+        return;
+    }
+    let ObjectReference {
+        name, namespace, ..
+    } = &subject.reference;
+    let lost: Vec<_> = losses
+        .iter()
+        .map(|loss| format!("{} is used by `{}`", loss.key, loss.holder_name))
+        .collect();
+    let note = format!(
+        "the McpTenant `{}/{}` waits: {}, which is older",
+        namespace.as_deref().unwrap_or_default(),
+        name.as_deref().unwrap_or_default(),
+        lost.join(", ")
+    );
+    tracing::warn!(namespace, name, reason, note);
+    let event = Event {
+        type_: EventType::Warning,
+        reason: reason.to_owned(),
+        note: Some(short(&note)),
+        action: "Reconcile".into(),
+        // Tells the Events of two losers apart.
+        secondary: Some(subject.reference.clone()),
+    };
+    let identity = &ctx.settings.operator;
+    let operator = ObjectReference {
+        api_version: Some("v1".into()),
+        kind: Some("ServiceAccount".into()),
+        name: Some(identity.service_account.clone()),
+        namespace: Some(identity.namespace.clone()),
+        ..ObjectReference::default()
+    };
+    if let Err(error) = fresh_recorder(ctx).publish(&event, &operator).await {
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(error, "the Event could not be written");
+    }
+}
+
 /// The status after `outcome`. Pure.
 pub fn status(subject: &Subject, outcome: &Outcome, now: Timestamp) -> McpTenantStatus {
     let before = &subject.before;
@@ -211,7 +265,14 @@ pub fn status(subject: &Subject, outcome: &Outcome, now: Timestamp) -> McpTenant
 fn aside(subject: &Subject, mut told: Vec<Condition>) -> McpTenantStatus {
     let before = &subject.before;
     let seen = |condition: &&Condition| {
-        [SERVER_AVAILABLE, CREDENTIALS_READY, EXPOSED].contains(&condition.type_.as_str())
+        [
+            SERVER_AVAILABLE,
+            CREDENTIALS_READY,
+            EXPOSED,
+            ISOLATED,
+            GUARDED,
+        ]
+        .contains(&condition.type_.as_str())
     };
     told.extend(before.conditions.iter().filter(seen).cloned());
     McpTenantStatus {
@@ -280,9 +341,11 @@ mod tests {
 
     fn observed(holds: bool) -> Outcome {
         let finding = |type_| Finding::new(type_, holds, Reason::AsDeclared, "told");
-        Outcome::Placed(Observed {
+        Outcome::Placed(Box::new(Observed {
             server: finding(SERVER_AVAILABLE),
             credentials: finding(CREDENTIALS_READY),
+            isolated: finding(ISOLATED),
+            guarded: finding(GUARDED),
             ready: finding(READY),
             exposed: None,
             access: None,
@@ -291,7 +354,7 @@ mod tests {
             endpoint: "http://server".into(),
             contract_digest: "sha256:0".into(),
             selector: "a=b".into(),
-        })
+        }))
     }
 
     fn held(reason: Reason) -> Outcome {
@@ -357,7 +420,9 @@ mod tests {
             [
                 "Ready=True",
                 "ServerAvailable=True",
-                "CredentialsReady=True"
+                "CredentialsReady=True",
+                "Isolated=True",
+                "Guarded=True"
             ]
         );
         assert_eq!(status.observed_generation, Some(3));
@@ -377,7 +442,9 @@ mod tests {
                 "Ready=False",
                 "Stalled=True",
                 "ServerAvailable=True",
-                "CredentialsReady=True"
+                "CredentialsReady=True",
+                "Isolated=True",
+                "Guarded=True"
             ]
         );
         assert_eq!(after.endpoint, before.endpoint);

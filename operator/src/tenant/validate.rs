@@ -7,6 +7,7 @@ pub mod reach;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource as _;
 use tenantry_api::compile::{Flaw, compile};
+use tenantry_api::label;
 use tenantry_api::mcp_tenant::ledger::Sqlite;
 use tenantry_api::mcp_tenant::server::Server;
 use tenantry_api::mcp_tenant::{DeletionPolicy, McpTenant};
@@ -14,21 +15,41 @@ use tenantry_core::reason::Reason;
 use tenantry_core::tenant::TenantConfig;
 
 use crate::api_server::ApiServer;
-use crate::settings::Settings;
+use crate::guard::Standing;
 use crate::settings::gateway::Way;
+use crate::settings::{Identity, Settings};
 use crate::tenant::optional::Served;
+use crate::tenant::unique::{self, Loss};
 use entrance::{Entrance, entrance};
 use reach::{Reach, reach};
+
+/// By which a namespace says what its pods must not do.
+pub const POD_SECURITY_LABEL: &str = "pod-security.kubernetes.io/enforce";
+/// The strictest of the standards; the others let a pod take its node.
+const RESTRICTED: &str = "restricted";
 
 /// What was read beside the tenant.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
     /// Every tenant that claims the namespace, this one too.
     pub claims: Vec<Claim>,
+    /// What it claims and an older tenant has.
+    pub losses: Vec<Loss>,
+    /// Whether the admission policies are in force.
+    pub guard: Option<Standing>,
+    /// Its namespace; nothing where the operator was not let in.
+    pub home: Option<Home>,
     /// Where the API server is.
     pub api_server: ApiServer,
     /// Which kinds that Kubernetes does not bring itself there are.
     pub served: Served,
+}
+
+/// What a namespace says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Home {
+    /// The Pod Security Standard that it enforces.
+    pub pod_security: Option<String>,
 }
 
 /// A tenant's claim to its namespace: the older one wins.
@@ -93,20 +114,25 @@ pub fn validate(
     found: &Found,
     settings: &Settings,
 ) -> Result<ValidTenant, Obstacle> {
-    if tenant.spec.suspend {
-        let message = "reconciliation is suspended by spec.suspend; the server runs on as it was";
-        return Err(Obstacle::new(Reason::Suspended, message));
-    }
     let uid = tenant.metadata.uid.clone().unwrap_or_default();
-    if let Some(first) = found
-        .claims
-        .iter()
-        .min_by_key(|claim| (claim.created.0, &claim.uid))
+    if let Some(first) = Claim::first(&found.claims)
         && first.uid != uid
     {
         return Err(namespace_taken(&first.name));
     }
-    let contract = compile(tenant, &settings.view()).map_err(|flaws| flawed(&flaws))?;
+    // Before suspension: no two servers share an account for any reason.
+    if let Some(obstacle) = unique::obstacle(&found.losses, &settings.operator.namespace) {
+        return Err(obstacle);
+    }
+    if tenant.spec.suspend {
+        let message = "reconciliation is suspended by spec.suspend; the server runs on as it was";
+        return Err(Obstacle::new(Reason::Suspended, message));
+    }
+    let contract = compile(
+        tenant,
+        &settings.view(found.guard == Some(Standing::Proven)),
+    )
+    .map_err(|flaws| flawed(&flaws))?;
     let owner = tenant
         .controller_owner_ref(&())
         .ok_or_else(|| Obstacle::new(Reason::SpecInvalid, "the tenant has no name or UID"))?;
@@ -116,8 +142,13 @@ pub fn validate(
         connector: connector.name.clone(),
         secret: connector.credentials.secret_name.clone(),
     });
+    let namespace = tenant.metadata.namespace.clone().unwrap_or_default();
+    let Some(home) = &found.home else {
+        return Err(not_bound(&namespace, &settings.operator));
+    };
+    secured(&namespace, home)?;
     Ok(ValidTenant {
-        namespace: tenant.metadata.namespace.clone().unwrap_or_default(),
+        namespace,
         uid,
         owner,
         contract,
@@ -184,6 +215,35 @@ pub fn namespace_taken(first: &str) -> Obstacle {
     Obstacle::new(Reason::NamespaceTaken, message)
 }
 
+/// The obstacle of a namespace that does not let the operator in.
+pub fn not_bound(namespace: &str, operator: &Identity) -> Obstacle {
+    let Identity {
+        namespace: home,
+        service_account: account,
+    } = operator;
+    let role = label::TENANT_MANAGER_ROLE;
+    let message = format!(
+        "the operator may not write in this namespace; let it in with: kubectl create rolebinding {account} --namespace {namespace} --clusterrole {role} --serviceaccount {home}:{account}"
+    );
+    Obstacle::new(Reason::OperatorNotBound, message)
+}
+
+/// Our own pods keep the standard by themselves; the namespace's word keeps
+/// everybody else's from becoming the way around our walls.
+fn secured(namespace: &str, home: &Home) -> Result<(), Obstacle> {
+    let enforced = home.pod_security.as_deref();
+    if enforced == Some(RESTRICTED) {
+        return Ok(());
+    }
+    let now = enforced.map_or("enforces no Pod Security Standard".to_owned(), |standard| {
+        format!("enforces the Pod Security Standard `{standard}`")
+    });
+    let message = format!(
+        "the namespace {now}, so a pod in it could take its node, and with it the organisation's tokens; no server is started before: kubectl label namespace {namespace} --overwrite {POD_SECURITY_LABEL}={RESTRICTED}"
+    );
+    Err(Obstacle::new(Reason::PodSecurityMissing, message))
+}
+
 impl Obstacle {
     /// An obstacle.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
@@ -206,6 +266,14 @@ impl Claim {
             uid: metadata.uid.clone()?,
             name: metadata.name.clone()?,
         })
+    }
+
+    /// The one that counts: the oldest, and in one second the one with the
+    /// smaller UID.
+    pub fn first(claims: &[Self]) -> Option<&Self> {
+        claims
+            .iter()
+            .min_by_key(|claim| (claim.created.0, &claim.uid))
     }
 }
 
@@ -245,6 +313,56 @@ mod tests {
             message,
             "reconciliation is suspended by spec.suspend; the server runs on as it was"
         );
+    }
+
+    #[test]
+    fn a_namespace_that_lets_any_pod_in_starts_no_server() {
+        for (enforced, now) in [
+            (None, "enforces no Pod Security Standard"),
+            (
+                Some("baseline"),
+                "enforces the Pod Security Standard `baseline`",
+            ),
+            (Some(""), "enforces the Pod Security Standard ``"),
+        ] {
+            let mut found = example::found();
+            found.home = Some(Home {
+                pod_security: enforced.map(str::to_owned),
+            });
+            let (reason, message) = refused(&example::tenant(), &found);
+            assert_eq!(reason, Reason::PodSecurityMissing);
+            assert_eq!(
+                message,
+                format!(
+                    "the namespace {now}, so a pod in it could take its node, and with it the organisation's tokens; no server is started before: kubectl label namespace acme --overwrite pod-security.kubernetes.io/enforce=restricted"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_did_not_let_the_operator_in_says_how() {
+        let mut found = example::found();
+        found.home = None;
+        let (reason, message) = refused(&example::tenant(), &found);
+        assert_eq!(reason, Reason::OperatorNotBound);
+        assert_eq!(
+            message,
+            "the operator may not write in this namespace; let it in with: kubectl create rolebinding tenantry-operator --namespace acme --clusterrole tenantry-tenant-manager --serviceaccount tenantry-system:tenantry-operator"
+        );
+    }
+
+    #[test]
+    fn what_an_older_tenant_has_stops_even_a_suspended_one() {
+        let mut tenant = example::tenant();
+        tenant.spec.suspend = true;
+        let mut found = example::found();
+        found.losses.push(Loss {
+            key: unique::Key::Host("mcp.example.com".into()),
+            holder: "1".into(),
+            holder_name: "other/other".into(),
+        });
+        assert_eq!(refused(&tenant, &found).0, Reason::HostTaken);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tenantry_api::mcp_server::ReplicaReport;
+use tenantry_api::mcp_server::{Isolation, IsolationReport, ReplicaReport};
 use tenantry_core::tenant::CONTRACT_VERSION;
 use tenantry_fakes::meta::Faults;
 use tokio::io::AsyncWriteExt as _;
@@ -18,6 +18,26 @@ fn held() -> Faults {
         hold: true,
         ..Faults::default()
     }
+}
+
+#[tokio::test]
+async fn a_server_that_gets_where_it_must_not_says_so() {
+    let canary = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let address = canary.local_addr().unwrap().to_string();
+    let world = World::start_with(|setup| setup.tenant.canary = Some(address.clone())).await;
+    let report = world
+        .control
+        .reported(|report| report.isolation.is_some())
+        .await;
+    let expected = IsolationReport {
+        state: Isolation::Open,
+        message: format!(
+            "a connection to `{address}` came through, which the network policy forbids"
+        ),
+    };
+    assert_eq!(report.isolation, Some(expected));
 }
 
 #[tokio::test]
@@ -38,6 +58,7 @@ async fn a_server_with_all_it_needs_is_ready_and_reports_once() {
         connectors: report.connectors.clone(),
         audit_public_key: report.audit_public_key.clone(),
         tools_digest: report.tools_digest.clone(),
+        isolation: None,
         release: env!("CARGO_PKG_VERSION").into(),
         changed_at: report.changed_at.clone(),
     };

@@ -153,6 +153,8 @@ pub fn tenant(vendor: String) -> TenantConfig {
         },
         redact: BTreeSet::new(),
         proxy: None,
+        guard_proven: false,
+        canary: None,
         allowed_hosts: vec!["server.acme.svc".into()],
         allowed_origins: vec!["https://app.acme.example".into()],
     }

@@ -29,14 +29,9 @@ impl<'k> TestOrganisation<'k> {
             name: name.into(),
             accounts: accounts_of(name),
         };
-        let [one, other] = organisation.accounts.each_ref();
         let token = RunSecrets::from_environment()?.vendor_token();
         vendor::grant(kubectl, &token, &organisation.accounts)?;
-        let manifests = example
-            .replace("acme", name)
-            .replace(EXAMPLE_ACCOUNTS[0], one)
-            .replace(EXAMPLE_ACCOUNTS[1], other);
-        kubectl.apply(&manifests)?;
+        kubectl.apply(&example_as(example, name))?;
         kubectl.wait_for_ready(name)?;
         Ok(organisation)
     }
@@ -54,6 +49,16 @@ impl Drop for TestOrganisation<'_> {
             eprintln!("cannot delete the namespace `{}`: {error:#}", self.name);
         }
     }
+}
+
+/// The example under another name, with accounts of its own: an account has one
+/// tenant in a cluster.
+pub fn example_as(example: &str, name: &str) -> String {
+    let [one, other] = accounts_of(name);
+    example
+        .replace("acme", name)
+        .replace(EXAMPLE_ACCOUNTS[0], &one)
+        .replace(EXAMPLE_ACCOUNTS[1], &other)
 }
 
 /// Two numbers that follow from the name, an odd and an even one.

@@ -28,12 +28,16 @@ mod operator_process;
 mod plane;
 #[path = "apiserver/pods.rs"]
 mod pods;
+#[path = "apiserver/proof.rs"]
+mod proof;
 #[path = "apiserver/reconcile.rs"]
 mod reconcile;
 #[path = "apiserver/rights.rs"]
 mod rights;
 #[path = "fields/table.rs"]
 mod table;
+#[path = "apiserver/unique.rs"]
+mod unique;
 #[path = "apiserver/wall.rs"]
 mod wall;
 

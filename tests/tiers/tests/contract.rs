@@ -22,11 +22,9 @@ use tenantry_api::mcp_api_key::McpApiKey;
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_core::key::ApiKey;
 use tenantry_core::tenant::TenantConfig;
-use tenantry_operator::api_server::ApiServer;
 use tenantry_operator::settings::Settings;
 use tenantry_operator::tenant::build::build;
-use tenantry_operator::tenant::optional::Served;
-use tenantry_operator::tenant::validate::{Claim, Found, validate};
+use tenantry_operator::tenant::validate::{Claim, Found, Home, validate};
 
 /// Which of our own crates each room may know. What stands here may be known,
 /// and nothing else; `ARCHITECTURE.md` says why.
@@ -184,8 +182,10 @@ fn a_server_reads_exactly_what_the_operator_renders() {
     for (path, tenant, settings) in tenants() {
         let found = Found {
             claims: Claim::of(&tenant.metadata).into_iter().collect(),
-            api_server: ApiServer::default(),
-            served: Served::default(),
+            home: Some(Home {
+                pod_security: Some("restricted".into()),
+            }),
+            ..Found::default()
         };
         let valid = validate(&tenant, &found, &settings).unwrap();
         let drawn = build(&valid, &settings, &found);

@@ -102,13 +102,8 @@ mod tests {
             "metadata": {"name": "server", "generation": 2}, "status": status,
         });
         let route = serde_json::from_value(route).unwrap();
-        let Finding {
-            holds,
-            reason,
-            message,
-            ..
-        } = finding(&tenant(true), Some(&route)).unwrap();
-        (holds, reason, message)
+        let found = finding(&tenant(true), Some(&route)).unwrap();
+        (found.holds(), found.reason, found.message)
     }
 
     fn says(status: &str, generation: i64) -> Value {

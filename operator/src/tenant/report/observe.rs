@@ -1,10 +1,12 @@
 //! How a placed server fares: what Kubernetes says of its pod, and what the
 //! server says of itself. Pure.
 
+mod proven;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use tenantry_api::compile::hosts;
 use tenantry_api::condition::{
-    CREDENTIALS_READY, Finding, READY, RECONCILING, SERVER_AVAILABLE, STALLED,
+    CREDENTIALS_READY, Finding, READY, RECONCILING, SERVER_AVAILABLE, STALLED, Truth,
 };
 use tenantry_api::label;
 use tenantry_api::mcp_server::{ConnectorReport, McpServer, ReplicaReport};
@@ -13,11 +15,13 @@ use tenantry_core::access::Access;
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::TenantConfig;
 
+use crate::guard::Standing;
 use crate::tenant::build::{Children, Placed, pod_labels};
 use crate::tenant::hold::contract;
 use crate::tenant::validate::{Obstacle, ValidTenant};
 
 use super::exposure;
+use proven::{guarded, isolated};
 
 /// The pod of ordinal 0, the only one as long as the ledger is a file.
 const POD: &str = "server-0";
@@ -29,6 +33,10 @@ pub struct Observed {
     pub server: Finding,
     /// Whether every connector has what it needs.
     pub credentials: Finding,
+    /// Whether the network keeps it apart.
+    pub isolated: Finding,
+    /// Whether the admission policies are in force.
+    pub guarded: Finding,
     /// Whether all is as declared.
     pub ready: Finding,
     /// Whether the way in from outside leads here, where there is one.
@@ -52,12 +60,9 @@ impl Observed {
     pub fn findings(&self) -> Vec<Finding> {
         let mut all = vec![self.ready.clone()];
         let Finding {
-            holds,
-            reason,
-            message,
-            ..
+            reason, message, ..
         } = &self.ready;
-        if !holds {
+        if !self.ready.holds() {
             // INVARIANT: at most one of the two stands. What only a person can
             // mend is stalled; a missing Secret may be on its way.
             let needs_somebody = matches!(
@@ -68,11 +73,17 @@ impl Observed {
                     | Reason::GatewayApiMissing
                     | Reason::HostEgressUnavailable
                     | Reason::RouteRefused
+                    | Reason::NetworkPolicyNotEnforced
             );
             let type_ = if needs_somebody { STALLED } else { RECONCILING };
             all.push(Finding::new(type_, true, *reason, message));
         }
-        all.extend([self.server.clone(), self.credentials.clone()]);
+        all.extend([
+            self.server.clone(),
+            self.credentials.clone(),
+            self.isolated.clone(),
+            self.guarded.clone(),
+        ]);
         all.extend(self.exposed.clone());
         all
     }
@@ -131,7 +142,11 @@ fn access(report: Option<&ReplicaReport>) -> Option<Access> {
 }
 
 /// How the server of `tenant` fares.
-pub fn observe(children: &Children<Placed>, tenant: &ValidTenant) -> Observed {
+pub fn observe(
+    children: &Children<Placed>,
+    tenant: &ValidTenant,
+    guard: Option<&Standing>,
+) -> Observed {
     let contract_digest = tenant.contract.digest().to_string();
     let wanted = tenant.server.replicas;
     let report = report(&children.mcp_server, wanted);
@@ -142,7 +157,8 @@ pub fn observe(children: &Children<Placed>, tenant: &ValidTenant) -> Observed {
     let exposed = exposure::finding(tenant, children.route.as_ref());
     let server = server(&children.stateful_set, wanted, report, &contract_digest);
     let credentials = credentials(&tenant.contract, wanted, report);
-    let obstacles: Vec<_> = [&server, &credentials]
+    let isolated = isolated(report);
+    let obstacles: Vec<_> = [&server, &credentials, &isolated]
         .into_iter()
         .chain(&exposed)
         .collect();
@@ -158,6 +174,8 @@ pub fn observe(children: &Children<Placed>, tenant: &ValidTenant) -> Observed {
     Observed {
         server,
         credentials,
+        isolated,
+        guarded: guarded(guard),
         ready,
         exposed,
         access: access(report),
@@ -184,6 +202,12 @@ fn endpoint(namespace: &str) -> String {
     format!("http://{host}:{}{}", label::MCP_PORT, label::MCP_PATH)
 }
 
+/// What is not known is told, and waited for by nobody: without an operator
+/// that keeps a canary nobody would ever know.
+fn is_in_the_way(finding: &Finding) -> bool {
+    finding.status == Truth::False
+}
+
 fn ready(findings: &[&Finding], wanted: i32, endpoint: &str, contract: &TenantConfig) -> Finding {
     let is_stopped = |finding: &&Finding| {
         finding.type_ == SERVER_AVAILABLE && finding.reason == Reason::ScaledToZero
@@ -196,7 +220,7 @@ fn ready(findings: &[&Finding], wanted: i32, endpoint: &str, contract: &TenantCo
             "stopped, as declared: spec.server.replicas is 0",
         );
     }
-    let obstacle = findings.iter().find(|finding| !finding.holds);
+    let obstacle = findings.iter().find(|finding| is_in_the_way(finding));
     if let Some(Finding {
         reason, message, ..
     }) = obstacle
@@ -349,7 +373,8 @@ fn word(text: Option<&str>, otherwise: Reason) -> Reason {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::apps::v1::StatefulSetStatus;
-    use tenantry_api::mcp_server::McpServerStatus;
+    use tenantry_api::condition::{GUARDED, ISOLATED};
+    use tenantry_api::mcp_server::{Isolation, IsolationReport, McpServerStatus};
 
     use super::*;
     use crate::tenant::build::build;
@@ -377,6 +402,10 @@ mod tests {
             }],
             audit_public_key: None,
             tools_digest: None,
+            isolation: Some(IsolationReport {
+                state: Isolation::Proven,
+                message: "the canary cannot be reached".into(),
+            }),
             release: "0.1.0".into(),
             changed_at: None,
         }
@@ -419,25 +448,45 @@ mod tests {
         let tenant = example::valid();
         let mut report = report(&tenant);
         change(&mut report);
-        lines(&observe(&placed(&tenant, ready, Some(report)), &tenant))
+        lines(&observe(
+            &placed(&tenant, ready, Some(report)),
+            &tenant,
+            Some(&Standing::Proven),
+        ))
     }
 
+    /// Without what is proven: that has tests of its own.
     fn lines(observed: &Observed) -> String {
         let line = |finding: &Finding| {
-            let Finding {
-                type_,
-                holds,
-                reason,
-                message,
-            } = finding;
-            format!("{type_}={holds} {reason}: {message}")
+            let (type_, holds) = (finding.type_, finding.holds());
+            format!("{type_}={holds} {}: {}", finding.reason, finding.message)
         };
-        observed
-            .findings()
+        let findings = observed.findings();
+        let here = |finding: &&Finding| ![ISOLATED, GUARDED].contains(&finding.type_);
+        findings
             .iter()
+            .filter(here)
             .map(line)
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    #[test]
+    fn a_server_without_walls_is_not_ready_until_somebody_builds_them() {
+        let told = told(1, |report| {
+            report.isolation = Some(IsolationReport {
+                state: Isolation::Open,
+                message: "`canary:1` answered".into(),
+            });
+        });
+        let words: Vec<_> = told.lines().map(|line| line.split(':').next()).collect();
+        let expected = [
+            "Ready=false NetworkPolicyNotEnforced",
+            "Stalled=true NetworkPolicyNotEnforced",
+            "ServerAvailable=true Serving",
+            "CredentialsReady=true AsDeclared",
+        ];
+        assert_eq!(words, expected.map(Some));
     }
 
     #[test]
@@ -547,7 +596,7 @@ mod tests {
     #[test]
     fn without_a_report_nothing_is_assumed() {
         let tenant = example::valid();
-        let observed = observe(&placed(&tenant, 1, None), &tenant);
+        let observed = observe(&placed(&tenant, 1, None), &tenant, Some(&Standing::Proven));
         insta::assert_snapshot!(lines(&observed), @r"
         Ready=false ContractPending: the server has not reported yet
         Reconciling=true ContractPending: the server has not reported yet
@@ -573,7 +622,11 @@ mod tests {
         let mut tenant = example::valid();
         tenant.server.replicas = 0;
         let last_words = report(&tenant);
-        let observed = observe(&placed(&tenant, 0, Some(last_words)), &tenant);
+        let observed = observe(
+            &placed(&tenant, 0, Some(last_words)),
+            &tenant,
+            Some(&Standing::Proven),
+        );
         insta::assert_snapshot!(lines(&observed), @r"
         Ready=true ScaledToZero: stopped, as declared: spec.server.replicas is 0
         ServerAvailable=false ScaledToZero: spec.server.replicas is 0
@@ -586,7 +639,7 @@ mod tests {
     fn a_server_that_still_ends_is_not_stopped_yet() {
         let mut tenant = example::valid();
         tenant.server.replicas = 0;
-        let observed = observe(&placed(&tenant, 1, None), &tenant);
+        let observed = observe(&placed(&tenant, 1, None), &tenant, Some(&Standing::Proven));
         insta::assert_snapshot!(lines(&observed), @r"
         Ready=false ServerStopping: the pod server-0 still ends
         Reconciling=true ServerStopping: the pod server-0 still ends
@@ -600,7 +653,11 @@ mod tests {
         let mut tenant = example::valid();
         tenant.contract.connectors[0].sandbox_base_url = Some("http://fake".into());
         let report = report(&tenant);
-        let observed = observe(&placed(&tenant, 1, Some(report)), &tenant);
+        let observed = observe(
+            &placed(&tenant, 1, Some(report)),
+            &tenant,
+            Some(&Standing::Proven),
+        );
         assert_eq!(
             observed.ready.message,
             "serving at http://server.acme.svc.cluster.local:8080/mcp; SANDBOX: `meta` is the fake at http://fake"
@@ -610,7 +667,7 @@ mod tests {
     #[test]
     fn scale_finds_the_servers_pods() {
         let tenant = example::valid();
-        let observed = observe(&placed(&tenant, 1, None), &tenant);
+        let observed = observe(&placed(&tenant, 1, None), &tenant, Some(&Standing::Proven));
         assert_eq!(observed.replicas, 1);
         assert_eq!(
             observed.selector,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tenantry_tests::kubectl::{Kubectl, wait_for};
 
+use tenantry_tests::namespace::example_as;
+
 use crate::EXAMPLE;
 use crate::plane::{OPERATOR, Plane};
 
@@ -27,8 +29,7 @@ impl Guarded {
 
     /// Makes one on that plane.
     pub fn on(plane: Arc<Plane>, name: &str) -> Self {
-        let file = EXAMPLE
-            .replace("acme", name)
+        let file = example_as(EXAMPLE, name)
             .replace("  access: ReadOnly", "  suspend: true\n  access: ReadOnly");
         assert!(file.contains("suspend: true"));
         plane.kubectl().apply(&file).unwrap();

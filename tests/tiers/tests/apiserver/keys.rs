@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tenantry_tests::kubectl::Kubectl;
 
+use tenantry_tests::namespace::example_as;
+
 use crate::EXAMPLE;
 use crate::plane::{Plane, report_of};
 
@@ -211,13 +213,12 @@ fn an_onboarder_brings_an_organisation_in_with_one_file() {
         .unwrap();
     let onboarder = plane.kubectl_as("platform@onboard.example");
     // What the file shows in clear comes from a secret store in production.
-    let parts: Vec<_> = EXAMPLE
+    let example = example_as(EXAMPLE, "onboarded");
+    let parts: Vec<_> = example
         .split("\n---\n")
         .filter(|part| !part.contains("kind: Secret"))
         .collect();
-    onboarder
-        .apply(&parts.join("\n---\n").replace("acme", "onboarded"))
-        .unwrap();
+    onboarder.apply(&parts.join("\n---\n")).unwrap();
     let tenant = ["-n", "onboarded", "mcptenant/onboarded"];
     tenantry_tests::kubectl::wait_for("the tenant to get its server", || {
         let tenant = onboarder.get(&tenant)?;

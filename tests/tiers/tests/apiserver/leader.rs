@@ -115,6 +115,32 @@ fn the_next_operator_takes_over_from_one_that_is_killed_or_leaves() {
     assert_eq!(identities(&acme), before);
 }
 
+/// The second actor of the worst kind: awake, allowed to write, and with an old
+/// copy of the tenant.
+#[test]
+fn an_operator_with_an_old_copy_of_a_tenant_waits() {
+    let plane = Plane::shared();
+    let acme = plane.onboard("outdated");
+    acme.wait_for_reason("ServerStarting");
+    let old = acme.get("mcptenant/outdated").unwrap();
+    set_access(&acme, "Disabled");
+    wait_for_contract(&acme, "Disabled");
+    acme.wait_for_reason("ServerStarting");
+    let settled = objects(&acme);
+    plane.reconcile_once(&old).unwrap();
+    assert_eq!(objects(&acme), settled);
+
+    // With the present one it would write: the contract, had somebody changed it.
+    let change = json!({"spec": {"access": "ReadWrite"}}).to_string();
+    let words = ["patch", "-n", "outdated", "mcpserver/server"];
+    let words = [&words[..], &["--type=merge", "-p", &change]].concat();
+    acme.kubectl.run(&words).unwrap();
+    let now = acme.get("mcptenant/outdated").unwrap();
+    plane.reconcile_once(&now).unwrap();
+    let contract = acme.get("mcpserver/server").unwrap();
+    assert_eq!(contract["spec"]["access"], "Disabled");
+}
+
 #[test]
 fn a_leader_that_wakes_up_too_late_changes_nothing() {
     let plane = Plane::without_operator().unwrap();

@@ -28,7 +28,8 @@ impl OperatorProcess {
         let admin = free_address()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry-operator-under-test"));
         command
-            .args(["--admin", &admin, "--identity", name, "--config"])
+            .args(["--admin", &admin, "--canary", "127.0.0.1:0"])
+            .args(["--identity", name, "--config"])
             .arg(config)
             .env("KUBECONFIG", plane.kubeconfig_for(OPERATOR)?)
             .env("RUST_LOG", "info")

@@ -5,17 +5,29 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::runtime::{reflector, watcher};
+use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 use tenantry_cluster::control_plane::{ControlPlane, ControlPlaneError};
 use tenantry_cluster::progress::Progress;
 use tenantry_cluster::tools::{Tool, Toolbox};
-use tenantry_operator::controller::{self, Parts};
+use tenantry_operator::client;
+use tenantry_operator::controller::{self, Heard, Parts};
+use tenantry_operator::guard::Guard;
+use tenantry_operator::leader::Fence;
+use tenantry_operator::metrics::Metrics;
 use tenantry_operator::settings::Settings;
-use tenantry_tests::kubectl::{Kubectl, condition, wait_for};
+use tenantry_operator::tenant::{Tenant, reconcile};
+use tenantry_operator::waiting::Waiting;
+use tenantry_operator::watch::Optionals;
+use tenantry_tests::kubectl::{Kubectl, PATIENCE, condition, wait_for};
+use tenantry_tests::namespace::example_as;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -154,16 +166,44 @@ impl Plane {
         Ok(self.cluster.kubeconfig_for(user, groups)?)
     }
 
+    /// One reconcile of `tenant` as it is given, by an actor of its own that
+    /// writes as it likes.
+    pub fn reconcile_once(&self, tenant: &Value) -> Result<()> {
+        let kubeconfig = self.kubeconfig_for(OPERATOR)?;
+        let settings = Settings::read(&self.settings()?)?;
+        let tenant: Tenant = serde_json::from_value(tenant.clone())?;
+        run_async(async {
+            let fence = Fence::default();
+            fence.open_until(Instant::now() + PATIENCE);
+            let config = config(kubeconfig).await?;
+            let client = client::connect(config, Some(fence), client::ANSWER_WITHIN)?;
+            let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), "default");
+            let named = ListParams::default().fields("metadata.name=kubernetes");
+            let (known, mut writer) = reflector::store();
+            for slice in slices.list(&named).await? {
+                writer.apply_watcher_event(&watcher::Event::Apply(slice));
+            }
+            let tenants = reflector::store().0;
+            let (optionals, _) = Optionals::follow(&client, &tenants);
+            optionals.known().await;
+            let heard = Heard {
+                slices: known,
+                optionals,
+                tenants,
+                waiting: Waiting::new().0,
+                guard: Arc::new(Guard::default()),
+                metrics: Arc::new(Metrics::new()),
+            };
+            let ctx = controller::context(client, settings, heard).await?;
+            Box::pin(reconcile(Arc::new(tenant), Arc::new(ctx))).await?;
+            Ok(())
+        })
+    }
+
     /// Onboards an organisation, as far as that goes without pods.
     pub fn onboard(&self, name: &str) -> Organisation {
-        let kubectl = self.kubectl();
-        kubectl.apply(&EXAMPLE.replace("acme", name)).unwrap();
-        let server = self.kubectl_as(&format!("system:serviceaccount:{name}:tenantry-server"));
-        Organisation {
-            kubectl,
-            server,
-            name: name.into(),
-        }
+        self.kubectl().apply(&example_as(EXAMPLE, name)).unwrap();
+        Organisation::of(self, name)
     }
 }
 
@@ -171,16 +211,8 @@ impl Operator {
     fn start(kubeconfig: PathBuf, settings: Settings) -> Self {
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            // Another plane of this process may have installed it.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()?;
-            runtime.block_on(async {
-                let config = Kubeconfig::read_from(kubeconfig)?;
-                let config =
-                    Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+            run_async(async {
+                let config = config(kubeconfig).await?;
                 let stop = async {
                     let _ = stopped.await;
                 };
@@ -189,6 +221,7 @@ impl Operator {
                     settings,
                     identity: "in-process".into(),
                     admin_port: TcpListener::bind(("127.0.0.1", 0)).await?,
+                    canary_port: TcpListener::bind(("127.0.0.1", 0)).await?,
                 };
                 controller::run(parts, stop).await?;
                 Ok(())
@@ -211,6 +244,21 @@ impl Drop for Plane {
     }
 }
 
+fn run_async<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    // Another plane of this process may have installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
+}
+
+async fn config(kubeconfig: PathBuf) -> Result<Config> {
+    let config = Kubeconfig::read_from(kubeconfig)?;
+    Ok(Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?)
+}
+
 /// An organisation of a test's own.
 pub struct Organisation {
     /// kubectl as the administrator.
@@ -222,6 +270,16 @@ pub struct Organisation {
 }
 
 impl Organisation {
+    /// The one of that name, which a test has onboarded by itself.
+    pub fn of(plane: &Plane, name: &str) -> Self {
+        let server = format!("system:serviceaccount:{name}:tenantry-server");
+        Self {
+            kubectl: plane.kubectl(),
+            server: plane.kubectl_as(&server),
+            name: name.into(),
+        }
+    }
+
     /// An object of the organisation.
     pub fn get(&self, object: &str) -> Result<Value> {
         self.kubectl.get(&["-n", &self.name, object])

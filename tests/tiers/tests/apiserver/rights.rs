@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tenantry_tests::kubectl::{Kubectl, condition, wait_for};
+use tenantry_tests::namespace::example_as;
 
 use crate::EXAMPLE;
 use crate::plane::{OPERATOR, Plane};
@@ -29,13 +30,12 @@ fn can(kubectl: &Kubectl, namespace: &str, verb: &str, resource: &str) -> bool {
 fn an_operator_that_was_not_let_in_says_how_and_comes_back() {
     let plane = Plane::shared();
     let kubectl = plane.kubectl();
-    let parts: Vec<_> = EXAMPLE
+    let example = example_as(EXAMPLE, "unbound");
+    let parts: Vec<_> = example
         .split("\n---\n")
         .filter(|part| !part.contains("kind: RoleBinding"))
         .collect();
-    kubectl
-        .apply(&parts.join("\n---\n").replace("acme", "unbound"))
-        .unwrap();
+    kubectl.apply(&parts.join("\n---\n")).unwrap();
     let tenant = wait_for("OperatorNotBound", || {
         let tenant = kubectl.get(&["-n", "unbound", "mcptenant/unbound"])?;
         Ok((condition(&tenant, "Stalled")["reason"] == "OperatorNotBound").then_some(tenant))

@@ -7,9 +7,11 @@ use std::thread;
 use anyhow::Result;
 use serde_json::json;
 use tenantry_tests::evidence::show;
-use tenantry_tests::kubectl::{Kubectl, wait_for};
+use tenantry_tests::kubectl::{Kubectl, condition, wait_for};
 use tenantry_tests::namespace::TestOrganisation;
-use tenantry_tests::probe::{Probe, Reach, Reaches, address_of, scan_from_server};
+use tenantry_tests::probe::{
+    Probe, Reach, Reaches, address_of, reach_from_server, scan_from_server,
+};
 
 use crate::EXAMPLE;
 
@@ -58,6 +60,31 @@ struct Yard<'k> {
     neighbour: Probe<'k>,
     /// Where the last one is.
     addresses: [String; 2],
+}
+
+#[test]
+fn a_server_proves_its_own_walls() {
+    let kubectl = Kubectl::from_environment();
+    let ours = TestOrganisation::onboard(&kubectl, &EXAMPLE, "proven").unwrap();
+    let canary = "tenantry-operator-canary.tenantry-system.svc.cluster.local:9091";
+    // In the same namespace, but no pod of ours.
+    let anybody = Probe::start(&kubectl, &ours.name, "anybody").unwrap();
+    assert_eq!(
+        anybody.reach(canary).unwrap(),
+        Reach::Open,
+        "the canary lets in whom no policy of ours keeps away"
+    );
+    assert_eq!(
+        reach_from_server(&kubectl, &ours.name, canary).unwrap(),
+        Reach::Dropped,
+        "our server and the canary"
+    );
+    wait_for("the server's own proof", || {
+        let tenant = kubectl.get(&["mcptenant/proven", "-n", &ours.name])?;
+        let isolated = condition(&tenant, "Isolated");
+        Ok((isolated["reason"] == "ProbeDropped" && isolated["status"] == "True").then_some(()))
+    })
+    .unwrap();
 }
 
 #[test]

@@ -214,6 +214,7 @@ impl Actor {
             .arg("--config")
             .arg(&self.settings)
             .arg(format!("--admin=127.0.0.1:{}", self.port))
+            .arg("--canary=127.0.0.1:0")
             .env("KUBECONFIG", &self.kubeconfig)
             .env_remove("RUST_LOG")
             .env_remove("RUST_BACKTRACE")

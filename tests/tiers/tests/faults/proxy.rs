@@ -361,7 +361,10 @@ impl Shared {
     }
 
     async fn write(self: Arc<Self>, call: Call) -> Result<Response<Body>, Breaks> {
-        let Some(subject) = call.target.subject(&call.method, &self.namespaces) else {
+        let is_dry = call.query.contains("dryRun=");
+        let subject = call.target.subject(&call.method, &self.namespaces);
+        // What is only tried changes nothing.
+        let Some(subject) = subject.filter(|_| !is_dry) else {
             let (status, text) = self.forward(&call).await?;
             return Ok(respond(status, text));
         };

@@ -81,7 +81,7 @@ impl Stage {
     }
 
     async fn furnish(&self, namespace: &str) -> Result<()> {
-        for object in documents(namespace)? {
+        for object in documents(namespace, &self.namespaces)? {
             if object["kind"] == "Namespace" {
                 let path = format!("/api/v1/namespaces/{namespace}");
                 self.plane.admin.apply(&path, &object, USER).await?;
@@ -165,7 +165,7 @@ impl Stage {
             let path = self.tenant_path(namespace)?;
             let written = match step {
                 Step::Declare => {
-                    let all = documents(namespace)?;
+                    let all = documents(namespace, &self.namespaces)?;
                     let tenant = all.iter().find(|object| object["kind"] == "McpTenant");
                     Some(self.declare(tenant.context("no tenant")?).await?)
                 }
@@ -439,9 +439,15 @@ impl Drop for Stage {
     }
 }
 
-fn documents(namespace: &str) -> Result<Vec<Value>> {
+/// The example in `namespace`, one of `namespaces`.
+fn documents(namespace: &str, namespaces: &[String]) -> Result<Vec<Value>> {
+    // An account has one tenant among those that an operator sees, and is the
+    // same in each run of a plan.
+    let place = namespaces.iter().position(|ours| ours == namespace);
+    let accounts = format!("act_{}00", place.unwrap_or_default() + 1);
     let text = EXAMPLE
         .replace("acme", namespace)
+        .replace("act_100", &accounts)
         .replace("sandbox-meta-token", CANARY);
     Ok(serde_saphyr::from_multiple(&text)?)
 }

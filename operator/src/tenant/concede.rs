@@ -1,0 +1,83 @@
+//! Giving up: a server that runs stops using what its tenant has lost to an
+//! older one, and goes on with the rest of its last good contract.
+
+use kube::api::{ObjectMeta, Patch, PatchParams};
+use kube::{Api, Resource as _, ResourceExt as _};
+use serde_json::Value;
+use tenantry_api::label;
+use tenantry_api::mcp_server::{McpServer, McpServerSpec};
+use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_core::tenant::{ContractError, TenantConfig};
+
+use super::build::contract_spec;
+use super::unique::{Loss, without};
+use crate::context::Context;
+
+/// What keeps a server on what is not its own any more.
+#[derive(Debug, thiserror::Error)]
+pub enum ConcedeError {
+    /// Its contract could not be read or written.
+    #[error("taking what was lost out of the contract in force")]
+    Contract(#[source] kube::Error),
+    /// Its contract is of another release.
+    #[error("reading the contract in force")]
+    Form(#[source] ContractError),
+}
+
+/// Takes `losses` out of the contract that the server of `tenant` obeys. What
+/// an edit merely reached for is not in there, and the contract stays as it is.
+pub async fn concede(
+    tenant: &McpTenant,
+    losses: &[Loss],
+    ctx: &Context,
+) -> Result<(), ConcedeError> {
+    let uid = tenant.uid().unwrap_or_default();
+    let namespace = tenant.namespace().unwrap_or_default();
+    let api: Api<McpServer> = Api::namespaced(ctx.client.clone(), &namespace);
+    let found = match api.get_opt(label::SERVER).await {
+        // Where the operator may not look it has placed nothing.
+        Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(()),
+        found => found.map_err(ConcedeError::Contract)?,
+    };
+    let owned = |server: &McpServer| {
+        server
+            .owner_references()
+            .iter()
+            .any(|owner| owner.uid == uid)
+    };
+    let Some(server) = found.filter(owned) else {
+        return Ok(());
+    };
+    let contract = read(&server.spec).map_err(ConcedeError::Form)?;
+    let Some(left) = without(&contract, losses) else {
+        return Ok(());
+    };
+    let drawn = McpServer {
+        metadata: ObjectMeta {
+            name: server.metadata.name,
+            namespace: server.metadata.namespace,
+            labels: server.metadata.labels,
+            owner_references: server.metadata.owner_references,
+            ..ObjectMeta::default()
+        },
+        spec: contract_spec(&left),
+        status: None,
+    };
+    let ours = PatchParams::apply(&label::field_manager(&uid)).force();
+    let written = api.patch(label::SERVER, &ours, &Patch::Apply(&drawn)).await;
+    written.map_err(ConcedeError::Contract)?;
+    // Nobody else did this.
+    let object = format!("{}/{}", McpServer::kind(&()), label::SERVER);
+    ctx.memory.forget(&uid, &object);
+    tracing::warn!(
+        namespace,
+        "the server goes on without what its tenant has lost"
+    );
+    Ok(())
+}
+
+fn read(spec: &McpServerSpec) -> Result<TenantConfig, ContractError> {
+    let mut contract = spec.contract.clone();
+    contract.insert("version".into(), Value::String(spec.version.clone()));
+    TenantConfig::read(&Value::Object(contract))
+}

@@ -1,0 +1,133 @@
+//! What the operator says is proven, it has tried.
+
+use serde_json::{Value, json};
+use tenantry_tests::kubectl::{condition, wait_for};
+
+use crate::operator_process::OperatorProcess;
+use crate::plane::{Organisation, Plane};
+
+const POLICY: &str = "tenantry-operator-pods";
+
+/// The smallest policy that refuses a forged pod, under the name by which the
+/// operator knows it.
+fn policy() -> Value {
+    let server = "object.spec.template.spec.?serviceAccountName.orValue('') == 'tenantry-server'";
+    let rules = json!([{
+        "apiGroups": ["apps"], "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"], "resources": ["statefulsets"],
+    }]);
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": POLICY},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": rules},
+                "validations": [{"expression": server}],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": POLICY},
+            "spec": {"policyName": POLICY, "validationActions": ["Deny"]},
+        },
+    ]})
+}
+
+fn wait_for_guard(organisation: &Organisation, status: &str, reason: &str) -> Value {
+    wait_for(&format!("Guarded to be {status}"), || {
+        let tenant = organisation.get(&format!("mcptenant/{}", organisation.name))?;
+        let guarded = condition(&tenant, "Guarded");
+        let is_so = guarded["status"] == status && guarded["reason"] == reason;
+        Ok(is_so.then_some(guarded))
+    })
+    .unwrap()
+}
+
+fn contract_says(organisation: &Organisation) -> Value {
+    organisation.get("mcpserver/server").unwrap()["spec"]["guardProven"].clone()
+}
+
+#[test]
+fn the_guard_counts_as_proven_when_it_has_refused_and_not_before() {
+    let plane = Plane::without_operator().unwrap();
+    let kubectl = plane.kubectl();
+    for kind in [
+        "validatingadmissionpolicybinding",
+        "validatingadmissionpolicy",
+    ] {
+        let gone = ["delete", kind, POLICY, "--ignore-not-found"];
+        kubectl.run(&gone).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let operator = OperatorProcess::start(&plane, folder.path(), "guard").unwrap();
+    let acme = plane.onboard("guarded");
+    let guarded = wait_for_guard(&acme, "False", "GuardOpen");
+    let message = guarded["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(
+            "the admission policies let a forged pod through; install the chart tenantry-api"
+        ),
+        "{message}"
+    );
+    assert_eq!(contract_says(&acme), false);
+    assert!(
+        operator
+            .metrics()
+            .contains("tenantry_operator_guard_proven 0")
+    );
+    assert!(
+        operator
+            .log()
+            .contains("THE ADMISSION POLICIES ARE NOT IN FORCE")
+    );
+    // Unguarded is not unserved.
+    acme.wait_for_reason("ServerStarting");
+
+    kubectl.apply(&policy().to_string()).unwrap();
+    wait_for_guard(&acme, "True", "GuardProven");
+    assert_eq!(contract_says(&acme), true);
+    assert!(
+        operator
+            .metrics()
+            .contains("tenantry_operator_guard_proven 1")
+    );
+    // The forgery was never there.
+    let sets = acme.get("statefulsets").unwrap();
+    assert_eq!(sets["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn walls_are_what_the_server_found_them_to_be() {
+    let plane = Plane::shared();
+    let acme = plane.onboard("walled");
+    let contract = acme.wait_for_object("mcpserver/server");
+    let canary = "tenantry-operator-canary.tenantry-system.svc.cluster.local:9091";
+    assert_eq!(contract["spec"]["canary"], canary);
+    let service = ["service/tenantry-operator-canary", "-n", "tenantry-system"];
+    let service = plane.kubectl().get(&service).unwrap();
+    assert_eq!(service["spec"]["ports"][0]["port"], 9091);
+
+    acme.pretend_to_serve(&json!({}));
+    let tenant = acme.wait_for_reason("AsDeclared");
+    let isolated = condition(&tenant, "Isolated");
+    assert_eq!(
+        (&isolated["status"], &isolated["reason"]),
+        (&json!("Unknown"), &json!("NotProbed"))
+    );
+
+    acme.pretend_to_serve(&json!({"isolation": {"state": "Open", "message": "it answered"}}));
+    let tenant = acme.wait_for_reason("NetworkPolicyNotEnforced");
+    assert_eq!(condition(&tenant, "Isolated")["status"], "False");
+    assert_eq!(condition(&tenant, "Stalled")["status"], "True");
+
+    acme.pretend_to_serve(&json!({"isolation": {"state": "Proven", "message": "it is closed"}}));
+    let tenant = acme.wait_for_reason("AsDeclared");
+    let isolated = condition(&tenant, "Isolated");
+    assert_eq!(
+        (&isolated["status"], &isolated["reason"]),
+        (&json!("True"), &json!("ProbeDropped"))
+    );
+}
