@@ -43,14 +43,15 @@ async fn alive() -> Response {
 async fn ready(State(admin): State<Admin>) -> Response {
     let is_listening = admin.is_listening.load(Ordering::Relaxed);
     let obstacles = obstacles(&admin.counter, is_listening, Instant::now());
-    let status = if obstacles.is_empty() {
+    let is_ready = !obstacles.iter().any(|obstacle| obstacle.is_blocking);
+    let status = if is_ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (
         status,
-        Json(json!({"ready": obstacles.is_empty(), "reasons": obstacles})),
+        Json(json!({"ready": is_ready, "reasons": obstacles})),
     )
         .into_response()
 }
@@ -69,6 +70,8 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         }
     }
     metrics.keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+    let is_refused = admin.counter.standing().refused.is_some();
+    metrics.contract_refused.set(is_refused.into());
     let freezes = knowledge
         .freezes_now()
         .map_or(0, |freezes| freezes.iter().count());

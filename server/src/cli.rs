@@ -1,13 +1,16 @@
 //! The command line: every flag checked before anything starts.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::ArgPredicate;
 use clap::{Parser, ValueEnum};
 use tenantry_api::label;
 use tenantry_connectors::corridor::CorridorLimits;
+use tenantry_core::name::ConnectorName;
 use tracing::level_filters::LevelFilter;
+use url::Url;
 
 use crate::report::Pod;
 use crate::run::Settings;
@@ -19,45 +22,66 @@ use crate::run::Settings;
 /// watched; calls are answered on the MCP port under /mcp. One audit line a
 /// call goes to stdout, logs go to stderr, both as JSON.
 ///
+/// With --dir it needs no cluster: the same documents in a folder take its
+/// place, and changes to them are taken up within seconds. The ports are open
+/// to this machine alone then, unless they are said.
+///
 /// The MCP port opens when the contract is in force and the keys are known.
 /// Until then, and whenever something is in the way, /readyz on the admin port
 /// says what.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {
-    /// Where MCP is spoken, as address:port
-    #[arg(long, value_name = "ADDRESS", default_value_t = any(label::MCP_PORT), env = "TENANTRY_MCP_LISTEN")]
-    pub mcp_listen: SocketAddr,
+    /// Serve the organisation in this folder, or file, instead of one in a cluster
+    ///
+    /// It holds what `kubectl apply` would take: one McpTenant, its McpApiKeys,
+    /// McpFreezes and Secrets, in *.yaml, *.yml or *.json. Other kinds say
+    /// nothing here.
+    #[arg(long, value_name = "PATH", env = "TENANTRY_DIR")]
+    pub dir: Option<PathBuf>,
 
-    /// Where /livez, /readyz and /metrics are served, as address:port
-    #[arg(long, value_name = "ADDRESS", default_value_t = any(label::ADMIN_PORT), env = "TENANTRY_ADMIN_LISTEN")]
-    pub admin_listen: SocketAddr,
+    /// With --dir: reach a connector at this address instead of the vendor's, as meta=http://HOST:PORT
+    #[arg(long, value_name = "CONNECTOR=URL", requires = "dir", value_parser = sandbox_base_url)]
+    pub sandbox_base_url: Vec<(ConnectorName, String)>,
+
+    /// With --dir: write the server's report to this file too, as JSON
+    #[arg(long, value_name = "FILE", requires = "dir")]
+    pub report_file: Option<PathBuf>,
+
+    /// Where MCP is spoken, as address:port [default: 0.0.0.0:8080, with --dir 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "TENANTRY_MCP_LISTEN")]
+    pub mcp_listen: Option<SocketAddr>,
+
+    /// Where /livez, /readyz and /metrics are served [default: 0.0.0.0:9090, with --dir 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS", env = "TENANTRY_ADMIN_LISTEN")]
+    pub admin_listen: Option<SocketAddr>,
 
     /// Where the last audit lines are served under /activity, as address:port; loopback alone
     #[arg(long, value_name = "ADDRESS", default_value_t = loopback(label::ACTIVITY_PORT), env = "TENANTRY_ACTIVITY_LISTEN", value_parser = on_loopback)]
     pub activity_listen: SocketAddr,
 
     /// Folder of the connectors' Secrets: one folder a connector, with a file access_token
-    #[arg(long, value_name = "DIR", default_value = label::CREDENTIALS_DIR, env = "TENANTRY_CREDENTIALS_DIR")]
-    pub credentials_dir: PathBuf,
+    /// [default: /var/run/tenantry/credentials, with --dir the Secrets among the documents]
+    #[arg(long, value_name = "DIR", env = "TENANTRY_CREDENTIALS_DIR")]
+    pub credentials_dir: Option<PathBuf>,
 
     /// Folder of connector files (*.yaml) to use instead of those of this release
     #[arg(long, value_name = "DIR", env = "TENANTRY_CONNECTORS_DIR")]
     pub connectors_dir: Option<PathBuf>,
 
     /// Namespace of the organisation
-    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", value_parser = not_empty)]
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", value_parser = not_empty, required = false, required_unless_present = "dir", default_value_if("dir", ArgPredicate::IsPresent, "none"))]
     pub namespace: String,
 
     /// Name of this pod; its report stands under it
-    #[arg(long, value_name = "NAME", env = "POD_NAME", value_parser = not_empty)]
+    #[arg(long, value_name = "NAME", env = "POD_NAME", value_parser = not_empty, required = false, required_unless_present = "dir", default_value_if("dir", ArgPredicate::IsPresent, "local"))]
     pub pod_name: String,
 
     /// UID of this pod; tells its report from that of an earlier pod of the name
-    #[arg(long, value_name = "UID", env = "POD_UID", value_parser = not_empty)]
+    #[arg(long, value_name = "UID", env = "POD_UID", value_parser = not_empty, required = false, required_unless_present = "dir", default_value_if("dir", ArgPredicate::IsPresent, "local"))]
     pub pod_uid: String,
 
-    /// Seconds without word from the API server after which calls are refused
+    /// Seconds without word from the API server, or sight of the folder, after which calls are refused
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(60..=3_600))]
     pub stale_after: u64,
 
@@ -106,13 +130,16 @@ impl LogLevel {
 }
 
 impl Cli {
-    /// What the server needs of it.
-    pub fn settings(&self, boot_id: String) -> Settings {
+    /// What the server needs of it. The credentials are in `credentials_dir`
+    /// unless a folder was named.
+    pub fn settings(&self, credentials_dir: &Path, boot_id: String) -> Settings {
+        let listen = |said: Option<SocketAddr>, port| said.unwrap_or_else(|| self.listen(port));
+        let credentials_dir = self.credentials_dir.as_deref().unwrap_or(credentials_dir);
         Settings {
-            mcp_listen: self.mcp_listen,
-            admin_listen: self.admin_listen,
+            mcp_listen: listen(self.mcp_listen, label::MCP_PORT),
+            admin_listen: listen(self.admin_listen, label::ADMIN_PORT),
             activity_listen: self.activity_listen,
-            credentials_dir: self.credentials_dir.clone(),
+            credentials_dir: credentials_dir.to_owned(),
             corridor_limits: CorridorLimits::PRODUCTION,
             // Meta's tokens live 60 days; a question an hour costs next to nothing.
             inspect_tokens: Some(Duration::from_hours(1)),
@@ -125,10 +152,27 @@ impl Cli {
             boot_id,
         }
     }
+
+    /// In a cluster, network policies decide who comes; elsewhere nobody does.
+    fn listen(&self, port: u16) -> SocketAddr {
+        let address = match self.dir {
+            None => Ipv4Addr::UNSPECIFIED,
+            Some(_) => Ipv4Addr::LOCALHOST,
+        };
+        SocketAddr::new(IpAddr::V4(address), port)
+    }
 }
 
-fn any(port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+fn sandbox_base_url(text: &str) -> Result<(ConnectorName, String), String> {
+    let (connector, url) = text
+        .split_once('=')
+        .ok_or("it has the form CONNECTOR=URL, such as meta=http://127.0.0.1:8081")?;
+    let connector = ConnectorName::parse(connector).map_err(|error| error.to_string())?;
+    let parsed = Url::parse(url).map_err(|error| format!("`{url}` is no URL: {error}"))?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(format!("`{url}` is not http:// or https://"));
+    }
+    Ok((connector, url.to_owned()))
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -170,8 +214,46 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
         let cli = Cli::try_parse_from(POD).unwrap();
-        assert_eq!(cli.mcp_listen.to_string(), "0.0.0.0:8080");
-        assert_eq!(cli.admin_listen.to_string(), "0.0.0.0:9090");
+        let settings = cli.settings(Path::new("/credentials"), "boot".into());
+        assert_eq!(settings.mcp_listen.to_string(), "0.0.0.0:8080");
+        assert_eq!(settings.admin_listen.to_string(), "0.0.0.0:9090");
+        assert_eq!(settings.credentials_dir, Path::new("/credentials"));
+    }
+
+    #[test]
+    fn with_a_folder_no_pod_is_needed_and_the_ports_are_this_machines() {
+        let command = ["tenantry-server", "--dir", "examples/acme"];
+        let cli = Cli::try_parse_from(command).unwrap();
+        let settings = cli.settings(Path::new("/mounted"), "boot".into());
+        assert_eq!(settings.mcp_listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.admin_listen.to_string(), "127.0.0.1:9090");
+        assert_eq!(settings.pod.name, "local");
+        let more = [
+            "--mcp-listen",
+            "0.0.0.0:1",
+            "--credentials-dir",
+            "/other",
+            "--sandbox-base-url",
+            "meta=http://127.0.0.1:8081",
+        ];
+        let cli = Cli::try_parse_from(command.into_iter().chain(more)).unwrap();
+        let settings = cli.settings(Path::new("/mounted"), "boot".into());
+        assert_eq!(settings.mcp_listen.to_string(), "0.0.0.0:1");
+        assert_eq!(settings.credentials_dir, Path::new("/other"));
+        assert_eq!(cli.sandbox_base_url[0].1, "http://127.0.0.1:8081");
+    }
+
+    #[test]
+    fn neither_a_pod_nor_a_folder_is_refused_and_so_is_a_sandbox_in_a_cluster() {
+        let error = Cli::try_parse_from(["tenantry-server"]).unwrap_err();
+        assert!(error.to_string().contains("--namespace"), "{error}");
+        let sandbox = ["--sandbox-base-url", "meta=http://127.0.0.1:1"];
+        let error = Cli::try_parse_from(POD.into_iter().chain(sandbox)).unwrap_err();
+        assert!(error.to_string().contains("--dir"), "{error}");
+        for bad in ["meta", "Meta=http://h", "meta=ftp://h", "meta=nowhere"] {
+            let command = ["tenantry-server", "--dir", ".", "--sandbox-base-url", bad];
+            assert!(Cli::try_parse_from(command).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Where contract, keys and freezes come from, and where the report goes.
-//! Kubernetes is one such place; tests bring their own, files may follow.
+//! Kubernetes is one such place, a folder of documents another; tests bring
+//! their own.
 
+pub mod folder;
 pub mod kubernetes;
 
 use std::sync::Arc;

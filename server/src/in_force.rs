@@ -79,7 +79,7 @@ struct Embassy {
     config: ConnectorConfig,
     tokens: Arc<dyn TokenSource>,
     corridor: Arc<Corridor>,
-    known: KnownToken,
+    known: Arc<KnownToken>,
 }
 
 /// A connector's access to its vendor.
@@ -104,21 +104,23 @@ impl Workshop {
         let proxy = tenant.proxy.as_deref();
         let mut connectors = BTreeMap::new();
         for config in &tenant.connectors {
-            let kept = before
+            let present = before
                 .filter(|before| before.tenant.proxy.as_deref() == proxy)
-                .and_then(|before| before.connectors.get(&config.name))
-                .filter(|embassy| embassy.config == *config)
-                .map(Arc::clone);
-            let embassy = match kept {
-                Some(embassy) => embassy,
-                None => Arc::new(self.embassy(config, proxy)?),
+                .and_then(|before| before.connectors.get(&config.name));
+            let embassy = match present {
+                Some(embassy) if embassy.config == *config => Arc::clone(embassy),
+                Some(embassy) if embassy.is_at_address_of(config) => {
+                    Arc::new(embassy.for_accounts_of(config)?)
+                }
+                _ => Arc::new(self.embassy(config, proxy)?),
             };
             connectors.insert(config.name.clone(), embassy);
         }
-        let limiter = before
-            .map(|before| &before.limiter)
-            .filter(|limiter| limiter.limits() == tenant.limits)
-            .map_or_else(|| Arc::new(Limiter::new(tenant.limits)), Arc::clone);
+        let limiter = match before.map(|before| &before.limiter) {
+            Some(limiter) if limiter.limits() == tenant.limits => Arc::clone(limiter),
+            Some(limiter) => Arc::new(limiter.followed_by(tenant.limits)),
+            None => Arc::new(Limiter::new(tenant.limits)),
+        };
         Ok(InForce {
             tenant,
             source,
@@ -139,7 +141,7 @@ impl Workshop {
             config: config.clone(),
             tokens,
             corridor: Arc::new(corridor),
-            known: KnownToken::default(),
+            known: Arc::default(),
         })
     }
 
@@ -177,6 +179,33 @@ impl Workshop {
         .map_err(|cause| TakeUpError::Corridor {
             connector: config.name.clone(),
             cause,
+        })
+    }
+}
+
+impl Embassy {
+    /// Whether `config` means the same place, for whichever accounts.
+    fn is_at_address_of(&self, config: &ConnectorConfig) -> bool {
+        let accounts = config.accounts.clone();
+        let mine = ConnectorConfig {
+            accounts,
+            ..self.config.clone()
+        };
+        mine == *config
+    }
+
+    /// The same with other accounts: connections, token and quotas are kept.
+    fn for_accounts_of(&self, config: &ConnectorConfig) -> Result<Self, TakeUpError> {
+        let corridor = self.corridor.for_accounts(config.accounts.clone());
+        let corridor = corridor.map_err(|cause| TakeUpError::Corridor {
+            connector: config.name.clone(),
+            cause,
+        })?;
+        Ok(Self {
+            config: config.clone(),
+            tokens: Arc::clone(&self.tokens),
+            corridor: Arc::new(corridor),
+            known: Arc::clone(&self.known),
         })
     }
 }

@@ -46,6 +46,7 @@ pub struct Knowledge {
     contract: watch::Sender<Option<Arc<RawContract>>>,
     keys: watch::Sender<Option<Arc<Keys>>>,
     freezes: watch::Sender<Option<Arc<Freezes>>>,
+    flaw: watch::Sender<Option<String>>,
     began: Instant,
     contract_heard_ms: AtomicU64,
     keys_heard_ms: AtomicU64,
@@ -65,6 +66,7 @@ impl Knowledge {
             contract: watch::Sender::new(None),
             keys: watch::Sender::new(None),
             freezes: watch::Sender::new(None),
+            flaw: watch::Sender::new(None),
             began: Instant::now(),
             contract_heard_ms: AtomicU64::new(0),
             keys_heard_ms: AtomicU64::new(0),
@@ -123,6 +125,16 @@ impl Knowledge {
     /// One freeze is gone.
     pub fn forget_freeze(&self, name: &str) {
         self.change_freezes(|freezes| freezes.remove(name));
+    }
+
+    /// What stands there now cannot be read; what was told before still holds.
+    pub fn tell_flaw(&self, flaw: Option<String>) {
+        self.flaw.send_replace(flaw);
+    }
+
+    /// Why what stands there now cannot be read.
+    pub fn flaw(&self) -> Option<String> {
+        self.flaw.borrow().clone()
     }
 
     /// There was word about `topic`, be it that nothing changed.

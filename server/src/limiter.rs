@@ -27,9 +27,9 @@ pub struct Limiter {
     limits: Limits,
     // Keys of these maps passed authentication, so they are as small as their
     // number.
-    calls: DefaultKeyedRateLimiter<KeyId>,
-    messages: DefaultKeyedRateLimiter<KeyId>,
-    together: Mutex<FairBucket>,
+    calls: Arc<DefaultKeyedRateLimiter<KeyId>>,
+    messages: Arc<DefaultKeyedRateLimiter<KeyId>>,
+    together: Arc<Mutex<FairBucket>>,
     began: Instant,
     places: Arc<Places>,
     arriving: Arc<Places>,
@@ -40,12 +40,42 @@ impl Limiter {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            calls: RateLimiter::keyed(quota(limits.per_key)),
-            messages: RateLimiter::keyed(quota(limits.per_key)),
-            together: Mutex::new(FairBucket::new(limits.per_tenant)),
+            calls: Arc::new(RateLimiter::keyed(quota(limits.per_key))),
+            messages: Arc::new(RateLimiter::keyed(quota(limits.per_key))),
+            together: Arc::new(Mutex::new(FairBucket::new(limits.per_tenant))),
             began: Instant::now(),
             places: Arc::new(Places::new(limits.concurrency, limits.per_key_concurrency)),
             arriving: Arc::new(Places::new(u32::MAX, MOST_ARRIVING)),
+        }
+    }
+
+    /// The limiter of the contract that follows. What was used of a limit stays
+    /// used; only a key whose own rate changes begins anew.
+    #[must_use]
+    pub fn followed_by(&self, limits: Limits) -> Self {
+        let Self { began, .. } = *self;
+        let kept = self.limits.per_key == limits.per_key;
+        let keyed = |rates: &Arc<DefaultKeyedRateLimiter<KeyId>>| {
+            if kept {
+                Arc::clone(rates)
+            } else {
+                Arc::new(RateLimiter::keyed(quota(limits.per_key)))
+            }
+        };
+        if self.limits.per_tenant != limits.per_tenant {
+            let mut together = self.together.lock().unwrap_or_else(PoisonError::into_inner);
+            together.set_rate(limits.per_tenant, began.elapsed());
+        }
+        self.places
+            .resize(limits.concurrency, limits.per_key_concurrency);
+        Self {
+            limits,
+            calls: keyed(&self.calls),
+            messages: keyed(&self.messages),
+            together: Arc::clone(&self.together),
+            began,
+            places: Arc::clone(&self.places),
+            arriving: Arc::clone(&self.arriving),
         }
     }
 

@@ -1,12 +1,17 @@
 //! The front door: command line, logs, signals, and out.
 
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use tenantry_api::compile::OperatorView;
+use tenantry_api::label;
 use tenantry_server::catalog::Catalog;
 use tenantry_server::cli::{Cli, LogLevel};
+use tenantry_server::control_plane::ControlPlane;
+use tenantry_server::control_plane::folder::Folder;
 use tenantry_server::control_plane::kubernetes::Kubernetes;
 use tenantry_server::run::{self, Parts};
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,22 +44,37 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let catalog = Catalog::load(cli.connectors_dir.as_deref()).context("loading the connectors")?;
-    let control_plane = Kubernetes::connect(&cli.namespace, &cli.pod_name).await?;
+    let (control_plane, credentials_dir) = control_plane(cli).await?;
     let stdout = std::io::stdout()
         .as_fd()
         .try_clone_to_owned()
         .context("opening stdout for the audit stream")?;
     let parts = Parts {
-        control_plane: Arc::new(control_plane),
+        control_plane,
         catalog,
         // The bare file: std's own stdout would keep the rest of a failed write.
         audit_out: Box::new(std::fs::File::from(stdout)),
         open_ports: watch::Sender::default(),
         transport: None,
     };
-    run::run(parts, cli.settings(new_boot_id()?), stop).await?;
+    run::run(parts, cli.settings(&credentials_dir, new_boot_id()?), stop).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where the organisation is declared, and where its credentials are then.
+async fn control_plane(cli: &Cli) -> anyhow::Result<(Arc<dyn ControlPlane>, PathBuf)> {
+    let Some(dir) = &cli.dir else {
+        let control_plane = Kubernetes::connect(&cli.namespace, &cli.pod_name).await?;
+        return Ok((Arc::new(control_plane), label::CREDENTIALS_DIR.into()));
+    };
+    let view = OperatorView {
+        sandbox_base_urls: cli.sandbox_base_url.iter().cloned().collect(),
+        ..OperatorView::default()
+    };
+    let folder = Folder::open(dir.clone(), view, cli.report_file.clone())?;
+    let credentials_dir = folder.credentials_dir().to_owned();
+    Ok((Arc::new(folder), credentials_dir))
 }
 
 fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {

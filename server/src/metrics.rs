@@ -46,6 +46,8 @@ pub struct Metrics {
     pub keys: Gauge,
     /// Freezes in force.
     pub freezes: Gauge,
+    /// Whether the present contract cannot be obeyed, and an earlier one is.
+    pub contract_refused: Gauge,
     /// Seconds since the last word from the API server.
     pub control_plane_age: Gauge<f64, AtomicU64>,
     /// Whether this replica takes calls.
@@ -76,6 +78,7 @@ impl Metrics {
             audit_suppressed: Counter::default(),
             keys: Gauge::default(),
             freezes: Gauge::default(),
+            contract_refused: Gauge::default(),
             control_plane_age: Gauge::default(),
             serving: Gauge::default(),
         };
@@ -210,6 +213,11 @@ impl Metrics {
         );
         registry.register("keys", "API keys known", self.keys.clone());
         registry.register("freezes", "Freezes in force", self.freezes.clone());
+        registry.register(
+            "contract_refused",
+            "Whether the present contract cannot be obeyed",
+            self.contract_refused.clone(),
+        );
         registry.register(
             "control_plane_age_seconds",
             "Time since the last word from the API server",

@@ -8,14 +8,14 @@ use tenantry_core::name::KeyId;
 
 /// A number of places.
 pub struct Places {
-    most: u32,
-    most_per_key: u32,
     held: Mutex<Held>,
 }
 
-/// Who holds how many.
+/// How many there are, and who holds how many.
 #[derive(Default)]
 struct Held {
+    most: u32,
+    most_per_key: u32,
     all: u32,
     by_key: HashMap<KeyId, u32>,
 }
@@ -38,20 +38,30 @@ pub struct Place {
 impl Places {
     /// All free.
     pub fn new(most: u32, most_per_key: u32) -> Self {
-        Self {
+        let held = Held {
             most,
             most_per_key,
-            held: Mutex::default(),
+            ..Held::default()
+        };
+        Self {
+            held: Mutex::new(held),
         }
+    }
+
+    /// There are so many from now on. Who holds one keeps it, also above that.
+    pub fn resize(&self, most: u32, most_per_key: u32) {
+        let mut held = self.held();
+        held.most = most;
+        held.most_per_key = most_per_key;
     }
 
     /// Takes a place for `key`, or says at once that there is none.
     pub fn take(self: &Arc<Self>, key: &KeyId) -> Result<Place, Full> {
         let mut held = self.held();
-        if held.by_key.get(key).copied().unwrap_or(0) >= self.most_per_key {
+        if held.by_key.get(key).copied().unwrap_or(0) >= held.most_per_key {
             return Err(Full::OfKey);
         }
-        if held.all >= self.most {
+        if held.all >= held.most {
             return Err(Full::OfAll);
         }
         held.all += 1;
@@ -84,6 +94,21 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fewer_places_are_missed_by_newcomers_alone() {
+        let places = Arc::new(Places::new(2, 2));
+        let a = KeyId::parse("a").unwrap();
+        let held = (places.take(&a).ok(), places.take(&a).ok());
+        places.resize(1, 1);
+        assert_eq!(places.take(&a).err(), Some(Full::OfKey));
+        assert_eq!(
+            places.take(&KeyId::parse("b").unwrap()).err(),
+            Some(Full::OfAll)
+        );
+        drop(held);
+        assert!(places.take(&a).is_ok());
+    }
 
     #[test]
     fn places_come_back_and_leave_no_trace() {

@@ -10,23 +10,34 @@ use crate::cause::chain;
 use crate::counter::Counter;
 use crate::in_force::TakeUpError;
 
-/// One thing that is in the way.
+/// One thing that is in the way of all that was declared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Obstacle {
     /// The word.
     pub reason: Reason,
     /// The sentence.
     pub message: String,
+    /// Whether no call is answered because of it. What stands in the way of a
+    /// change alone must not take reads away as well.
+    #[serde(skip)]
+    pub is_blocking: bool,
 }
 
-/// Everything that is in the way of serving, the worst first.
+/// Everything that is in the way, what blocks calls first.
 pub fn obstacles(counter: &Counter, is_listening: bool, now: Instant) -> Vec<Obstacle> {
     let standing = counter.standing();
     let contract = match (&standing.refused, &standing.in_force) {
-        (Some(error), _) => Some(refused(error)),
+        (Some(error), None) => Some(refused(error)),
         (None, None) => Some((Reason::ContractPending, "there is no contract yet".into())),
-        (None, Some(_)) => None,
+        (_, Some(_)) => None,
     };
+    // The last good contract stays in force for reads.
+    let newer = match (&standing.refused, &standing.in_force) {
+        (Some(error), Some(_)) => Some(refused(error)),
+        _ => None,
+    };
+    let flaw = counter.knowledge.flaw();
+    let flaw = flaw.map(|flaw| (Reason::SpecInvalid, flaw));
     let told = |holds: bool, reason, message: &str| holds.then(|| (reason, message.to_owned()));
     let all = [
         told(
@@ -61,8 +72,16 @@ pub fn obstacles(counter: &Counter, is_listening: bool, now: Instant) -> Vec<Obs
             "the MCP port is not open yet",
         ),
     ];
-    let obstacle = |(reason, message)| Obstacle { reason, message };
-    all.into_iter().flatten().map(obstacle).collect()
+    let obstacle = |is_blocking| {
+        move |(reason, message)| Obstacle {
+            reason,
+            message,
+            is_blocking,
+        }
+    };
+    let blocking = all.into_iter().flatten().map(obstacle(true));
+    let others = [newer, flaw].into_iter().flatten().map(obstacle(false));
+    blocking.chain(others).collect()
 }
 
 fn refused(error: &TakeUpError) -> (Reason, String) {

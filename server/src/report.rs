@@ -9,17 +9,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tenantry_api::mcp_server::{ConnectorReport, FreezeReport, ReplicaReport};
 use tenantry_connectors::call_error::VendorText;
 use tenantry_connectors::token::{TokenError, TokenFacts};
+use tenantry_core::audit::{AuditEvent, Stage, blank_event};
+use tenantry_core::contract_version::READ;
 use tenantry_core::freeze::{Freeze, Freezes};
 use tenantry_core::name::ConnectorName;
 use tenantry_core::reason::Reason;
-use tenantry_core::tenant::CONTRACT_VERSION;
 use tokio::sync::Notify;
 
 use crate::cause::chain;
 use crate::control_plane::ControlPlane;
 use crate::counter::Counter;
 use crate::in_force::{Grant, InForce};
-use crate::readiness::{Obstacle, obstacles};
+use crate::readiness::obstacles;
 
 /// How often the state is looked at without being told to: credentials and
 /// freshness change by themselves. Looking costs no request.
@@ -54,7 +55,7 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
     let obstacle = obstacles(counter, is_listening, now).into_iter().next();
     let serving = obstacle.is_none();
     let (reason, message) = obstacle
-        .map(|Obstacle { reason, message }| (reason.to_string(), message))
+        .map(|obstacle| (obstacle.reason.to_string(), obstacle.message))
         .unzip();
     let in_force = standing.in_force.as_deref();
     let freezes = counter.knowledge.freezes_now().unwrap_or_default();
@@ -63,7 +64,7 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
         pod_uid: pod.uid.clone(),
         observed_generation: in_force.and_then(|in_force| in_force.source.generation),
         contract_digest: in_force.map(|in_force| in_force.tenant.digest().to_string()),
-        contract_versions: vec![CONTRACT_VERSION.to_owned()],
+        contract_versions: READ.iter().map(ToString::to_string).collect(),
         access: in_force.map(|in_force| freezes.access_of_all(in_force.tenant.access)),
         freezes: freeze_reports(&freezes),
         serving,
@@ -159,7 +160,9 @@ pub async fn keep_reported(
     let mut pause = SHORTEST_PAUSE;
     let mut freezes = counter.knowledge.freezes();
     let mut told = None;
+    let mut was_stale = false;
     loop {
+        tell_staleness(counter, &mut was_stale);
         log_change(&mut told, counter.knowledge.freezes_now());
         let present = report(counter, pod, is_listening(), Instant::now());
         counter.metrics.serving.set(present.serving.into());
@@ -182,6 +185,24 @@ pub async fn keep_reported(
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+}
+
+/// That the control plane is silent is put on record once, when it begins: it
+/// may be that nobody calls.
+fn tell_staleness(counter: &Counter, was_stale: &mut bool) {
+    let is_stale = counter.is_stale(Instant::now());
+    if is_stale && !*was_stale && counter.standing().in_force.is_some() {
+        tracing::error!("no word from the control plane for too long: every call is refused");
+        counter.audit.sample(AuditEvent {
+            reason: Some(Reason::ControlPlaneStale),
+            stage: Stage::Authorize,
+            ..blank_event(counter.next_call_id())
+        });
+        *was_stale = true;
+    } else if !is_stale && *was_stale {
+        tracing::info!("the control plane is heard again");
+        *was_stale = false;
     }
 }
 

@@ -192,7 +192,8 @@ impl Server {
             let mcp = bind(self.settings.mcp_listen).await?;
             open_ports.send_modify(|ports| ports.mcp = mcp.local_addr().ok());
             self.listening(true);
-            tracing::info!(address = %self.settings.mcp_listen, "serving");
+            let address = mcp.local_addr().unwrap_or(self.settings.mcp_listen);
+            tracing::info!(%address, path = label::MCP_PATH, "serving");
             self.answer(mcp, stop, &reporter).await;
         }
         Ok(())

@@ -15,7 +15,7 @@ mod quotas;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 use tenantry_core::name::AccountId;
@@ -152,19 +152,7 @@ impl Corridor {
         tokens: Arc<dyn TokenSource>,
         limits: CorridorLimits,
     ) -> Result<Self, CorridorError> {
-        let mut owned = BTreeMap::new();
-        for account in accounts {
-            if !connector.api.account_pattern.admits(account.id.as_str()) {
-                let connector = connector.name.to_string();
-                return Err(CorridorError::AccountSpelling {
-                    account: account.id,
-                    connector,
-                });
-            }
-            if let Some(first) = owned.insert(account.id.clone(), account) {
-                return Err(CorridorError::AccountTwice(first.id));
-            }
-        }
+        let accounts = by_id(&connector, accounts)?;
         let base_url = match way.base_url {
             Some(url) if is_bare(&url) => url,
             Some(_) => {
@@ -184,11 +172,36 @@ impl Corridor {
         let exchange = Exchange::new(base_url, transport, tokens, limits);
         Ok(Self {
             connector,
-            accounts: owned,
+            accounts,
             exchange: Arc::new(exchange),
             confirmed: Arc::default(),
             owners: Arc::default(),
             alarm: Arc::default(),
+        })
+    }
+
+    /// The same way for other accounts, when the contract changes. It shares
+    /// connections and quotas; a confirmation counts as long as what it
+    /// confirmed is still declared.
+    pub fn for_accounts(&self, accounts: Vec<AccountConfig>) -> Result<Self, CorridorError> {
+        let accounts = by_id(&self.connector, accounts)?;
+        let confirmed = self
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let currency = |account: &AccountConfig| account.currency.clone();
+        let still = |id: &&AccountId| {
+            let before = self.accounts.get(*id).map(currency);
+            before.is_some() && before == accounts.get(*id).map(currency)
+        };
+        let confirmed = confirmed.iter().filter(still).cloned().collect();
+        Ok(Self {
+            connector: Arc::clone(&self.connector),
+            accounts,
+            exchange: Arc::clone(&self.exchange),
+            confirmed: Arc::new(Mutex::new(confirmed)),
+            owners: Arc::clone(&self.owners),
+            alarm: Arc::clone(&self.alarm),
         })
     }
 
@@ -427,6 +440,27 @@ impl Corridor {
             .map(|row| Some(Value::from(row)))
             .map_err(|problem| CallError::Malformed { problem })
     }
+}
+
+/// The accounts by their id, each spelt as the vendor spells them, and once.
+fn by_id(
+    connector: &Connector,
+    accounts: Vec<AccountConfig>,
+) -> Result<BTreeMap<AccountId, AccountConfig>, CorridorError> {
+    let mut by_id = BTreeMap::new();
+    for account in accounts {
+        if !connector.api.account_pattern.admits(account.id.as_str()) {
+            let connector = connector.name.to_string();
+            return Err(CorridorError::AccountSpelling {
+                account: account.id,
+                connector,
+            });
+        }
+        if let Some(first) = by_id.insert(account.id.clone(), account) {
+            return Err(CorridorError::AccountTwice(first.id));
+        }
+    }
+    Ok(by_id)
 }
 
 fn is_bare(url: &Url) -> bool {

@@ -57,6 +57,20 @@ impl FairBucket {
         }
     }
 
+    /// The rate is this one from now on; what was used stays used.
+    pub fn set_rate(&mut self, rate: RateLimit, now: Duration) {
+        self.advance(u64::try_from(now.as_micros()).unwrap_or(u64::MAX));
+        let used = self.capacity - self.level;
+        let Self {
+            per_minute,
+            capacity,
+            ..
+        } = Self::new(rate);
+        self.per_minute = per_minute;
+        self.capacity = capacity;
+        self.level = capacity.saturating_sub(used);
+    }
+
     /// Takes one call for `key` at `now`, a time since any fixed moment that
     /// does not run backwards; else says how long to wait.
     pub fn take(&mut self, key: &KeyId, now: Duration) -> Result<(), Duration> {
@@ -136,6 +150,27 @@ mod tests {
 
     fn at(ms: u64) -> Duration {
         Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn what_was_used_stays_used_under_another_rate() {
+        let take = |bucket: &mut FairBucket| bucket.take(&key("a"), at(0)).is_ok();
+        let mut bucket = bucket(1, 4);
+        let rate = |burst| RateLimit {
+            per_minute: 1,
+            burst,
+        };
+        assert!(take(&mut bucket) && take(&mut bucket));
+        bucket.set_rate(rate(3), at(0));
+        assert!(take(&mut bucket) && !take(&mut bucket));
+        bucket.set_rate(rate(1), at(0));
+        assert!(!take(&mut bucket));
+        bucket.set_rate(rate(4), at(0));
+        assert!(take(&mut bucket) && take(&mut bucket) && take(&mut bucket));
+        assert!(
+            !take(&mut bucket),
+            "three of four were used at the last change"
+        );
     }
 
     /// Each key asks at its own pace for ten minutes; the calls asked for and

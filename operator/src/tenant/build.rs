@@ -24,6 +24,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::DynamicObject;
 use tenantry_api::label;
 use tenantry_api::mcp_server::{McpServer, McpServerSpec};
+use tenantry_core::contract_version::{WRITTEN, choose};
 use tenantry_core::tenant::{CONTRACT_VERSION, TenantConfig};
 
 use crate::settings::Settings;
@@ -86,7 +87,7 @@ pub fn build(tenant: &ValidTenant, settings: &Settings, found: &Found) -> Childr
     Children {
         service_account: rights::service_account(tenant),
         role_binding: rights::role_binding(tenant),
-        mcp_server: mcp_server(tenant),
+        mcp_server: mcp_server(tenant, &found.readable),
         default_deny: network_policy::default_deny(tenant),
         network_policy: network_policy::server(tenant, settings, api_server),
         cilium_policy: served
@@ -127,22 +128,24 @@ pub fn pod_labels() -> BTreeMap<String, String> {
     ])
 }
 
-fn mcp_server(tenant: &ValidTenant) -> McpServer {
+/// The contract, in the newest version that every replica reads.
+fn mcp_server(tenant: &ValidTenant, readable: &[Vec<String>]) -> McpServer {
+    let version = choose(WRITTEN, readable).unwrap_or(CONTRACT_VERSION);
     McpServer {
         metadata: metadata(tenant, label::SERVER),
-        spec: contract_spec(&tenant.contract),
+        spec: contract_spec(&tenant.contract, version),
         status: None,
     }
 }
 
 /// A contract as it stands in the cluster.
-pub(super) fn contract_spec(contract: &TenantConfig) -> McpServerSpec {
+pub(super) fn contract_spec(contract: &TenantConfig, version: &str) -> McpServerSpec {
     // A struct of strings, numbers and vectors always has a JSON object.
     let value = serde_json::to_value(contract).unwrap_or_default();
     let mut contract = value.as_object().cloned().unwrap_or_default();
     contract.remove("version");
     McpServerSpec {
-        version: CONTRACT_VERSION.into(),
+        version: version.into(),
         contract,
     }
 }

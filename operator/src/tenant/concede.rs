@@ -60,7 +60,7 @@ pub async fn concede(
             owner_references: server.metadata.owner_references,
             ..ObjectMeta::default()
         },
-        spec: contract_spec(&left),
+        spec: contract_spec(&left, &server.spec.version),
         status: None,
     };
     let ours = PatchParams::apply(&label::field_manager(&uid)).force();

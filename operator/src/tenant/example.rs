@@ -76,6 +76,7 @@ pub fn found() -> Found {
             addresses: addresses.into(),
         },
         served: Served::default(),
+        readable: vec![],
     }
 }
 

@@ -7,6 +7,8 @@ use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt as _};
+use tenantry_api::label;
+use tenantry_api::mcp_server::McpServer;
 use tenantry_api::mcp_tenant::McpTenant;
 
 use crate::api_server::ApiServer;
@@ -30,6 +32,15 @@ pub enum FetchError {
     /// The namespace itself.
     #[error("reading the namespace `{namespace}`")]
     Home {
+        /// Which namespace.
+        namespace: String,
+        /// What the API server said.
+        #[source]
+        source: kube::Error,
+    },
+    /// What the tenant's server reports.
+    #[error("reading the McpServer of the namespace `{namespace}`")]
+    Server {
         /// Which namespace.
         namespace: String,
         /// What the API server said.
@@ -64,6 +75,7 @@ pub async fn fetch(tenant: &McpTenant, ctx: &Context) -> Result<Sight, FetchErro
     if !is_current(tenant, &tenants.items) {
         return Ok(Sight::Outdated);
     }
+    let readable = readable(&namespace, ctx).await?;
     let slices = ctx.api_server_slices.state();
     if slices.is_empty() {
         return Err(FetchError::ApiServer);
@@ -86,6 +98,7 @@ pub async fn fetch(tenant: &McpTenant, ctx: &Context) -> Result<Sight, FetchErro
         home,
         api_server: ApiServer::new(&ctx.api_service, slices.iter().map(AsRef::as_ref)),
         served: ctx.optionals.served(),
+        readable,
     })))
 }
 
@@ -132,6 +145,22 @@ async fn home(namespace: &str, ctx: &Context) -> Result<Option<Home>, FetchError
             source,
         }),
     }
+}
+
+/// The contract versions that each replica reads, by its own report. A
+/// namespace that let the operator out shows nothing.
+async fn readable(namespace: &str, ctx: &Context) -> Result<Vec<Vec<String>>, FetchError> {
+    let api: Api<McpServer> = Api::namespaced(ctx.client.clone(), namespace);
+    let server = match api.get_opt(label::SERVER).await {
+        Err(kube::Error::Api(status)) if status.is_forbidden() => None,
+        found => found.map_err(|source| FetchError::Server {
+            namespace: namespace.to_owned(),
+            source,
+        })?,
+    };
+    let status = server.and_then(|server| server.status).unwrap_or_default();
+    let versions = status.replicas.into_iter();
+    Ok(versions.map(|replica| replica.contract_versions).collect())
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ pub struct Found {
     pub api_server: ApiServer,
     /// Which kinds that Kubernetes does not bring itself there are.
     pub served: Served,
+    /// The contract versions that each replica of its server reports to read.
+    pub readable: Vec<Vec<String>>,
 }
 
 /// What a namespace says of itself.

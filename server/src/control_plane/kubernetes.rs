@@ -4,7 +4,7 @@
 mod follow;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::future::BoxFuture;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
@@ -21,10 +21,8 @@ use tenantry_core::name::KeyId;
 use super::{ControlPlane, Live, LiveError, ReportError};
 use crate::cause::chain;
 use crate::knowledge::{Knowledge, RawContract, Topic};
+pub use follow::Pace;
 use follow::{Listener, all_pages, follow};
-
-/// How long a list, or a patch, may take.
-const REQUEST: Duration = Duration::from_secs(10);
 
 /// The client cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +41,14 @@ pub struct Kubernetes {
     keys: Api<DynamicObject>,
     freezes: Api<DynamicObject>,
     pod: String,
+    pace: Pace,
 }
 
 impl Kubernetes {
     /// Connects as the pod's ServiceAccount, or by a kubeconfig.
     pub async fn connect(namespace: &str, pod: &str) -> Result<Self, ConnectError> {
         let mut config = Config::infer().await.map_err(ConnectError::Configuration)?;
-        config.connect_timeout = Some(REQUEST);
+        config.connect_timeout = Some(Pace::PRODUCTION.request);
         // Every loop here tries again by itself, and knows when to give up.
         config.default_retry = false;
         let client = Client::try_from(config).map_err(ConnectError::Client)?;
@@ -64,7 +63,14 @@ impl Kubernetes {
             keys: api(ApiResource::erase::<McpApiKey>(&())),
             freezes: api(ApiResource::erase::<McpFreeze>(&())),
             pod: pod.to_owned(),
+            pace: Pace::PRODUCTION,
         }
+    }
+
+    /// The same at another pace.
+    #[must_use]
+    pub fn with_pace(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     async fn patch_status(&self, report: &ReplicaReport) -> Result<(), kube::Error> {
@@ -93,9 +99,9 @@ impl ControlPlane for Kubernetes {
             let freezes = FreezeListener(&knowledge);
             let only_ours = format!("metadata.name={}", label::SERVER);
             tokio::join!(
-                follow(&self.servers, Some(&only_ours), &contract),
-                follow(&self.keys, None, &keys),
-                follow(&self.freezes, None, &freezes),
+                follow(&self.servers, Some(&only_ours), &contract, &self.pace),
+                follow(&self.keys, None, &keys, &self.pace),
+                follow(&self.freezes, None, &freezes, &self.pace),
             );
         })
     }
@@ -137,7 +143,7 @@ impl ControlPlane for Kubernetes {
                 pod: self.pod.clone(),
                 cause,
             };
-            match tokio::time::timeout(REQUEST, self.patch_status(report)).await {
+            match tokio::time::timeout(self.pace.request, self.patch_status(report)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(failed(Box::new(error))),
                 Err(elapsed) => Err(failed(Box::new(elapsed))),

@@ -10,6 +10,7 @@ use tenantry_core::access::ToolClass;
 use tenantry_core::audit::Stage;
 use tenantry_core::authorize::{self, Request};
 use tenantry_core::freeze::Freezes;
+use tenantry_core::name::AccountId;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::tenant::AccountConfig;
 
@@ -78,6 +79,23 @@ pub async fn permit<'c>(
         freezes,
         place,
     })
+}
+
+/// Decides again for an object, once the vendor has said whose it is.
+pub fn permit_account(
+    caller: &Authenticated,
+    permitted: &Permitted<'_>,
+    account: &AccountId,
+) -> Result<(), Refusal> {
+    let Checked { found, .. } = &permitted.checked;
+    let request = Request {
+        tool: &found.tool.name,
+        connector: found.connector.name(),
+        class: found.tool.class,
+        account: Some(account.as_str()),
+    };
+    let tenant = &caller.in_force.tenant;
+    authorize::authorize(tenant, &permitted.freezes, &caller.key, &request).map(|_| ())
 }
 
 fn stale() -> Refusal {

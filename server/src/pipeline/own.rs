@@ -11,7 +11,7 @@ use tenantry_core::name::AccountId;
 use tenantry_core::reason::{Reason, Refusal};
 use tokio::time::Instant;
 
-use super::authorize::Permitted;
+use super::authorize::{Permitted, permit_account};
 use super::record::Entry;
 use super::{Authenticated, Stopped};
 use crate::cause::chain;
@@ -55,7 +55,8 @@ pub async fn own<'c>(
             )
         })?)),
         Named::Object(claimed) => {
-            let owned = own_object(&corridor, claimed, deadline, entry).await?;
+            let may = |account: &AccountId| permit_account(caller, &permitted, account);
+            let owned = own_object(&corridor, claimed, deadline, entry, may).await?;
             entry.account(owned.account().id());
             Some(Owned::Object(owned))
         }
@@ -72,6 +73,7 @@ async fn own_object(
     claimed: &ClaimedObject,
     deadline: Instant,
     entry: &mut Entry,
+    may: impl Fn(&AccountId) -> Result<(), Refusal>,
 ) -> Result<OwnedObject, Stopped> {
     // Whatever becomes of the question, the line says what was asked for.
     entry.object(record(claimed, Standing::Claimed, None));
@@ -80,10 +82,24 @@ async fn own_object(
         Ok(owned) => {
             let account = owned.account().id();
             entry.object(record(claimed, Standing::Owned, Some(account)));
+            may(account).map_err(|refusal| Stopped::refused(Stage::Own, refusal))?;
             Ok(owned)
         }
-        Err(error) => Err(not_owned(claimed, &error, entry)),
+        Err(error) => Err(match frozen(&error, may) {
+            Some(refusal) => Stopped::refused(Stage::Own, refusal),
+            None => not_owned(claimed, &error, entry),
+        }),
     }
+}
+
+/// For the corridor an account that is frozen shut does not exist; a caller who
+/// could use it otherwise hears of the freeze.
+fn frozen(error: &NotOwned, may: impl Fn(&AccountId) -> Result<(), Refusal>) -> Option<Refusal> {
+    let NotOwned::Foreign { account, .. } = error else {
+        return None;
+    };
+    let refusal = may(account).err()?;
+    (refusal.reason == Reason::Frozen).then_some(refusal)
 }
 
 fn not_owned(claimed: &ClaimedObject, error: &NotOwned, entry: &mut Entry) -> Stopped {

@@ -149,3 +149,24 @@ async fn access_that_the_contract_takes_away_is_gone_and_comes_back() {
     }
     world.end().await;
 }
+
+/// Whose an object is comes to light at the vendor; the freeze holds for it too.
+#[tokio::test]
+async fn an_object_of_a_disabled_account_is_refused_by_the_freezes_name() {
+    let world = World::start_with(|setup| {
+        let account = FreezeScope::Account(meta(), AccountId::parse("act_1001").unwrap());
+        setup.freezes = vec![freeze("leak", account, Access::Disabled)];
+    })
+    .await;
+    let campaign = |id: &str| answer(&world, "meta_get_campaign", json!({"campaign_id": id}));
+    let (reason, message) = campaign("12001001001").await;
+    assert_eq!(reason, "Frozen");
+    assert!(message.as_str().unwrap().contains("`leak`"), "{message}");
+    let line = world.line(1).await;
+    assert_eq!(
+        (&line["reason"], &line["stage"]),
+        (&json!("Frozen"), &json!("own"))
+    );
+    assert_eq!(campaign("12002001001").await.0, "NotFound");
+    world.end().await;
+}

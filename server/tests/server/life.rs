@@ -114,10 +114,16 @@ async fn an_unreadable_contract_is_reported_and_the_last_one_stays_in_force() {
         "it obeys the last one it could read"
     );
     assert!(report.message.unwrap().contains("unknown field `surprise`"));
+    // Ready nevertheless: a pod taken out of its Service would read no more.
     let (status, text) = world.admin("/readyz").await;
     assert!(
-        status == 503 && text.contains("ContractUnreadable"),
+        status == 200 && text.contains("ContractUnreadable"),
         "{text}"
+    );
+    let (_, metrics) = world.admin("/metrics").await;
+    assert!(
+        metrics.contains("tenantry_server_contract_refused 1"),
+        "{metrics}"
     );
     let result = world
         .client("demo")

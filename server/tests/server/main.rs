@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod changes;
 mod client;
 #[cfg(feature = "clients")]
 mod clients;
@@ -24,4 +25,5 @@ mod refusals;
 mod tokens;
 mod vendor;
 mod vendor_text;
+mod watch;
 mod world;

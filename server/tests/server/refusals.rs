@@ -210,6 +210,12 @@ async fn a_disabled_organisation_is_refused_at_once() {
 #[tokio::test]
 async fn without_word_from_the_control_plane_calls_are_refused() {
     let world = World::start_with(|setup| setup.stale_after = Duration::ZERO).await;
+    // Before anybody called.
+    let line = world.line(1).await;
+    assert_eq!(
+        (&line["reason"], &line["outcome"], line.get("actor")),
+        (&json!("ControlPlaneStale"), &json!("refused"), None)
+    );
     let message =
         "the server has not heard from its control plane for too long to know who may do what";
     let expected = expected(Reason::ControlPlaneStale, "authorize", message);

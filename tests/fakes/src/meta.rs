@@ -88,6 +88,12 @@ impl FakeMeta {
         format!("http://{}", self.address)
     }
 
+    /// Lets a token see these accounts.
+    pub fn grant(&self, token: &str, accounts: &[&str]) {
+        let accounts = accounts.iter().map(ToString::to_string).collect();
+        self.shared.lock().world.grant(token.into(), accounts);
+    }
+
     /// What has reached it, oldest first.
     pub fn requests(&self) -> Vec<Logged> {
         self.shared.lock().oracle.entries()

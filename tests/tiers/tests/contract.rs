@@ -20,6 +20,7 @@ use serde_json::Value;
 use tenantry_api::crd::crds;
 use tenantry_api::mcp_api_key::McpApiKey;
 use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_core::contract_version::{READ, WRITTEN};
 use tenantry_core::key::ApiKey;
 use tenantry_core::tenant::TenantConfig;
 use tenantry_operator::settings::Settings;
@@ -180,13 +181,7 @@ fn tenants() -> Vec<(String, McpTenant, Settings)> {
 #[test]
 fn a_server_reads_exactly_what_the_operator_renders() {
     for (path, tenant, settings) in tenants() {
-        let found = Found {
-            claims: Claim::of(&tenant.metadata).into_iter().collect(),
-            home: Some(Home {
-                pod_security: Some("restricted".into()),
-            }),
-            ..Found::default()
-        };
+        let found = found(&tenant);
         let valid = validate(&tenant, &found, &settings).unwrap();
         let drawn = build(&valid, &settings, &found);
         // The way through the API server: JSON out, JSON in.
@@ -196,6 +191,53 @@ fn a_server_reads_exactly_what_the_operator_renders() {
         assert_eq!(config, valid.contract, "{path}");
         assert_eq!(config.digest(), valid.contract.digest(), "{path}");
     }
+}
+
+/// A cluster in which nothing is in the way.
+fn found(tenant: &McpTenant) -> Found {
+    Found {
+        claims: Claim::of(&tenant.metadata).into_iter().collect(),
+        home: Some(Home {
+            pod_security: Some("restricted".into()),
+        }),
+        ..Found::default()
+    }
+}
+
+/// Whatever the replicas read, what is written is one of their versions where
+/// there is one; where there is none, the server refuses it by both names.
+#[test]
+fn the_operator_writes_a_version_that_every_replica_reads() {
+    let (_, tenant, settings) = tenants().remove(0);
+    let reads = |versions: &[&str]| versions.iter().map(ToString::to_string).collect();
+    let later = ["v3", "v2"];
+    let now = [&["v2"], READ].concat();
+    for (replicas, is_read) in [
+        (vec![], true),
+        (vec![reads(READ)], true),
+        (vec![reads(&now)], true),
+        (vec![reads(&now), reads(READ)], true),
+        (vec![reads(&later)], false),
+    ] {
+        let found = Found {
+            readable: replicas.clone(),
+            ..found(&tenant)
+        };
+        let valid = validate(&tenant, &found, &settings).unwrap();
+        let drawn = build(&valid, &settings, &found);
+        let object = serde_json::to_value(&drawn.mcp_server).unwrap();
+        let version = object["spec"]["version"].as_str().unwrap();
+        assert!(WRITTEN.contains(&version));
+        TenantConfig::read(&object["spec"]).unwrap();
+        let mut all = replicas.iter();
+        let is_common = all.all(|versions| versions.iter().any(|known| known == version));
+        assert_eq!(is_common, is_read, "{replicas:?}");
+    }
+    let newer = serde_json::json!({"version": "v2"});
+    assert_eq!(
+        TenantConfig::read(&newer).unwrap_err().to_string(),
+        "the contract is of version `v2`, this server reads `v1`"
+    );
 }
 
 #[test]

@@ -8,19 +8,33 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{Api, DynamicObject, ListParams, WatchEvent, WatchParams};
 
-use super::REQUEST;
 use crate::cause::chain;
 
-/// How long one watch lasts (DESIGN §6: 30–45 s); its end is a sign of life.
-const WATCH_SECONDS: u32 = 35;
+/// How long things take, and how long to wait between them.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// One watch, in seconds; its end is a sign of life.
+    pub watch_s: u32,
+    /// Nothing on a watch for so long, and it is taken for dead.
+    pub silence: Duration,
+    /// A list, the beginning of a watch, or a patch.
+    pub request: Duration,
+    /// Between failures: short, because a revoked key waits for it,
+    pub shortest_pause: Duration,
+    /// and growing, because a thousand servers may fail at once.
+    pub longest_pause: Duration,
+}
 
-/// How long to wait for anything on a watch before it is taken for dead.
-const WATCH_SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
-
-/// Between failures: short, because a revoked key waits for it, and growing,
-/// because a thousand servers may fail at once.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+impl Pace {
+    /// DESIGN §6: watches of 30–45 s.
+    pub const PRODUCTION: Self = Self {
+        watch_s: 35,
+        silence: Duration::from_secs(45),
+        request: Duration::from_secs(10),
+        shortest_pause: Duration::from_millis(250),
+        longest_pause: Duration::from_secs(10),
+    };
+}
 
 /// Objects a page of a list; keys of an organisation are tens, not thousands.
 const PAGE: u32 = 500;
@@ -37,6 +51,9 @@ pub enum WatchError {
     /// Nothing came for too long.
     #[error("the API server did not answer in time")]
     Silence,
+    /// It ended too soon to say that nothing changed.
+    #[error("the API server broke off")]
+    Short,
     /// It must be listed anew.
     #[error("the API server no longer has the version that was read")]
     Outdated,
@@ -62,15 +79,20 @@ pub trait Listener {
 }
 
 /// Lists and watches for ever.
-pub async fn follow<L: Listener>(api: &Api<DynamicObject>, fields: Option<&str>, listener: &L) {
-    let mut pause = SHORTEST_PAUSE;
+pub async fn follow<L: Listener>(
+    api: &Api<DynamicObject>,
+    fields: Option<&str>,
+    listener: &L,
+    pace: &Pace,
+) {
+    let mut pause = pace.shortest_pause;
     loop {
         let began = Instant::now();
-        let error = match list(api, fields, listener).await {
-            Ok(version) => watch(api, fields, listener, version).await,
+        let error = match list(api, fields, listener, pace).await {
+            Ok(version) => watch(api, fields, listener, version, pace).await,
             Err(error) => error,
         };
-        if !matches!(error, WatchError::Outdated) {
+        if !matches!(error, WatchError::Outdated | WatchError::Short) {
             tracing::warn!(
                 error = chain(&error),
                 "lost sight of {}; trying again",
@@ -78,11 +100,11 @@ pub async fn follow<L: Listener>(api: &Api<DynamicObject>, fields: Option<&str>,
             );
         }
         // What went well for a while failed for a new reason: begin anew.
-        if began.elapsed() > LONGEST_PAUSE {
-            pause = SHORTEST_PAUSE;
+        if began.elapsed() > pace.longest_pause {
+            pause = pace.shortest_pause;
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(pace.longest_pause);
     }
 }
 
@@ -91,10 +113,11 @@ async fn list<L: Listener>(
     api: &Api<DynamicObject>,
     fields: Option<&str>,
     listener: &L,
+    pace: &Pace,
 ) -> Result<String, WatchError> {
     // What is told was true when the list began, not when its last page came.
     let asked = Instant::now();
-    let pages = tokio::time::timeout(REQUEST, all_pages(api, fields)).await;
+    let pages = tokio::time::timeout(pace.request, all_pages(api, fields)).await;
     let (objects, version) = pages
         .map_err(|_| WatchError::Silence)?
         .map_err(WatchError::List)?;
@@ -130,21 +153,22 @@ async fn watch<L: Listener>(
     fields: Option<&str>,
     listener: &L,
     mut version: String,
+    pace: &Pace,
 ) -> WatchError {
-    let mut params = WatchParams::default().timeout(WATCH_SECONDS);
+    let mut params = WatchParams::default().timeout(pace.watch_s);
     params.field_selector = fields.map(str::to_owned);
     loop {
-        let events = match tokio::time::timeout(REQUEST, api.watch(&params, &version)).await {
+        let events = match tokio::time::timeout(pace.request, api.watch(&params, &version)).await {
             Ok(Ok(events)) => events,
             Ok(Err(kube::Error::Api(status))) if status.code == 410 => return WatchError::Outdated,
             Ok(Err(error)) => return WatchError::Watch(error),
             Err(_) => return WatchError::Silence,
         };
         let began = Instant::now();
-        listener.heard(began);
+        let mut was_told = false;
         let mut events = events.boxed();
         loop {
-            let event = match tokio::time::timeout(WATCH_SILENCE, events.try_next()).await {
+            let event = match tokio::time::timeout(pace.silence, events.try_next()).await {
                 Ok(Ok(Some(event))) => event,
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => return WatchError::Watch(error),
@@ -153,12 +177,16 @@ async fn watch<L: Listener>(
             if let Err(error) = tell(event, listener, &mut version) {
                 return error;
             }
+            was_told = true;
             listener.heard(Instant::now());
         }
-        // An API server that ends every watch at once is not to be hammered.
-        if began.elapsed() < SHORTEST_PAUSE {
-            tokio::time::sleep(SHORTEST_PAUSE).await;
+        // A watch that runs its time without a word says that nothing changed.
+        // One that breaks off may have been about to say something: the client
+        // keeps the half of an event to itself.
+        if !was_told && began.elapsed() < Duration::from_secs(pace.watch_s.into()) / 2 {
+            return WatchError::Short;
         }
+        listener.heard(Instant::now());
     }
 }
 

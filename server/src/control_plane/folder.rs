@@ -1,0 +1,261 @@
+//! The control plane without a cluster: a folder of the documents that
+//! `kubectl apply` takes, or one file of them. It is looked at twice a second;
+//! a folder that cannot be read changes nothing and is said aloud.
+
+pub mod documents;
+mod mount;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use tenantry_api::compile::OperatorView;
+use tenantry_api::mcp_server::ReplicaReport;
+use tenantry_core::name::KeyId;
+
+use super::{ControlPlane, Live, LiveError, ReportError};
+use crate::cause::chain;
+use crate::knowledge::{Knowledge, RawContract, Topic};
+use documents::{Declared, Flaws, Source, declared};
+use mount::Mount;
+
+/// Between looks. What changed is taken up when two looks saw the same, so that
+/// nobody is served by half a file.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// An organisation's documents are a few KiB.
+const LARGEST_FILE: u64 = 1 << 20;
+const MOST_FILES: usize = 256;
+
+/// Stands for the object that a cluster would keep the contract in.
+const UID: &str = "folder";
+
+/// Why there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A file or the folder cannot be read.
+    #[error("reading `{}`", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The documents are wrong.
+    #[error("reading the documents: {0}")]
+    Documents(Flaws),
+    /// The Secrets cannot be put where they are looked for.
+    #[error("putting the Secrets into a folder of the server's own")]
+    Mount(#[source] std::io::Error),
+}
+
+/// A folder of documents.
+pub struct Folder {
+    path: PathBuf,
+    view: OperatorView,
+    mount: Mount,
+    report_file: Option<PathBuf>,
+    contract: Mutex<Option<RawContract>>,
+}
+
+impl Folder {
+    /// Opens the folder, or the file, at `path`. What is wrong at the start is
+    /// an error; what becomes wrong later is only told.
+    pub fn open(
+        path: PathBuf,
+        view: OperatorView,
+        report_file: Option<PathBuf>,
+    ) -> Result<Self, FolderError> {
+        let folder = Self {
+            path,
+            view,
+            mount: Mount::new().map_err(FolderError::Mount)?,
+            report_file,
+            contract: Mutex::default(),
+        };
+        let declared = folder.declared(&sources(&folder.path)?)?;
+        folder.hold(&declared)?;
+        for document in &declared.ignored {
+            tracing::info!(document, "a document says nothing here");
+        }
+        Ok(folder)
+    }
+
+    /// Where the Secrets among the documents are found.
+    pub fn credentials_dir(&self) -> &Path {
+        self.mount.path()
+    }
+
+    fn declared(&self, sources: &[Source]) -> Result<Declared, FolderError> {
+        declared(sources, &self.view).map_err(FolderError::Documents)
+    }
+
+    fn hold(&self, declared: &Declared) -> Result<(), FolderError> {
+        self.mount
+            .hold(&declared.secrets)
+            .map_err(FolderError::Mount)
+    }
+
+    fn take_up(&self, sources: &[Source], knowledge: &Knowledge) {
+        let taken = self.declared(sources).and_then(|declared| {
+            self.hold(&declared)?;
+            Ok(declared)
+        });
+        match taken {
+            Ok(declared) => {
+                let contract = self.raw_contract(&declared);
+                // What tightens comes first.
+                knowledge.tell_freezes(declared.freezes.iter().cloned());
+                knowledge.tell_keys(declared.keys);
+                knowledge.tell_contract(Some(contract));
+                knowledge.tell_flaw(None);
+            }
+            Err(error) => {
+                let told = chain(&error);
+                tracing::error!(error = told, "the documents changed nothing");
+                knowledge.tell_flaw(Some(told));
+            }
+        }
+    }
+
+    /// The contract as an object would hold it: its generation grows when it
+    /// changes, and only then.
+    fn raw_contract(&self, declared: &Declared) -> RawContract {
+        let mut last = self.contract.lock().unwrap_or_else(PoisonError::into_inner);
+        let contract = value(declared);
+        if let Some(last) = last.as_ref().filter(|last| last.contract == contract) {
+            return last.clone();
+        }
+        let before = last.as_ref().and_then(|last| last.generation).unwrap_or(0);
+        let raw = RawContract {
+            uid: UID.into(),
+            generation: Some(before + 1),
+            contract,
+        };
+        last.insert(raw).clone()
+    }
+}
+
+impl ControlPlane for Folder {
+    fn follow(&self, knowledge: Arc<Knowledge>) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let (mut seen, mut judged) = (None, None);
+            let mut is_first = true;
+            loop {
+                match sources(&self.path) {
+                    Ok(present) => {
+                        let is_settled = is_first || seen.as_ref() == Some(&present);
+                        is_first = false;
+                        if is_settled && judged.as_ref() != Some(&present) {
+                            self.take_up(&present, &knowledge);
+                            judged = Some(present.clone());
+                        }
+                        seen = Some(present);
+                        for topic in [Topic::Contract, Topic::Keys, Topic::Freezes] {
+                            knowledge.heard(topic, Instant::now());
+                        }
+                    }
+                    Err(error) => {
+                        let told = chain(&error);
+                        tracing::warn!(error = told, "lost sight of the documents");
+                        knowledge.tell_flaw(Some(told));
+                        judged = None;
+                    }
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        })
+    }
+
+    fn read_live<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<Live, LiveError>> {
+        Box::pin(async move {
+            let read = sources(&self.path).and_then(|sources| self.declared(&sources));
+            let declared = read.map_err(|error| LiveError {
+                what: "the documents",
+                cause: Box::new(error),
+            })?;
+            Ok(Live {
+                contract: Some(RawContract {
+                    uid: UID.into(),
+                    generation: None,
+                    contract: value(&declared),
+                }),
+                key: declared.keys.into_iter().find(|record| record.id == *key),
+                freezes: declared.freezes,
+            })
+        })
+    }
+
+    fn report<'a>(&'a self, report: &'a ReplicaReport) -> BoxFuture<'a, Result<(), ReportError>> {
+        Box::pin(async move {
+            tracing::info!(
+                serving = report.serving,
+                access = report.access.map(tenantry_core::access::Access::as_str),
+                reason = report.reason,
+                message = report.message,
+                "the server reports"
+            );
+            let Some(file) = &self.report_file else {
+                return Ok(());
+            };
+            write_whole(file, report).map_err(|cause| ReportError {
+                pod: report.pod.clone(),
+                cause: Box::new(cause),
+            })
+        })
+    }
+}
+
+fn value(declared: &Declared) -> serde_json::Value {
+    // A struct of strings, numbers and vectors always has a JSON form.
+    serde_json::to_value(&declared.tenant).unwrap_or_default()
+}
+
+fn write_whole(file: &Path, report: &ReplicaReport) -> std::io::Result<()> {
+    let mut new = file.as_os_str().to_owned();
+    new.push(".new");
+    std::fs::write(&new, serde_json::to_vec_pretty(report)?)?;
+    std::fs::rename(new, file)
+}
+
+/// The files at `path`, by name: itself, or the YAML and JSON files in it.
+fn sources(path: &Path) -> Result<Vec<Source>, FolderError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| FolderError::Read { path, cause }
+    };
+    let mut paths = vec![path.to_owned()];
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).map_err(failed(path))?;
+        let entries = entries
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed(path))?;
+        paths = entries.iter().map(std::fs::DirEntry::path).collect();
+        paths.retain(|path| is_document(path));
+        paths.sort();
+    }
+    if paths.len() > MOST_FILES {
+        return Err(failed(path)(std::io::ErrorKind::FileTooLarge.into()));
+    }
+    let source = |path: &PathBuf| {
+        let size = std::fs::metadata(path).map_err(failed(path))?.len();
+        if size > LARGEST_FILE {
+            return Err(failed(path)(std::io::ErrorKind::FileTooLarge.into()));
+        }
+        Ok(Source {
+            file: path.display().to_string(),
+            text: std::fs::read_to_string(path).map_err(failed(path))?,
+        })
+    };
+    paths.iter().map(source).collect()
+}
+
+fn is_document(path: &Path) -> bool {
+    let hidden = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('.');
+    let kinds = ["yaml", "yml", "json"];
+    path.extension()
+        .is_some_and(|extension| kinds.iter().any(|kind| extension == *kind))
+        && !path.file_name().is_some_and(hidden)
+}

@@ -1,0 +1,496 @@
+//! What a set of documents declares: the same ones that `kubectl apply` takes,
+//! read strictly. Pure; no error repeats what stands in a Secret.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Resource as _;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+use serde_saphyr::{DefaultMessageFormatter, MessageFormatter as _};
+use tenantry_api::compile::{OperatorView, compile};
+use tenantry_api::mcp_api_key::McpApiKey;
+use tenantry_api::mcp_freeze;
+use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_core::freeze::Freezes;
+use tenantry_core::key::KeyRecord;
+use tenantry_core::name::ConnectorName;
+use tenantry_core::tenant::TenantConfig;
+
+use crate::cause::chain;
+
+/// The group of our own kinds.
+const OURS: &str = "tenantry.dev/";
+
+/// The namespace of documents that name none, as for kubectl.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its name, for whoever has to mend it.
+    pub file: String,
+    /// What stands in it.
+    pub text: String,
+}
+
+/// What the documents declare together.
+pub struct Declared {
+    /// The organisation.
+    pub tenant: TenantConfig,
+    /// Its keys.
+    pub keys: Vec<KeyRecord>,
+    /// What is frozen.
+    pub freezes: Freezes,
+    /// The content of each connector's Secret, where it is among the documents.
+    pub secrets: BTreeMap<ConnectorName, BTreeMap<String, Vec<u8>>>,
+    /// Documents that say nothing here.
+    pub ignored: Vec<String>,
+}
+
+/// One thing that is wrong, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    file: String,
+    line: u64,
+    document: String,
+    reason: String,
+}
+
+/// All that is wrong, so that one edit can mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Flaws(pub Vec<Flaw>);
+
+/// One document and where it begins.
+struct Document {
+    file: String,
+    line: u64,
+    /// As many lines before it as in the file, so that its parser counts right.
+    text: String,
+    head: Head,
+}
+
+/// What every document has.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    api_version: String,
+    kind: String,
+    metadata: Names,
+}
+
+#[derive(Deserialize)]
+struct Names {
+    name: String,
+    namespace: Option<String>,
+}
+
+/// A document whose spec is read elsewhere.
+#[derive(Deserialize)]
+struct Open {
+    #[serde(default)]
+    spec: Value,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            line,
+            document,
+            reason,
+        } = self;
+        write!(out, "`{file}`, line {line}")?;
+        if !document.is_empty() {
+            write!(out, " ({document})")?;
+        }
+        write!(out, ": {reason}")
+    }
+}
+
+impl fmt::Display for Flaws {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        out.write_str(&told.join("; "))
+    }
+}
+
+/// Reads all of `sources` as one organisation.
+pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Flaws> {
+    let mut flaws = Vec::new();
+    let documents = documents(sources, &mut flaws);
+    let mut tenant = None;
+    let mut keys = Vec::new();
+    let mut freezes = Freezes::default();
+    let mut secrets = Vec::new();
+    let mut ignored = Vec::new();
+    for document in &documents {
+        let ours = document.head.api_version.starts_with(OURS);
+        let read = match (ours, document.head.kind.as_str()) {
+            (true, "McpTenant") => document.put_tenant(&mut tenant),
+            (true, "McpApiKey") => document.key().map(|key| keys.push(key)),
+            (true, "McpFreeze") => document.open().map(|open| {
+                freezes.put(mcp_freeze::read(&document.head.metadata.name, &open.spec));
+            }),
+            (true, "SafetyPolicy") => {
+                ignored.push(format!(
+                    "{} (no tool of this release writes)",
+                    document.name()
+                ));
+                Ok(())
+            }
+            (true, _) => Err(document.flaw("this kind is not written by hand, or does not exist")),
+            (false, "Secret") => document.secret().map(|secret| secrets.push(secret)),
+            (false, _) => {
+                ignored.push(document.name());
+                Ok(())
+            }
+        };
+        flaws.extend(read.err());
+    }
+    let Some((home, mut tenant)) = tenant else {
+        return Err(without_tenant(sources, flaws));
+    };
+    flaws.extend(strangers(&documents, &home.namespace()));
+    complete(&mut tenant, home);
+    match compile(&tenant, view) {
+        Ok(config) if flaws.is_empty() => Ok(Declared {
+            secrets: secrets_of(&tenant, &secrets),
+            tenant: config,
+            keys,
+            freezes,
+            ignored,
+        }),
+        Ok(_) => Err(Flaws(flaws)),
+        Err(told) => {
+            flaws.extend(told.iter().map(|flaw| home.flaw(&flaw.message)));
+            Err(Flaws(flaws))
+        }
+    }
+}
+
+/// What the API server would have filled in.
+fn complete(tenant: &mut McpTenant, home: &Document) {
+    let (namespace, name) = (home.namespace(), &home.head.metadata.name);
+    tenant.metadata.uid = Some(format!("folder/{namespace}/{name}"));
+    tenant.metadata.namespace = Some(namespace);
+}
+
+fn without_tenant(sources: &[Source], mut flaws: Vec<Flaw>) -> Flaws {
+    // A document that cannot be read may be the very one.
+    if flaws.is_empty() {
+        let files: Vec<_> = sources.iter().map(|source| source.file.as_str()).collect();
+        flaws.push(Flaw {
+            file: files.join(", "),
+            line: 1,
+            document: String::new(),
+            reason: "there is no McpTenant; it says what there is to serve".into(),
+        });
+    }
+    Flaws(flaws)
+}
+
+/// Documents that are not of the organisation in `namespace`, or stand twice.
+fn strangers(documents: &[Document], namespace: &str) -> Vec<Flaw> {
+    let mut seen = BTreeSet::new();
+    let mut flaws = Vec::new();
+    for document in documents {
+        let Head { kind, metadata, .. } = &document.head;
+        if !seen.insert((kind, &metadata.name, &metadata.namespace)) {
+            flaws.push(document.flaw("the document stands twice"));
+        }
+        let counts = matches!(kind.as_str(), "McpApiKey" | "McpFreeze" | "Secret");
+        if counts && document.namespace() != namespace {
+            let reason = format!(
+                "metadata.namespace: the organisation's is `{namespace}`, and a folder is one organisation"
+            );
+            flaws.push(document.flaw(reason));
+        }
+    }
+    flaws
+}
+
+fn secrets_of(
+    tenant: &McpTenant,
+    secrets: &[Secret],
+) -> BTreeMap<ConnectorName, BTreeMap<String, Vec<u8>>> {
+    let of = |wanted: &str| {
+        let mut named = secrets.iter();
+        let secret = named.find(|secret| secret.meta().name.as_deref() == Some(wanted))?;
+        let bytes = secret.data.iter().flatten();
+        let texts = secret.string_data.iter().flatten();
+        let bytes = bytes.map(|(key, value)| (key.clone(), value.0.clone()));
+        // As in Kubernetes, stringData wins.
+        let texts = texts.map(|(key, value)| (key.clone(), value.clone().into_bytes()));
+        Some(bytes.chain(texts).collect())
+    };
+    let connectors = tenant.spec.connectors.iter();
+    connectors
+        .filter_map(|form| {
+            let name = ConnectorName::parse(&form.name).ok()?;
+            Some((name, of(&form.credentials.secret_name)?))
+        })
+        .collect()
+}
+
+impl Document {
+    fn name(&self) -> String {
+        format!("{} `{}`", self.head.kind, self.head.metadata.name)
+    }
+
+    fn namespace(&self) -> String {
+        let namespace = self.head.metadata.namespace.as_deref();
+        namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned()
+    }
+
+    fn flaw(&self, reason: impl Into<String>) -> Flaw {
+        Flaw {
+            file: self.file.clone(),
+            line: self.line,
+            document: self.name(),
+            reason: reason.into(),
+        }
+    }
+
+    fn put_tenant<'d>(&'d self, place: &mut Option<(&'d Self, McpTenant)>) -> Result<(), Flaw> {
+        if let Some((first, _)) = place {
+            let first = &first.head.metadata.name;
+            return Err(self.flaw(format!(
+                "a folder is one organisation, and has the McpTenant `{first}` already"
+            )));
+        }
+        *place = Some((self, self.typed()?));
+        Ok(())
+    }
+
+    fn key(&self) -> Result<KeyRecord, Flaw> {
+        let key: McpApiKey = self.typed()?;
+        key.record().map_err(|error| self.flaw(chain(&error)))
+    }
+
+    fn open(&self) -> Result<Open, Flaw> {
+        self.typed()
+    }
+
+    fn secret(&self) -> Result<Secret, Flaw> {
+        // The parser's own words might repeat what it could not read.
+        parse(&self.text).map_err(|(line, _)| Flaw {
+            line,
+            ..self.flaw("the Secret does not have the form of one")
+        })
+    }
+
+    fn typed<T: DeserializeOwned>(&self) -> Result<T, Flaw> {
+        parse(&self.text).map_err(|(line, reason)| Flaw {
+            line,
+            ..self.flaw(reason)
+        })
+    }
+}
+
+/// The documents of all files; what is none is a flaw.
+fn documents(sources: &[Source], flaws: &mut Vec<Flaw>) -> Vec<Document> {
+    let mut documents = Vec::new();
+    for source in sources {
+        for (line, text) in parts(&source.text) {
+            match parse::<Head>(&text) {
+                Ok(head) => documents.push(Document {
+                    file: source.file.clone(),
+                    line,
+                    text,
+                    head,
+                }),
+                Err((at, _)) => flaws.push(Flaw {
+                    file: source.file.clone(),
+                    line: at.max(line),
+                    document: String::new(),
+                    // Without the parser's words: it may be a Secret.
+                    reason: "this is no document with apiVersion, kind and metadata.name, or its YAML is broken".into(),
+                }),
+            }
+        }
+    }
+    documents
+}
+
+/// The documents in a text, each with the line where it begins and with as
+/// many empty lines before it.
+fn parts(text: &str) -> Vec<(u64, String)> {
+    let mut parts: Vec<(u64, Vec<&str>)> = vec![(1, vec![])];
+    for (line, number) in text.lines().zip(1..) {
+        if line == "---" || line.starts_with("--- ") {
+            parts.push((number + 1, vec![]));
+        } else if let Some((_, lines)) = parts.last_mut() {
+            lines.push(line);
+        }
+    }
+    let says = |lines: &[&str]| {
+        lines
+            .iter()
+            .map(|line| line.trim_start())
+            .any(|line| !line.is_empty() && !line.starts_with('#'))
+    };
+    let whole = |(line, lines): (u64, Vec<&str>)| {
+        let before = "\n".repeat(usize::try_from(line - 1).unwrap_or_default());
+        (line, before + &lines.join("\n"))
+    };
+    parts
+        .into_iter()
+        .filter(|(_, lines)| says(lines))
+        .map(whole)
+        .collect()
+}
+
+/// Reads strictly; else the line and what is wrong there.
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, (u64, String)> {
+    let mut options = serde_saphyr::Options::default();
+    options.duplicate_keys = DuplicateKeyPolicy::Error;
+    options.merge_keys = MergeKeyPolicy::Error;
+    options.alias_limits.max_total_replayed_events = 0;
+    options.strict_booleans = true;
+    options.with_snippet = false;
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let line = error.location().map_or(1, |location| location.line());
+        let reason = DefaultMessageFormatter.format_message(&error);
+        (line, reason.into_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TENANT: &str = "# The organisation.
+apiVersion: tenantry.dev/v1alpha1
+kind: McpTenant
+metadata: {name: acme, namespace: acme}
+spec:
+  organization: acme
+  connectors:
+  - name: meta
+    credentials: {secretName: meta-credentials}
+    accounts:
+    - {id: act_1, currency: EUR, timeZone: Europe/Berlin}
+";
+
+    fn read(texts: &[&str]) -> Result<Declared, Flaws> {
+        let source = |(text, number): (&&str, u32)| Source {
+            file: format!("{number}.yaml"),
+            text: (*text).to_owned(),
+        };
+        let sources: Vec<_> = texts.iter().zip(1..).map(source).collect();
+        declared(&sources, &OperatorView::default())
+    }
+
+    fn told(texts: &[&str]) -> String {
+        read(texts)
+            .err()
+            .map_or_else(String::new, |flaws| flaws.to_string())
+    }
+
+    fn document(kind: &str, name: &str, rest: &str) -> String {
+        format!(
+            "apiVersion: tenantry.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}, namespace: acme}}\n{rest}\n"
+        )
+    }
+
+    #[test]
+    fn the_documents_of_kubectl_are_one_organisation() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let key = document(
+            "McpApiKey",
+            "demo",
+            &format!("spec: {{owner: a, digest: \"{digest}\", scopes: [\"meta:read\"]}}"),
+        );
+        let freeze = document("McpFreeze", "stop", "spec: {access: Disabled}");
+        let policy = document("SafetyPolicy", "caps", "spec: {}");
+        let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: meta-credentials, namespace: acme}\ndata: {access_token: b2xk, app: bWU=}\nstringData: {access_token: new}\n";
+        let all = format!("{TENANT}---\n{key}---\n# nothing\n---\n{freeze}--- # next\n{policy}");
+        let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: acme}\n";
+        let declared = read(&[&all, secret, namespace]).unwrap();
+        assert_eq!(declared.tenant.organization.as_str(), "acme");
+        assert_eq!(declared.tenant.tenant_uid, "folder/acme/acme");
+        assert_eq!(declared.keys.len(), 1);
+        assert_eq!(declared.freezes.iter().count(), 1);
+        let meta = ConnectorName::parse("meta").unwrap();
+        assert_eq!(declared.secrets[&meta]["access_token"], b"new");
+        assert_eq!(declared.secrets[&meta]["app"], b"me");
+        assert_eq!(
+            declared.ignored,
+            [
+                "SafetyPolicy `caps` (no tool of this release writes)",
+                "Namespace `acme`"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_file_line_document_and_field() {
+        let typo = TENANT.replace("secretName", "secretname");
+        assert!(
+            told(&[&typo]).starts_with("`1.yaml`, line 9 (McpTenant `acme`): "),
+            "{}",
+            told(&[&typo])
+        );
+        assert!(told(&[&typo]).contains("secretname"), "{}", told(&[&typo]));
+        let currency = TENANT.replace("EUR", "Euro");
+        assert_eq!(
+            told(&[&currency]),
+            "`1.yaml`, line 1 (McpTenant `acme`): spec.connectors[meta].accounts[act_1].currency: `Euro` is not a currency code (three capital letters, ISO 4217)"
+        );
+        let key = document(
+            "McpApiKey",
+            "demo",
+            "spec: {owner: a, digest: nothing, scopes: []}",
+        );
+        let keyed = format!("{TENANT}---\n{key}");
+        assert!(
+            told(&[&keyed])
+                .starts_with("`1.yaml`, line 13 (McpApiKey `demo`): spec.digest cannot be read"),
+            "{}",
+            told(&[&keyed])
+        );
+        assert_eq!(
+            told(&["# empty\n"]),
+            "`1.yaml`, line 1: there is no McpTenant; it says what there is to serve"
+        );
+    }
+
+    #[test]
+    fn one_folder_is_one_organisation() {
+        let other = TENANT.replace("{name: acme,", "{name: globex,");
+        assert!(told(&[TENANT, &other]).contains("has the McpTenant `acme` already"));
+        assert!(told(&[TENANT, TENANT]).contains("already"));
+        let freeze = document("McpFreeze", "stop", "spec: {}");
+        assert!(told(&[TENANT, &freeze, &freeze]).contains("stands twice"));
+        let elsewhere = freeze.replace("namespace: acme", "namespace: globex");
+        assert!(told(&[TENANT, &elsewhere]).contains("the organisation's is `acme`"));
+        let made = document("McpServer", "server", "spec: {}");
+        assert!(told(&[TENANT, &made]).contains("not written by hand"));
+    }
+
+    #[test]
+    fn a_freeze_that_cannot_be_read_freezes_instead_of_being_refused() {
+        let odd = document("McpFreeze", "odd", "spec: {surprise: 1}");
+        let declared = read(&[TENANT, &odd]).unwrap();
+        let freeze = declared.freezes.iter().next().unwrap();
+        assert_eq!(freeze.scope.to_string(), "everything");
+        assert!(freeze.flaw.is_some());
+    }
+
+    #[test]
+    fn broken_yaml_is_told_without_its_content() {
+        for broken in [
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: acme}\nstringData: {access_token: \"hush-hush\n",
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: acme}\ndata: {access_token: \"hush-hush\"}\n",
+            "hush-hush\n",
+        ] {
+            let told = told(&[TENANT, broken]);
+            assert!(told.starts_with("`2.yaml`, line "), "{told}");
+            assert!(!told.contains("hush"), "{told}");
+        }
+    }
+}
