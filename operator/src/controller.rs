@@ -40,7 +40,7 @@ use crate::tenant::report::reporter;
 use crate::tenant::unique::losers;
 use crate::tenant::{self, Tenant, TenantError, chain};
 use crate::waiting::Waiting;
-use crate::wall;
+use crate::wall::{self, Leaving};
 use crate::watch::{Optionals, WatchAgain, neighbours};
 
 /// Changes that come together are answered together.
@@ -178,7 +178,8 @@ async fn lead(
     };
     let ctx = Arc::new(context(client.clone(), settings, heard).await?);
     tokio::spawn(watch_guard(Arc::clone(&ctx), everybody));
-    let told = watch_tenants(&client, writer, Arc::clone(&ctx));
+    let (leaving, left) = Leaving::new();
+    let told = watch_tenants(&client, writer, Arc::clone(&ctx), leaving);
     let controller = controller(&client, told, tenants.clone())
         .reconcile_all_on(moved)
         .reconcile_on(touched)
@@ -191,7 +192,7 @@ async fn lead(
         ctx.optionals.known().await;
     };
     futures::future::select(Box::pin(known), stop.clone()).await;
-    let walls = wall::keep(client, tenants, stop.clone());
+    let walls = wall::keep(client, tenants, left, stop.clone());
     let tenants = controller
         .graceful_shutdown_on(stop)
         .run(timed, retry, ctx)
@@ -251,6 +252,7 @@ fn watch_tenants(
     client: &Client,
     writer: Writer<Tenant>,
     ctx: Arc<Context>,
+    mut leaving: Leaving,
 ) -> impl Stream<Item = Result<Tenant, watcher::Error>> + use<> {
     let api = Api::<Tenant>::all(client.clone());
     watcher(api, watcher::Config::default())
@@ -265,9 +267,13 @@ fn watch_tenants(
                 ctx.waiting.forget(&uid);
                 ctx.written.forget(&uid);
                 ctx.waiting.changed(&uid);
+                leaving.tell(&tenant.namespace().unwrap_or_default());
             }
             // Of those that went in between nothing else is told.
-            Ok(watcher::Event::InitDone) => ctx.waiting.anything_changed(),
+            Ok(watcher::Event::InitDone) => {
+                ctx.waiting.anything_changed();
+                leaving.tell_of_anybody();
+            }
             Ok(watcher::Event::Init | watcher::Event::InitApply(_)) | Err(_) => {}
         })
         .applied_objects()

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::channel::mpsc;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -38,6 +39,9 @@ const MOST_REPLICAS: usize = 16;
 /// their second look anew.
 const MOST_FOUND: usize = 10_000;
 
+/// Tenants gone that nobody has heard of yet; with more, every wall is looked at.
+const LEAVING: usize = 1_000;
+
 type Wall = PartialObjectMeta<NetworkPolicy>;
 
 struct Site {
@@ -48,27 +52,71 @@ struct Site {
     found: Mutex<HashMap<String, String>>,
 }
 
+/// Tells who keeps the walls that a tenant is gone. To be told when the store of
+/// tenants knows it: a wall of a tenant that is there is not looked at again.
+pub struct Leaving {
+    from: mpsc::Sender<ObjectRef<Wall>>,
+    from_anywhere: mpsc::Sender<()>,
+}
+
+/// Where that is heard.
+pub struct Left {
+    from: mpsc::Receiver<ObjectRef<Wall>>,
+    from_anywhere: mpsc::Receiver<()>,
+}
+
+impl Leaving {
+    /// Nobody is gone yet.
+    pub fn new() -> (Self, Left) {
+        let (from, heard) = mpsc::channel(LEAVING);
+        // One word waiting is enough: it wakes everybody.
+        let (from_anywhere, heard_anywhere) = mpsc::channel(1);
+        let left = Left {
+            from: heard,
+            from_anywhere: heard_anywhere,
+        };
+        (
+            Self {
+                from,
+                from_anywhere,
+            },
+            left,
+        )
+    }
+
+    /// A tenant of that namespace is gone.
+    pub fn tell(&mut self, namespace: &str) {
+        let wall = ObjectRef::new(DEFAULT_DENY).within(namespace);
+        if self.from.try_send(wall).is_err() {
+            self.tell_of_anybody();
+        }
+    }
+
+    /// Any tenant may be gone.
+    pub fn tell_of_anybody(&mut self) {
+        drop(self.from_anywhere.try_send(()));
+    }
+}
+
 /// Takes down what has nothing behind it, until `stop`.
 pub async fn keep(
     client: Client,
     tenants: Store<Tenant>,
+    left: Left,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let ours = format!("{}={}", label::MANAGED_BY, label::OPERATOR);
     let walls = watcher::Config::default()
         .labels(&ours)
         .fields(&format!("metadata.name={DEFAULT_DENY}"));
-    let gone: Api<PartialObjectMeta<McpTenant>> = Api::all(client.clone());
     let site = Site {
         client: client.clone(),
         tenants,
         found: Mutex::default(),
     };
     Controller::new(Api::<Wall>::all(client), walls)
-        .watches(gone, watcher::Config::default(), |tenant| {
-            let namespace = tenant.namespace()?;
-            Some(ObjectRef::<Wall>::new(DEFAULT_DENY).within(&namespace))
-        })
+        .reconcile_on(left.from)
+        .reconcile_all_on(left.from_anywhere)
         .trigger_backoff(WatchAgain::soon())
         .graceful_shutdown_on(stop)
         .run(look, retry, Arc::new(site))
