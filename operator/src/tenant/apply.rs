@@ -126,7 +126,8 @@ pub async fn apply(
     })
 }
 
-fn is_leaving(status: &Status) -> bool {
+/// Whether the namespace is on its way out.
+pub fn is_leaving(status: &Status) -> bool {
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
     causes.any(|cause| cause.reason == "NamespaceTerminating")
 }

@@ -27,6 +27,7 @@ pub use observe::{Glance, Observed, glance, observe};
 use crate::context::Context;
 use crate::tenant::Tenant;
 use crate::tenant::apply::drift::Drift;
+use crate::tenant::apply::is_leaving;
 use crate::tenant::unique::Loss;
 use crate::tenant::validate::Obstacle;
 
@@ -98,7 +99,7 @@ pub async fn report(
         ctx.written.wrote(&uid, &version);
     }
     if let Some(event) = transition(&subject.before, &after) {
-        publish(&event, subject, &ctx.recorder).await;
+        publish(&event, &subject.reference, &ctx.recorder).await;
     }
     Ok(())
 }
@@ -118,7 +119,7 @@ pub async fn tell(subject: &Subject, drifts: &[Drift], ctx: &Context) {
     }
     if let Some(untold) = ctx.drift_events.ask(uid, Instant::now()) {
         let recorder = fresh_recorder(ctx);
-        publish(&correction(drifts, untold), subject, &recorder).await;
+        publish(&correction(drifts, untold), &subject.reference, &recorder).await;
     }
 }
 
@@ -137,10 +138,14 @@ pub fn reporter() -> Reporter {
 }
 
 /// An Event is a courtesy; status and log have been told.
-async fn publish(event: &Event, subject: &Subject, recorder: &Recorder) {
-    if let Err(error) = recorder.publish(event, &subject.reference).await {
+async fn publish(event: &Event, about: &ObjectReference, recorder: &Recorder) {
+    if let Err(error) = recorder.publish(event, about).await {
+        let namespace = about.namespace.as_deref().unwrap_or_default();
+        if matches!(&error, kube::Error::Api(status) if is_leaving(status)) {
+            tracing::debug!(namespace, "no Event is written where all ends");
+            return;
+        }
         let error: &dyn std::error::Error = &error;
-        let namespace = subject.reference.namespace.as_deref().unwrap_or_default();
         tracing::warn!(namespace, error, "the Event could not be written");
     }
 }
@@ -218,10 +223,7 @@ pub async fn tell_platform(subject: &Subject, losses: &[Loss], obstacle: &Obstac
         namespace: Some(identity.namespace.clone()),
         ..ObjectReference::default()
     };
-    if let Err(error) = fresh_recorder(ctx).publish(&event, &operator).await {
-        let error: &dyn std::error::Error = &error;
-        tracing::warn!(error, "the Event could not be written");
-    }
+    publish(&event, &operator, &fresh_recorder(ctx)).await;
 }
 
 /// The status after `outcome`. Pure.

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use tenantry_core::access::Access;
 use tenantry_core::tenant::{RateLimit, TenantConfig};
-use tenantry_fakes::meta::Faults;
 
 use crate::control::raw;
 use crate::world::{World, account, until};
@@ -62,12 +61,6 @@ async fn fifty_contracts_drop_no_call_and_let_none_through() {
         setup.tenant.limits.per_tenant = ENDLESS;
     })
     .await;
-    // Of the vendor's limits other tests tell.
-    world.fake.set_faults(Faults {
-        most_app_calls: Some(u32::MAX),
-        most_score: Some(u32::MAX),
-        ..Faults::default()
-    });
     let world = Arc::new(world);
     let (ended, made) = (
         Arc::new(AtomicBool::new(false)),

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::faults::{Fault, Faults};
 
-/// The score of the development tier, and when it is forgotten.
-const DEVELOPMENT_SCORE: u32 = 60;
+/// The score of an account with standard access, and when it is forgotten. With
+/// development access it is 60, which a sandbox would have used up in a minute.
+const STANDARD_SCORE: u32 = 9_000;
 /// The calls of an app; the real limit grows with its users.
 const MOST_CALLS: u32 = 10_000;
 
@@ -39,7 +40,7 @@ impl Usage {
         let most_calls = faults.most_app_calls.unwrap_or(MOST_CALLS).max(1);
         let most = most_score.unwrap_or(u32::MAX);
         let score = account.map_or(0, |account| self.score(account, most));
-        let scale = most_score.unwrap_or(DEVELOPMENT_SCORE).max(1);
+        let scale = most_score.unwrap_or(STANDARD_SCORE).max(1);
         Used {
             account: account.map(str::to_owned),
             calls_percent: self.calls.saturating_mul(100) / most_calls,
@@ -87,7 +88,7 @@ impl Used {
         let account_usage = json!({
             "acc_id_util_pct": account_percent,
             "reset_time_duration": if throttled { 100 } else { 0 },
-            "ads_api_access_tier": "development_access",
+            "ads_api_access_tier": "standard_access",
         });
         let use_case = json!({account.trim_start_matches("act_"): [{
             "type": "ads_management",
@@ -95,12 +96,12 @@ impl Used {
             "total_cputime": percent,
             "total_time": percent,
             "estimated_time_to_regain_access": minutes,
-            "ads_api_access_tier": "development_access",
+            "ads_api_access_tier": "standard_access",
         }]});
         let insights = json!({
             "app_id_util_pct": percent,
             "acc_id_util_pct": account_percent,
-            "ads_api_access_tier": "development_access",
+            "ads_api_access_tier": "standard_access",
         });
         headers.push(("x-ad-account-usage", account_usage.to_string()));
         headers.push(("x-business-use-case-usage", use_case.to_string()));
