@@ -106,6 +106,14 @@ impl Program {
     }
 }
 
+impl Drop for Program {
+    /// Of a test that fails, too.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let patience = async {
         while !holds() {
@@ -255,6 +263,51 @@ async fn a_mistake_in_the_folder_changes_nothing_and_is_said_with_its_place() {
     served.write(&served.text.replace(second, ""));
     reported(&served.report, |report| report["serving"] == true).await;
     assert_eq!(served.accounts().await, 1);
+    served.program.end();
+}
+
+#[tokio::test]
+async fn a_freeze_takes_hold_whatever_else_is_wrong() {
+    let served = Served::start().await;
+    assert_eq!(served.accounts().await, 2);
+    served.write(&served.text.replace("currency: TWD", "currency: Taiwan"));
+    let wrong = |report: &Value| report["reason"] == "SpecInvalid";
+    reported(&served.report, wrong).await;
+    let freeze = served.dir.path().join("freeze.yaml");
+    let stop = "apiVersion: tenantry.dev/v1alpha1\nkind: McpFreeze\nmetadata: {name: stop, namespace: acme}\nspec: {access: Disabled}\n";
+    fs::write(&freeze, stop).unwrap();
+    call_until(&served.url, &json!("Frozen")).await;
+    // It is not lifted while somebody still has to mend the other document.
+    fs::write(&freeze, "nothing that can be read").unwrap();
+    let told = |report: &Value| {
+        let message = report["message"].as_str().unwrap_or_default();
+        message.contains("freeze.yaml")
+    };
+    reported(&served.report, told).await;
+    assert_eq!(call(&served.url).await["reason"], "Frozen");
+    served.write(&served.text);
+    fs::remove_file(&freeze).unwrap();
+    call_until(&served.url, &Value::Null).await;
+    served.program.end();
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_folder_keeps_nobody_waiting() {
+    let served = Served::start().await;
+    let pipe = served.dir.path().join("pipe.yaml");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let told = |report: &Value| {
+        let message = report["message"].as_str().unwrap_or_default();
+        message.contains("pipe.yaml")
+    };
+    reported(&served.report, told).await;
+    assert_eq!(served.accounts().await, 2);
     served.program.end();
 }
 

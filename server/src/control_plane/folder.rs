@@ -5,19 +5,23 @@
 pub mod documents;
 mod mount;
 
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use tenantry_api::compile::OperatorView;
 use tenantry_api::mcp_server::ReplicaReport;
-use tenantry_core::name::KeyId;
+use tenantry_core::freeze::{Freeze, Freezes};
+use tenantry_core::key::KeyRecord;
+use tenantry_core::name::{ConnectorName, KeyId};
 
 use super::{ControlPlane, Live, LiveError, ReportError};
 use crate::cause::chain;
 use crate::knowledge::{Knowledge, RawContract, Topic};
-use documents::{Declared, Flaws, Source, declared};
+use documents::{Declared, Refused, Source, declared};
 use mount::Mount;
 
 /// Between looks. What changed is taken up when two looks saw the same, so that
@@ -41,14 +45,18 @@ pub enum FolderError {
         path: PathBuf,
         /// Why not.
         #[source]
-        cause: std::io::Error,
+        cause: io::Error,
     },
     /// The documents are wrong.
-    #[error("reading the documents: {0}")]
-    Documents(Flaws),
+    #[error("reading the documents: {}", .0.flaws)]
+    Documents(Refused),
+    /// A fake for a connector that there is not, while another one would go to
+    /// the real vendor.
+    #[error("--sandbox-base-url names the connector `{0}`, which the McpTenant does not have")]
+    Sandbox(ConnectorName),
     /// The Secrets cannot be put where they are looked for.
     #[error("putting the Secrets into a folder of the server's own")]
-    Mount(#[source] std::io::Error),
+    Mount(#[source] io::Error),
 }
 
 /// A folder of documents.
@@ -58,6 +66,15 @@ pub struct Folder {
     mount: Mount,
     report_file: Option<PathBuf>,
     contract: Mutex<Option<RawContract>>,
+    /// What took hold last.
+    last: Mutex<Restraint>,
+}
+
+/// What keeps callers from something.
+#[derive(Default)]
+struct Restraint {
+    freezes: Freezes,
+    keys: Vec<KeyRecord>,
 }
 
 impl Folder {
@@ -74,8 +91,19 @@ impl Folder {
             mount: Mount::new().map_err(FolderError::Mount)?,
             report_file,
             contract: Mutex::default(),
+            last: Mutex::default(),
         };
         let declared = folder.declared(&sources(&folder.path)?)?;
+        let has = |name: &ConnectorName| {
+            declared
+                .tenant
+                .connectors
+                .iter()
+                .any(|one| one.name == *name)
+        };
+        if let Some(name) = folder.view.sandbox_base_urls.keys().find(|name| !has(name)) {
+            return Err(FolderError::Sandbox(name.clone()));
+        }
         folder.hold(&declared)?;
         for document in &declared.ignored {
             tracing::info!(document, "a document says nothing here");
@@ -108,16 +136,54 @@ impl Folder {
                 let contract = self.raw_contract(&declared);
                 // What tightens comes first.
                 knowledge.tell_freezes(declared.freezes.iter().cloned());
-                knowledge.tell_keys(declared.keys);
+                knowledge.tell_keys(declared.keys.iter().cloned());
+                *self.last() = Restraint {
+                    freezes: declared.freezes,
+                    keys: declared.keys,
+                };
                 knowledge.tell_contract(Some(contract));
                 knowledge.tell_flaw(None);
             }
             Err(error) => {
                 let told = chain(&error);
-                tracing::error!(error = told, "the documents changed nothing");
+                tracing::error!(
+                    error = told,
+                    "the documents changed nothing, and stop changes"
+                );
+                if let FolderError::Documents(refused) = &error {
+                    self.tighten(refused, knowledge);
+                }
                 knowledge.tell_flaw(Some(told));
             }
         }
+    }
+
+    /// Lets what stops somebody take hold, beside all that did before. What
+    /// cannot be read may have been a freeze, so nothing may change either.
+    fn tighten(&self, refused: &Refused, knowledge: &Knowledge) {
+        let mut last = self.last();
+        for freeze in refused.freezes.iter() {
+            let is_known = last.freezes.iter().any(|known| known == freeze);
+            if !is_known {
+                // Whether it is looser than the one of its name does not matter.
+                let name = format!("{} (new)", freeze.name);
+                last.freezes.put(Freeze {
+                    name,
+                    ..freeze.clone()
+                });
+            }
+        }
+        for key in &mut last.keys {
+            key.disabled |= refused.revoked.contains(&key.id);
+        }
+        let flaw = "the documents cannot be read".to_owned();
+        let doubt = Freeze::unreadable("documents", None, flaw);
+        knowledge.tell_freezes(last.freezes.iter().cloned().chain([doubt]));
+        knowledge.tell_keys(last.keys.iter().cloned());
+    }
+
+    fn last(&self) -> MutexGuard<'_, Restraint> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The contract as an object would hold it: its generation grows when it
@@ -213,7 +279,7 @@ fn value(declared: &Declared) -> serde_json::Value {
     serde_json::to_value(&declared.tenant).unwrap_or_default()
 }
 
-fn write_whole(file: &Path, report: &ReplicaReport) -> std::io::Result<()> {
+fn write_whole(file: &Path, report: &ReplicaReport) -> io::Result<()> {
     let mut new = file.as_os_str().to_owned();
     new.push(".new");
     std::fs::write(&new, serde_json::to_vec_pretty(report)?)?;
@@ -237,19 +303,31 @@ fn sources(path: &Path) -> Result<Vec<Source>, FolderError> {
         paths.sort();
     }
     if paths.len() > MOST_FILES {
-        return Err(failed(path)(std::io::ErrorKind::FileTooLarge.into()));
+        return Err(failed(path)(ErrorKind::FileTooLarge.into()));
     }
     let source = |path: &PathBuf| {
-        let size = std::fs::metadata(path).map_err(failed(path))?.len();
-        if size > LARGEST_FILE {
-            return Err(failed(path)(std::io::ErrorKind::FileTooLarge.into()));
-        }
         Ok(Source {
             file: path.display().to_string(),
-            text: std::fs::read_to_string(path).map_err(failed(path))?,
+            text: text(path).map_err(failed(path))?,
         })
     };
     paths.iter().map(source).collect()
+}
+
+/// The text of a file of documents. A pipe or a device would keep the reader.
+fn text(path: &Path) -> io::Result<String> {
+    let kind = std::fs::metadata(path)?;
+    if !kind.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"));
+    }
+    let mut text = String::new();
+    File::open(path)?
+        .take(LARGEST_FILE + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_FILE {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
 }
 
 fn is_document(path: &Path) -> bool {

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Resource as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{DefaultMessageFormatter, MessageFormatter as _};
 use tenantry_api::compile::{OperatorView, compile};
@@ -17,7 +17,7 @@ use tenantry_api::mcp_freeze;
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
-use tenantry_core::name::ConnectorName;
+use tenantry_core::name::{ConnectorName, KeyId};
 use tenantry_core::tenant::TenantConfig;
 
 use crate::cause::chain;
@@ -63,6 +63,18 @@ pub struct Flaw {
 /// All that is wrong, so that one edit can mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Flaws(pub Vec<Flaw>);
+
+/// Documents that are wrong somewhere, and what holds all the same: nobody's
+/// typing error may keep a freeze or a revocation from taking hold.
+#[derive(Debug)]
+pub struct Refused {
+    /// What is wrong.
+    pub flaws: Flaws,
+    /// The freezes that could be read.
+    pub freezes: Freezes,
+    /// The keys that were read as revoked.
+    pub revoked: BTreeSet<KeyId>,
+}
 
 /// One document and where it begins.
 struct Document {
@@ -119,7 +131,7 @@ impl fmt::Display for Flaws {
 }
 
 /// Reads all of `sources` as one organisation.
-pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Flaws> {
+pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Refused> {
     let mut flaws = Vec::new();
     let documents = documents(sources, &mut flaws);
     let mut tenant = None;
@@ -132,9 +144,7 @@ pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Fla
         let read = match (ours, document.head.kind.as_str()) {
             (true, "McpTenant") => document.put_tenant(&mut tenant),
             (true, "McpApiKey") => document.key().map(|key| keys.push(key)),
-            (true, "McpFreeze") => document.open().map(|open| {
-                freezes.put(mcp_freeze::read(&document.head.metadata.name, &open.spec));
-            }),
+            (true, "McpFreeze") => document.put_freeze(&mut freezes),
             (true, "SafetyPolicy") => {
                 ignored.push(format!(
                     "{} (no tool of this release writes)",
@@ -149,25 +159,31 @@ pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Fla
                 Ok(())
             }
         };
-        flaws.extend(read.err());
+        flaws.extend(read.and_then(|()| document.has_no_stray_field(ours)).err());
     }
-    let Some((home, mut tenant)) = tenant else {
-        return Err(without_tenant(sources, flaws));
-    };
-    flaws.extend(strangers(&documents, &home.namespace()));
-    complete(&mut tenant, home);
-    match compile(&tenant, view) {
-        Ok(config) if flaws.is_empty() => Ok(Declared {
+    let config = tenant.and_then(|(home, mut tenant)| {
+        flaws.extend(strangers(&documents, &home.namespace()));
+        complete(&mut tenant, home);
+        let compiled = compile(&tenant, view);
+        let told = compiled.as_ref().err().into_iter().flatten();
+        flaws.extend(told.map(|flaw| home.flaw(&flaw.message)));
+        compiled.ok().map(|config| (config, tenant))
+    });
+    match config {
+        Some((config, tenant)) if flaws.is_empty() => Ok(Declared {
             secrets: secrets_of(&tenant, &secrets),
             tenant: config,
             keys,
             freezes,
             ignored,
         }),
-        Ok(_) => Err(Flaws(flaws)),
-        Err(told) => {
-            flaws.extend(told.iter().map(|flaw| home.flaw(&flaw.message)));
-            Err(Flaws(flaws))
+        _ => {
+            let revoked = keys.into_iter().filter(|key| key.disabled);
+            Err(Refused {
+                flaws: or_no_tenant(sources, flaws),
+                freezes,
+                revoked: revoked.map(|key| key.id).collect(),
+            })
         }
     }
 }
@@ -179,7 +195,7 @@ fn complete(tenant: &mut McpTenant, home: &Document) {
     tenant.metadata.namespace = Some(namespace);
 }
 
-fn without_tenant(sources: &[Source], mut flaws: Vec<Flaw>) -> Flaws {
+fn or_no_tenant(sources: &[Source], mut flaws: Vec<Flaw>) -> Flaws {
     // A document that cannot be read may be the very one.
     if flaws.is_empty() {
         let files: Vec<_> = sources.iter().map(|source| source.file.as_str()).collect();
@@ -199,7 +215,7 @@ fn strangers(documents: &[Document], namespace: &str) -> Vec<Flaw> {
     let mut flaws = Vec::new();
     for document in documents {
         let Head { kind, metadata, .. } = &document.head;
-        if !seen.insert((kind, &metadata.name, &metadata.namespace)) {
+        if !seen.insert((kind, &metadata.name, document.namespace())) {
             flaws.push(document.flaw("the document stands twice"));
         }
         let counts = matches!(kind.as_str(), "McpApiKey" | "McpFreeze" | "Secret");
@@ -271,8 +287,34 @@ impl Document {
         key.record().map_err(|error| self.flaw(chain(&error)))
     }
 
-    fn open(&self) -> Result<Open, Flaw> {
-        self.typed()
+    fn put_freeze(&self, freezes: &mut Freezes) -> Result<(), Flaw> {
+        let open: Open = self.typed()?;
+        freezes.put(mcp_freeze::read(&self.head.metadata.name, &open.spec));
+        Ok(())
+    }
+
+    /// What kubectl would refuse: `spce`, or `disabled` beside the spec.
+    fn has_no_stray_field(&self, ours: bool) -> Result<(), Flaw> {
+        let known: &[&str] = match (ours, self.head.kind.as_str()) {
+            (true, _) => &["apiVersion", "kind", "metadata", "spec", "status"],
+            (false, "Secret") => &[
+                "apiVersion",
+                "kind",
+                "metadata",
+                "type",
+                "immutable",
+                "data",
+                "stringData",
+            ],
+            (false, _) => return Ok(()),
+        };
+        let fields: Map<String, Value> = self.typed()?;
+        match fields.keys().find(|field| !known.contains(&field.as_str())) {
+            // In a Secret even a name may be one, if it is indented wrong.
+            Some(_) if !ours => Err(self.flaw("it has a field that a Secret does not have")),
+            Some(field) => Err(self.flaw(format!("`{field}`: there is no such field here"))),
+            None => Ok(()),
+        }
     }
 
     fn secret(&self) -> Result<Secret, Flaw> {
@@ -376,7 +418,7 @@ spec:
     - {id: act_1, currency: EUR, timeZone: Europe/Berlin}
 ";
 
-    fn read(texts: &[&str]) -> Result<Declared, Flaws> {
+    fn read(texts: &[&str]) -> Result<Declared, Refused> {
         let source = |(text, number): (&&str, u32)| Source {
             file: format!("{number}.yaml"),
             text: (*text).to_owned(),
@@ -388,7 +430,7 @@ spec:
     fn told(texts: &[&str]) -> String {
         read(texts)
             .err()
-            .map_or_else(String::new, |flaws| flaws.to_string())
+            .map_or_else(String::new, |refused| refused.flaws.to_string())
     }
 
     fn document(kind: &str, name: &str, rest: &str) -> String {
@@ -470,6 +512,44 @@ spec:
         assert!(told(&[TENANT, &elsewhere]).contains("the organisation's is `acme`"));
         let made = document("McpServer", "server", "spec: {}");
         assert!(told(&[TENANT, &made]).contains("not written by hand"));
+    }
+
+    #[test]
+    fn a_document_without_a_namespace_is_the_same_as_one_that_names_the_default() {
+        let home = TENANT.replace("namespace: acme", "namespace: default");
+        let stop = "apiVersion: tenantry.dev/v1alpha1\nkind: McpFreeze\nmetadata: {name: stop}\nspec: {}\n";
+        let named = stop.replace("{name: stop}", "{name: stop, namespace: default}");
+        assert!(read(&[&home, stop]).is_ok());
+        assert!(told(&[&home, stop, &named]).contains("stands twice"));
+    }
+
+    #[test]
+    fn a_field_at_the_wrong_place_is_refused() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let spec = format!("spec: {{owner: a, digest: \"{digest}\", scopes: []}}");
+        let key = document("McpApiKey", "demo", &format!("{spec}\ndisabled: true"));
+        assert!(told(&[TENANT, &key]).contains("`disabled`: there is no such field here"));
+        let freeze = document("McpFreeze", "stop", "spce: {access: Disabled}");
+        assert!(told(&[TENANT, &freeze]).contains("`spce`"));
+        let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: acme}\nstringdata: {access_token: hush}\n";
+        let told = told(&[TENANT, secret]);
+        assert!(
+            told.contains("a Secret does not have") && !told.contains("hush"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn freezes_and_revocations_are_read_whatever_else_is_wrong() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let spec = format!("spec: {{owner: a, digest: \"{digest}\", scopes: [], disabled: true}}");
+        let key = document("McpApiKey", "demo", &spec);
+        let freeze = document("McpFreeze", "stop", "spec: {access: Disabled}");
+        for broken in [TENANT.replace("EUR", "Euro"), "nothing\n".to_owned()] {
+            let refused = read(&[&broken, &key, &freeze]).err().unwrap();
+            assert_eq!(refused.freezes.iter().count(), 1);
+            assert_eq!(refused.revoked.len(), 1);
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! in a folder of its own that nobody else may enter, gone with the process.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -19,7 +19,9 @@ impl Mount {
     /// An empty one, in memory where the system offers a place for that.
     pub fn new() -> io::Result<Self> {
         let mut builder = tempfile::Builder::new();
-        builder.prefix("tenantry-credentials-");
+        builder
+            .prefix("tenantry-credentials-")
+            .permissions(Permissions::from_mode(0o700));
         let dir = match std::env::var_os("XDG_RUNTIME_DIR") {
             Some(place) if Path::new(&place).is_dir() => builder.tempdir_in(place)?,
             _ => builder.tempdir()?,
