@@ -97,6 +97,8 @@ async fn quotas_and_the_version_alarm_are_metrics() {
     world.fake.set_faults(Faults {
         served_version: Some("v27.0".into()),
         most_app_calls: Some(10),
+        // As with development access.
+        most_score: Some(60),
         ..Faults::default()
     });
     world
