@@ -186,9 +186,10 @@ async fn failures(world: &World, mut sdk: Sdk) -> Sdk {
         (Fault::TokenExpired, "ReconnectRequired"),
         (Fault::BadParameter, "VendorRejected"),
         (Fault::NoSuchObject, "NotFound"),
-        (Fault::UseCaseThrottled, "VendorThrottled"),
         (Fault::Unavailable, "VendorUnavailable"),
         (Fault::NotJson, "VendorAnswerInvalid"),
+        // The last one: the account is held back from then on.
+        (Fault::UseCaseThrottled, "VendorThrottled"),
     ] {
         world.fake.set_faults(Faults {
             fail: Some(fault),
