@@ -77,6 +77,36 @@ struct Restraint {
     keys: Vec<KeyRecord>,
 }
 
+impl Restraint {
+    /// Lets what stops somebody take hold, beside all that did before.
+    fn tighten(&mut self, refused: &Refused) {
+        for freeze in refused.freezes.iter() {
+            let is_alike =
+                |known: &Freeze| known.scope == freeze.scope && known.access == freeze.access;
+            if !self.freezes.iter().any(is_alike) {
+                // Under a name of its own, and none that a document can have:
+                // what holds already under that name may be stricter.
+                let name = format!("{} ({})", freeze.name, self.freezes.iter().count());
+                self.freezes.put(Freeze {
+                    name,
+                    ..freeze.clone()
+                });
+            }
+        }
+        for key in &mut self.keys {
+            key.disabled |= refused.revoked.contains(&key.id);
+        }
+    }
+
+    /// The freezes, and one more: what cannot be read may have been a freeze, so
+    /// nothing may change.
+    fn freezes_in_doubt(&self) -> impl Iterator<Item = Freeze> {
+        let flaw = "the documents cannot be read".to_owned();
+        let doubt = Freeze::unreadable("(documents)", None, flaw);
+        self.freezes.iter().cloned().chain([doubt])
+    }
+}
+
 impl Folder {
     /// Opens the folder, or the file, at `path`. What is wrong at the start is
     /// an error; what becomes wrong later is only told.
@@ -158,27 +188,10 @@ impl Folder {
         }
     }
 
-    /// Lets what stops somebody take hold, beside all that did before. What
-    /// cannot be read may have been a freeze, so nothing may change either.
     fn tighten(&self, refused: &Refused, knowledge: &Knowledge) {
         let mut last = self.last();
-        for freeze in refused.freezes.iter() {
-            let is_known = last.freezes.iter().any(|known| known == freeze);
-            if !is_known {
-                // Whether it is looser than the one of its name does not matter.
-                let name = format!("{} (new)", freeze.name);
-                last.freezes.put(Freeze {
-                    name,
-                    ..freeze.clone()
-                });
-            }
-        }
-        for key in &mut last.keys {
-            key.disabled |= refused.revoked.contains(&key.id);
-        }
-        let flaw = "the documents cannot be read".to_owned();
-        let doubt = Freeze::unreadable("documents", None, flaw);
-        knowledge.tell_freezes(last.freezes.iter().cloned().chain([doubt]));
+        last.tighten(refused);
+        knowledge.tell_freezes(last.freezes_in_doubt());
         knowledge.tell_keys(last.keys.iter().cloned());
     }
 
@@ -336,4 +349,59 @@ fn is_document(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| kinds.iter().any(|kind| extension == *kind))
         && !path.file_name().is_some_and(hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_core::access::Access;
+
+    use super::*;
+
+    fn freeze(name: &str, access: &str) -> Freeze {
+        let spec = serde_json::json!({"access": access});
+        tenantry_api::mcp_freeze::read(name, &spec)
+    }
+
+    fn refused(freezes: impl IntoIterator<Item = Freeze>) -> Refused {
+        let declared = declared(&[], &OperatorView::default());
+        Refused {
+            freezes: freezes.into_iter().collect(),
+            ..declared.err().unwrap()
+        }
+    }
+
+    /// What holds after the folder was refused with each of these in turn.
+    fn after(declared: &[Freeze], then: &[Freeze]) -> Access {
+        let mut last = Restraint {
+            freezes: declared.iter().cloned().collect(),
+            keys: vec![],
+        };
+        let mut told = Freezes::default();
+        for freeze in then {
+            last.tighten(&refused([freeze.clone()]));
+            told = last.freezes_in_doubt().collect();
+        }
+        told.access_of_all(Access::ReadWrite)
+    }
+
+    #[test]
+    fn no_edit_of_a_flawed_folder_loosens_a_freeze() {
+        let (disabled, read_only) = (freeze("stop", "Disabled"), freeze("stop", "ReadOnly"));
+        let pair = |first: &Freeze, second: &Freeze| [first.clone(), second.clone()];
+        for edits in [pair(&disabled, &read_only), pair(&read_only, &disabled)] {
+            assert_eq!(after(&[], &edits), Access::Disabled);
+            assert_eq!(after(&edits[..1], &edits[1..]), Access::Disabled);
+        }
+        let named_alike = freeze("documents", "Disabled");
+        assert_eq!(after(&[], &[named_alike]), Access::Disabled);
+    }
+
+    #[test]
+    fn the_same_edit_again_adds_nothing() {
+        let mut last = Restraint::default();
+        for _ in 0..3 {
+            last.tighten(&refused([freeze("stop", "Disabled")]));
+        }
+        assert_eq!(last.freezes.iter().count(), 1);
+    }
 }
