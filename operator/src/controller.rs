@@ -38,7 +38,7 @@ use crate::retry::Retries;
 use crate::settings::Settings;
 use crate::tenant::report::reporter;
 use crate::tenant::unique::losers;
-use crate::tenant::{self, Tenant, TenantError, chain};
+use crate::tenant::{self, Tenant, TenantError, chain, readable};
 use crate::waiting::Waiting;
 use crate::wall::{self, Leaving};
 use crate::watch::{Optionals, WatchAgain, neighbours};
@@ -282,9 +282,7 @@ fn watch_tenants(
 /// Wakes those from whom an edit of `tenant` may have taken something.
 fn call_losers(tenant: &Tenant, ctx: &Context) {
     let Ok(tenant) = &tenant.0 else { return };
-    let all = ctx.tenants.state();
-    let readable = all.iter().filter_map(|other| other.0.as_ref().ok());
-    for loser in losers(tenant, readable, &ctx.settings) {
+    for loser in losers(tenant, readable(&ctx.tenants.state()), &ctx.settings) {
         let namespace = loser.namespace().unwrap_or_default();
         let reference = ObjectRef::new(&loser.name_any()).within(&namespace);
         ctx.waiting.call(reference);

@@ -105,7 +105,7 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
     let valid = match validate(tenant, &found, &ctx.settings) {
         Ok(valid) => valid,
         Err(obstacle) => {
-            give_way(tenant, &subject, &found.losses, &obstacle, &ctx).await?;
+            give_way(&subject, &found.losses, &obstacle, &ctx).await?;
             return hold(&subject, Some(&declared), obstacle, &ctx).await;
         }
     };
@@ -147,7 +147,6 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
 /// Leaves to older tenants what is theirs. A second tenant of a namespace has
 /// nothing to leave: it has no server.
 async fn give_way(
-    tenant: &McpTenant,
     subject: &Subject,
     losses: &[Loss],
     obstacle: &Obstacle,
@@ -157,7 +156,7 @@ async fn give_way(
         return Ok(());
     }
     tell_platform(subject, losses, obstacle, ctx).await;
-    concede(tenant, losses, ctx).await?;
+    concede(&subject.reference, losses, ctx).await?;
     Ok(())
 }
 
@@ -218,6 +217,11 @@ async fn refuse(invalid: &InvalidObject, ctx: &Context) -> Result<Action, Tenant
     let declared = object.data.get("spec").and_then(Declared::read);
     let obstacle = Obstacle::new(Reason::SpecInvalid, message);
     hold(&subject, declared.as_ref(), obstacle, ctx).await
+}
+
+/// Those of `tenants` that this release can read.
+pub fn readable(tenants: &[Arc<Tenant>]) -> impl Iterator<Item = &McpTenant> {
+    tenants.iter().filter_map(|tenant| tenant.0.as_ref().ok())
 }
 
 /// An error and its causes in one line, each told once.

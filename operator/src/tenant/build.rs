@@ -22,10 +22,11 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::DynamicObject;
+use serde_json::Value;
 use tenantry_api::label;
 use tenantry_api::mcp_server::{McpServer, McpServerSpec};
 use tenantry_core::contract_version::{WRITTEN, choose};
-use tenantry_core::tenant::{CONTRACT_VERSION, TenantConfig};
+use tenantry_core::tenant::{CONTRACT_VERSION, ContractError, TenantConfig};
 
 use crate::settings::Settings;
 use crate::tenant::optional::Optional;
@@ -148,6 +149,13 @@ pub(super) fn contract_spec(contract: &TenantConfig, version: &str) -> McpServer
         version: version.into(),
         contract,
     }
+}
+
+/// The contract that stands in the cluster, if this release can read it.
+pub fn read_contract(spec: &McpServerSpec) -> Result<TenantConfig, ContractError> {
+    let mut contract = spec.contract.clone();
+    contract.insert("version".into(), Value::String(spec.version.clone()));
+    TenantConfig::read(&Value::Object(contract))
 }
 
 fn service(tenant: &ValidTenant) -> Service {

@@ -1,15 +1,15 @@
 //! Giving up: a server that runs stops using what its tenant has lost to an
 //! older one, and goes on with the rest of its last good contract.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{ObjectMeta, Patch, PatchParams};
-use kube::{Api, Resource as _, ResourceExt as _};
-use serde_json::Value;
+use kube::{Api, Resource as _};
 use tenantry_api::label;
-use tenantry_api::mcp_server::{McpServer, McpServerSpec};
-use tenantry_api::mcp_tenant::McpTenant;
-use tenantry_core::tenant::{ContractError, TenantConfig};
+use tenantry_api::mcp_server::McpServer;
+use tenantry_core::tenant::ContractError;
 
-use super::build::contract_spec;
+use super::build::{contract_spec, read_contract};
+use super::hold::mcp_server;
 use super::unique::{Loss, without};
 use crate::context::Context;
 
@@ -27,28 +27,15 @@ pub enum ConcedeError {
 /// Takes `losses` out of the contract that the server of `tenant` obeys. What
 /// an edit merely reached for is not in there, and the contract stays as it is.
 pub async fn concede(
-    tenant: &McpTenant,
+    tenant: &ObjectReference,
     losses: &[Loss],
     ctx: &Context,
 ) -> Result<(), ConcedeError> {
-    let uid = tenant.uid().unwrap_or_default();
-    let namespace = tenant.namespace().unwrap_or_default();
-    let api: Api<McpServer> = Api::namespaced(ctx.client.clone(), &namespace);
-    let found = match api.get_opt(label::SERVER).await {
-        // Where the operator may not look it has placed nothing.
-        Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(()),
-        found => found.map_err(ConcedeError::Contract)?,
-    };
-    let owned = |server: &McpServer| {
-        server
-            .owner_references()
-            .iter()
-            .any(|owner| owner.uid == uid)
-    };
-    let Some(server) = found.filter(owned) else {
+    let found = mcp_server(&ctx.client, tenant).await;
+    let Some(server) = found.map_err(ConcedeError::Contract)? else {
         return Ok(());
     };
-    let contract = read(&server.spec).map_err(ConcedeError::Form)?;
+    let contract = read_contract(&server.spec).map_err(ConcedeError::Form)?;
     let Some(left) = without(&contract, losses) else {
         return Ok(());
     };
@@ -63,21 +50,18 @@ pub async fn concede(
         spec: contract_spec(&left, &server.spec.version),
         status: None,
     };
-    let ours = PatchParams::apply(&label::field_manager(&uid)).force();
+    let uid = tenant.uid.as_deref().unwrap_or_default();
+    let namespace = tenant.namespace.as_deref().unwrap_or_default();
+    let api: Api<McpServer> = Api::namespaced(ctx.client.clone(), namespace);
+    let ours = PatchParams::apply(&label::field_manager(uid)).force();
     let written = api.patch(label::SERVER, &ours, &Patch::Apply(&drawn)).await;
     written.map_err(ConcedeError::Contract)?;
     // Nobody else did this.
     let object = format!("{}/{}", McpServer::kind(&()), label::SERVER);
-    ctx.memory.forget(&uid, &object);
+    ctx.memory.forget(uid, &object);
     tracing::warn!(
         namespace,
         "the server goes on without what its tenant has lost"
     );
     Ok(())
-}
-
-fn read(spec: &McpServerSpec) -> Result<TenantConfig, ContractError> {
-    let mut contract = spec.contract.clone();
-    contract.insert("version".into(), Value::String(spec.version.clone()));
-    TenantConfig::read(&Value::Object(contract))
 }

@@ -14,6 +14,7 @@ use tenantry_api::mcp_tenant::McpTenant;
 use crate::api_server::ApiServer;
 use crate::context::Context;
 use crate::freshness::reaches;
+use crate::tenant::readable;
 use crate::tenant::unique::{Loss, losses};
 use crate::tenant::validate::{Claim, Found, Home, POD_SECURITY_LABEL};
 
@@ -75,7 +76,7 @@ pub async fn fetch(tenant: &McpTenant, ctx: &Context) -> Result<Sight, FetchErro
     if !is_current(tenant, &tenants.items) {
         return Ok(Sight::Outdated);
     }
-    let readable = readable(&namespace, ctx).await?;
+    let readable = readable_versions(&namespace, ctx).await?;
     let slices = ctx.api_server_slices.state();
     if slices.is_empty() {
         return Err(FetchError::ApiServer);
@@ -111,11 +112,7 @@ fn is_current(tenant: &McpTenant, live: &[PartialObjectMeta<McpTenant>]) -> bool
 /// What `tenant` has lost. From now on it is woken when one of those to whom it
 /// lost something changes or goes.
 fn wait_for_losses(tenant: &McpTenant, claims: &[Claim], ctx: &Context) -> Vec<Loss> {
-    let look = || {
-        let all = ctx.tenants.state();
-        let readable = all.iter().filter_map(|other| other.0.as_ref().ok());
-        losses(tenant, readable, &ctx.settings)
-    };
+    let look = || losses(tenant, readable(&ctx.tenants.state()), &ctx.settings);
     let uid = tenant.uid().unwrap_or_default();
     let lost = look();
     let mut holders: BTreeSet<_> = lost.iter().map(|loss| loss.holder.clone()).collect();
@@ -149,7 +146,7 @@ async fn home(namespace: &str, ctx: &Context) -> Result<Option<Home>, FetchError
 
 /// The contract versions that each replica reads, by its own report. A
 /// namespace that let the operator out shows nothing.
-async fn readable(namespace: &str, ctx: &Context) -> Result<Vec<Vec<String>>, FetchError> {
+async fn readable_versions(namespace: &str, ctx: &Context) -> Result<Vec<Vec<String>>, FetchError> {
     let api: Api<McpServer> = Api::namespaced(ctx.client.clone(), namespace);
     let server = match api.get_opt(label::SERVER).await {
         Err(kube::Error::Api(status)) if status.is_forbidden() => None,

@@ -4,11 +4,14 @@
 //! error; whoever opens one is.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenantry_api::compile::declared_access;
 use tenantry_api::label;
@@ -16,6 +19,8 @@ use tenantry_api::mcp_server::McpServer;
 use tenantry_api::mcp_tenant::McpTenantSpec;
 use tenantry_core::access::Access;
 use tenantry_core::tenant::TenantConfig;
+
+use super::build::read_contract;
 
 /// The access that a tenant declares, whatever else is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,11 +70,6 @@ pub fn tightened(placed: &TenantConfig, declared: &Declared) -> Option<TenantCon
     (contract != *placed).then_some(contract)
 }
 
-/// The contract that an `McpServer` holds, if this release can read it.
-pub fn contract(server: &McpServer) -> Option<TenantConfig> {
-    TenantConfig::read(&serde_json::to_value(&server.spec).ok()?).ok()
-}
-
 /// The server as it is, after its access was tightened to what is declared. It
 /// is the tenant's own, or none.
 pub async fn tighten(
@@ -77,18 +77,18 @@ pub async fn tighten(
     tenant: &ObjectReference,
     declared: &Declared,
 ) -> Result<Option<McpServer>, kube::Error> {
-    let (namespace, uid) = (tenant.namespace.as_deref(), tenant.uid.as_deref());
-    let api: Api<McpServer> = Api::namespaced(client.clone(), namespace.unwrap_or_default());
-    let Some(server) = own(api.get_opt(label::SERVER).await, uid)? else {
+    let Some(server) = mcp_server(client, tenant).await? else {
         return Ok(None);
     };
-    let wanted = contract(&server).and_then(|placed| tightened(&placed, declared));
+    let placed = read_contract(&server.spec).ok();
+    let wanted = placed.and_then(|placed| tightened(&placed, declared));
     let Some(TenantConfig {
         access, connectors, ..
     }) = wanted
     else {
         return Ok(Some(server));
     };
+    let namespace = tenant.namespace.as_deref().unwrap_or_default();
     tracing::info!(
         namespace,
         ?access,
@@ -100,12 +100,21 @@ pub async fn tighten(
         "spec": {"access": access, "connectors": connectors},
     });
     let params = PatchParams {
-        field_manager: uid.map(label::field_manager),
+        field_manager: tenant.uid.as_deref().map(label::field_manager),
         ..PatchParams::default()
     };
+    let api: Api<McpServer> = Api::namespaced(client.clone(), namespace);
     api.patch(label::SERVER, &params, &Patch::Merge(&patch))
         .await
         .map(Some)
+}
+
+/// The tenant's McpServer as it is.
+pub async fn mcp_server(
+    client: &Client,
+    tenant: &ObjectReference,
+) -> Result<Option<McpServer>, kube::Error> {
+    own(client, tenant).await
 }
 
 /// The tenant's StatefulSet as it is.
@@ -113,22 +122,25 @@ pub async fn stateful_set(
     client: &Client,
     tenant: &ObjectReference,
 ) -> Result<Option<StatefulSet>, kube::Error> {
-    let namespace = tenant.namespace.as_deref().unwrap_or_default();
-    let api: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
-    own(api.get_opt(label::SERVER).await, tenant.uid.as_deref())
+    own(client, tenant).await
 }
 
-/// What belongs to that tenant. A namespace that let the operator out shows it
-/// nothing.
-fn own<K: kube::Resource>(
-    found: Result<Option<K>, kube::Error>,
-    uid: Option<&str>,
-) -> Result<Option<K>, kube::Error> {
-    match found {
+/// What of that kind belongs to the tenant. A namespace that let the operator
+/// out shows it nothing.
+async fn own<K>(client: &Client, tenant: &ObjectReference) -> Result<Option<K>, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned,
+{
+    let namespace = tenant.namespace.as_deref().unwrap_or_default();
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    match api.get_opt(label::SERVER).await {
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
         found => Ok(found?.filter(|object| {
             let mut owners = object.owner_references().iter();
-            owners.any(|owner| Some(owner.uid.as_str()) == uid)
+            owners.any(|owner| Some(&owner.uid) == tenant.uid.as_ref())
         })),
     }
 }

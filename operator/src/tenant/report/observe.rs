@@ -16,8 +16,7 @@ use tenantry_core::reason::Reason;
 use tenantry_core::tenant::TenantConfig;
 
 use crate::guard::Standing;
-use crate::tenant::build::{Children, Placed, pod_labels};
-use crate::tenant::hold::contract;
+use crate::tenant::build::{Children, Placed, pod_labels, read_contract};
 use crate::tenant::validate::{Obstacle, ValidTenant};
 
 use super::exposure;
@@ -108,7 +107,7 @@ pub struct Glance {
 
 /// How the server fares that is there, if this release can read its contract.
 pub fn glance(mcp_server: &McpServer, set: &StatefulSet) -> Option<Glance> {
-    let contract = contract(mcp_server)?;
+    let contract = read_contract(&mcp_server.spec).ok()?;
     let wanted = set
         .spec
         .as_ref()
