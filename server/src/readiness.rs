@@ -26,15 +26,16 @@ pub struct Obstacle {
 /// Everything that is in the way, what blocks calls first.
 pub fn obstacles(counter: &Counter, is_listening: bool, now: Instant) -> Vec<Obstacle> {
     let standing = counter.standing();
-    let contract = match (&standing.refused, &standing.in_force) {
-        (Some(error), None) => Some(refused(error)),
-        (None, None) => Some((Reason::ContractPending, "there is no contract yet".into())),
-        (_, Some(_)) => None,
-    };
-    // The last good contract stays in force for reads.
-    let newer = match (&standing.refused, &standing.in_force) {
-        (Some(error), Some(_)) => Some(refused(error)),
-        _ => None,
+    // While a good contract is in force, a newer one that was refused takes no
+    // reads away.
+    let (contract, newer) = match (&standing.refused, &standing.in_force) {
+        (Some(error), None) => (Some(refused(error)), None),
+        (Some(error), Some(_)) => (None, Some(refused(error))),
+        (None, None) => {
+            let pending = (Reason::ContractPending, "there is no contract yet".into());
+            (Some(pending), None)
+        }
+        (None, Some(_)) => (None, None),
     };
     let flaw = counter.knowledge.flaw();
     let flaw = flaw.map(|flaw| (Reason::SpecInvalid, flaw));

@@ -23,6 +23,9 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/acme");
 /// The token that the example shows.
 const TOKEN: &str = "sandbox-meta-token";
 
+/// The freeze that stops everything.
+const STOP: &str = "apiVersion: tenantry.dev/v1alpha1\nkind: McpFreeze\nmetadata: {name: stop, namespace: acme}\nspec: {access: Disabled}\n";
+
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The running program, and what it said on stderr.
@@ -218,6 +221,12 @@ impl Served {
     }
 }
 
+/// Whether the report finds fault with that file.
+fn names(report: &Value, file: &str) -> bool {
+    let message = report["message"].as_str();
+    message.is_some_and(|message| message.contains(file))
+}
+
 #[tokio::test]
 async fn a_freeze_beside_the_example_stops_it_until_it_is_taken_away() {
     let served = Served::start().await;
@@ -228,8 +237,7 @@ async fn a_freeze_beside_the_example_stops_it_until_it_is_taken_away() {
         (&json!("local"), &json!("ReadOnly"))
     );
     let freeze = served.dir.path().join("freeze.yaml");
-    let stop = "apiVersion: tenantry.dev/v1alpha1\nkind: McpFreeze\nmetadata: {name: stop, namespace: acme}\nspec: {access: Disabled}\n";
-    fs::write(&freeze, stop).unwrap();
+    fs::write(&freeze, STOP).unwrap();
     let envelope = call_until(&served.url, &json!("Frozen")).await;
     assert!(envelope["message"].as_str().unwrap().contains("`stop`"));
     fs::remove_file(&freeze).unwrap();
@@ -274,16 +282,11 @@ async fn a_freeze_takes_hold_whatever_else_is_wrong() {
     let wrong = |report: &Value| report["reason"] == "SpecInvalid";
     reported(&served.report, wrong).await;
     let freeze = served.dir.path().join("freeze.yaml");
-    let stop = "apiVersion: tenantry.dev/v1alpha1\nkind: McpFreeze\nmetadata: {name: stop, namespace: acme}\nspec: {access: Disabled}\n";
-    fs::write(&freeze, stop).unwrap();
+    fs::write(&freeze, STOP).unwrap();
     call_until(&served.url, &json!("Frozen")).await;
     // It is not lifted while somebody still has to mend the other document.
     fs::write(&freeze, "nothing that can be read").unwrap();
-    let told = |report: &Value| {
-        let message = report["message"].as_str().unwrap_or_default();
-        message.contains("freeze.yaml")
-    };
-    reported(&served.report, told).await;
+    reported(&served.report, |report| names(report, "freeze.yaml")).await;
     assert_eq!(call(&served.url).await["reason"], "Frozen");
     served.write(&served.text);
     fs::remove_file(&freeze).unwrap();
@@ -302,11 +305,7 @@ async fn a_pipe_in_the_folder_keeps_nobody_waiting() {
             .unwrap()
             .success()
     );
-    let told = |report: &Value| {
-        let message = report["message"].as_str().unwrap_or_default();
-        message.contains("pipe.yaml")
-    };
-    reported(&served.report, told).await;
+    reported(&served.report, |report| names(report, "pipe.yaml")).await;
     assert_eq!(served.accounts().await, 2);
     served.program.end();
 }
