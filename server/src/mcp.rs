@@ -121,7 +121,7 @@ impl ServerHandler for Face {
             Err(stopped) if stopped.refusal.reason == Reason::ToolUnknown => {
                 Err(unknown_tool(&stopped, &call_id))
             }
-            ended => Ok(result(&pipeline::respond(&call_id, ended)).into()),
+            ended => Ok(result(pipeline::respond(&call_id, ended)).into()),
         }
     }
 
@@ -155,14 +155,20 @@ fn unknown_tool(stopped: &Stopped, call_id: &str) -> ErrorData {
 
 /// The envelope as a tool result, with its mirror in text: data as JSON,
 /// refusals as sentences.
-fn result(envelope: &Envelope) -> CallToolResult {
+fn result(mut envelope: Envelope) -> CallToolResult {
+    // The data is most of an answer, and moves instead of being copied.
+    let data = envelope.data.take();
     // INVARIANT: an envelope of strings and JSON always has a JSON form.
-    let structured = serde_json::to_value(envelope).unwrap_or(Value::Null);
+    let mut structured = serde_json::to_value(&envelope).unwrap_or(Value::Null);
+    if let (Some(fields), Some(data)) = (structured.as_object_mut(), data) {
+        fields.insert("data".to_owned(), data);
+    }
     if envelope.status == Status::Done {
         return CallToolResult::structured(structured);
     }
+    let text = ContentBlock::text(sentence(&envelope));
     let mut result = CallToolResult::structured_error(structured);
-    result.content = vec![ContentBlock::text(sentence(envelope))];
+    result.content = vec![text];
     result
 }
 

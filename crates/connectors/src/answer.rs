@@ -18,7 +18,7 @@ const MOST_ENTRIES: usize = 1_000;
 
 /// The rows of a page.
 pub(crate) fn rows<'b>(plan: &RowsPlan, body: &'b Value) -> Result<&'b [Value], String> {
-    let found = body.pointer(&plan.pointer).and_then(Value::as_array);
+    let found = plan.pointer.find(body).and_then(Value::as_array);
     found
         .map(Vec::as_slice)
         .ok_or_else(|| format!("no list at `{}`", plan.pointer))

@@ -224,7 +224,7 @@ impl Corridor {
 
     /// The proof that an account is the organisation's, if it is.
     pub fn own(&self, account_id: &str) -> Option<OwnedAccount> {
-        let account = self.accounts.get(&AccountId::parse(account_id).ok()?)?;
+        let account = self.accounts.get(account_id)?;
         Some(OwnedAccount::new(
             account.id.clone(),
             account.currency.clone(),

@@ -19,4 +19,5 @@ mod form;
 mod load;
 mod pattern;
 mod plan;
+mod pointer;
 mod verdict;

@@ -23,6 +23,7 @@ use crate::pattern::Pattern;
 use crate::plan::{
     AccountPlan, ApiPlan, AuthPlan, ConfirmPlan, ErrorBodyPlan, InspectPlan, ObjectsPlan, Segment,
 };
+use crate::pointer::Pointer;
 
 /// Far above any file of ours; a larger one is not a connector file.
 const MOST_BYTES: usize = 1 << 20;
@@ -295,11 +296,11 @@ fn segment(
 }
 
 /// A JSON pointer of plain names.
-fn pointer(pointer: &Spanned<String>) -> Result<String, Doubt> {
+fn pointer(pointer: &Spanned<String>) -> Result<Pointer, Doubt> {
     let text = pointer.value.as_str();
-    match text.strip_prefix('/') {
-        Some(rest) if rest.split('/').all(is_word) => Ok(text.to_owned()),
-        _ => doubt(
+    match Pointer::parse(text, is_word) {
+        Some(parsed) => Ok(parsed),
+        None => doubt(
             pointer,
             format!("`{text}` is not a pointer such as `/error/code`"),
         ),

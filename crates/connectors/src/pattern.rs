@@ -2,7 +2,7 @@
 //! files may use. Without alternatives, groups, wildcards or open repetition,
 //! what a pattern admits can be read off it, and matching cannot run away.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Longest text that any pattern of ours may admit; a cursor is the longest.
 const MOST_REPEATS: u32 = 1024;
@@ -49,15 +49,21 @@ impl Pattern {
 
     /// Whether the whole text is admitted.
     pub fn admits(&self, text: &str) -> bool {
-        let characters: Vec<char> = text.chars().collect();
-        let mut reached = BTreeSet::from([0]);
+        // No pattern admits anything but ASCII, so bytes are characters.
+        let bytes = text.as_bytes();
+        let mut reached: Vec<bool> = (0..=bytes.len()).map(|place| place == 0).collect();
         for step in &self.0 {
-            reached = reached
-                .iter()
-                .flat_map(|&from| step.ends(&characters, from))
-                .collect();
+            let mut next = vec![false; reached.len()];
+            for (from, _) in reached.iter().enumerate().filter(|(_, is)| **is) {
+                let ends = step.ends(bytes, from);
+                next.iter_mut()
+                    .take(ends.end)
+                    .skip(ends.start)
+                    .for_each(|is| *is = true);
+            }
+            reached = next;
         }
-        reached.contains(&characters.len())
+        reached.last() == Some(&true)
     }
 
     /// Whether every text it admits can be one path segment without escaping.
@@ -80,16 +86,12 @@ impl Step {
             .any(|&(from, to)| (from..=to).contains(&one))
     }
 
-    /// Every place at which this step can end if it starts at `from`.
-    fn ends(&self, characters: &[char], from: usize) -> Vec<usize> {
-        let fitting = characters
-            .iter()
-            .skip(from)
-            .take_while(|&&one| self.admits(one));
+    /// The places at which this step can end if it starts at `from`.
+    fn ends(&self, bytes: &[u8], from: usize) -> Range<usize> {
+        let rest = bytes.iter().skip(from);
+        let fitting = rest.take_while(|&&one| self.admits(one.into()));
         let fitting = fitting.take(self.most as usize).count();
-        (self.least as usize..=fitting)
-            .map(|count| from + count)
-            .collect()
+        from + self.least as usize..from + fitting + 1
     }
 }
 

@@ -6,6 +6,7 @@ use tenantry_core::money::MinorUnit;
 use url::Url;
 
 use crate::pattern::Pattern;
+use crate::pointer::Pointer;
 
 /// What holds for every tool of a connector.
 #[derive(Debug)]
@@ -39,10 +40,10 @@ pub(crate) struct AuthPlan {
 pub(crate) struct InspectPlan {
     pub path: Vec<Segment>,
     pub parameter: String,
-    pub valid: String,
+    pub valid: Pointer,
     /// Where it says in seconds since 1970 when the token ends; 0 is never. The
     /// earliest counts.
-    pub expires: Vec<String>,
+    pub expires: Vec<Pointer>,
 }
 
 /// How to ask the vendor who an account is, before its money is read.
@@ -74,9 +75,9 @@ pub(crate) struct AccountPlan {
 /// Where an error body keeps its parts (JSON pointers).
 #[derive(Debug)]
 pub(crate) struct ErrorBodyPlan {
-    pub code: String,
-    pub subcode: String,
-    pub message: String,
+    pub code: Pointer,
+    pub subcode: Pointer,
+    pub message: Pointer,
 }
 
 /// One row of the error table.
@@ -95,7 +96,7 @@ pub(crate) struct ErrorRule {
 /// Something that must hold of an error body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BodyCondition {
-    pub pointer: String,
+    pub pointer: Pointer,
     pub test: Test,
 }
 
@@ -226,7 +227,7 @@ pub(crate) struct ReportPlan {
 /// Where the rows are, and whose each of them is.
 #[derive(Debug)]
 pub(crate) struct RowsPlan {
-    pub pointer: String,
+    pub pointer: Pointer,
     /// `None` where rows say nothing: they are the account's in the path.
     pub account: Option<AccountPlan>,
 }
@@ -241,8 +242,8 @@ pub(crate) struct RowPlan {
 /// How to come from one page to the next.
 #[derive(Debug)]
 pub(crate) struct PagingPlan {
-    pub next: String,
-    pub cursor: String,
+    pub next: Pointer,
+    pub cursor: Pointer,
     pub limit_argument: String,
     pub after_argument: String,
     /// What a cursor looks like: another could not be given back.

@@ -6,6 +6,7 @@ use tenantry_core::text;
 
 use crate::call_error::{CallError, VendorText};
 use crate::plan::{ApiPlan, BodyCondition, ErrorBodyPlan, ErrorClass, ErrorRule, Test};
+use crate::pointer::Pointer;
 
 /// Enough for a sentence of the vendor, too little for a page.
 const LONGEST_MESSAGE: usize = 300;
@@ -49,7 +50,7 @@ fn rule_fits(rule: &ErrorRule, status: u16, success: bool, body: Option<&Value>)
 }
 
 fn condition_holds(condition: &BodyCondition, body: &Value) -> bool {
-    let found = body.pointer(&condition.pointer);
+    let found = condition.pointer.find(body);
     match &condition.test {
         Test::Present => found.is_some_and(|value| !value.is_null()),
         Test::Begins(start) => {
@@ -97,8 +98,8 @@ fn call_error(class: ErrorClass, vendor: VendorText, reply: &Reply<'_>) -> CallE
 }
 
 fn vendor_text(plan: &ErrorBodyPlan, body: Option<&Value>, token: &str) -> VendorText {
-    let at = |pointer: &str| body.and_then(|body| body.pointer(pointer));
-    let number = |pointer: &str| at(pointer).and_then(Value::as_i64);
+    let at = |pointer: &Pointer| pointer.find(body?);
+    let number = |pointer: &Pointer| at(pointer).and_then(Value::as_i64);
     let code = match (number(&plan.code), number(&plan.subcode)) {
         (Some(code), Some(subcode)) => format!("{code}/{subcode}"),
         (Some(code), None) => code.to_string(),

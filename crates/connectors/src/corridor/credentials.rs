@@ -23,14 +23,14 @@ impl Corridor {
         let path = path::fill(&plan.path, &api.version, Slot::None);
         let url = self.exchange.url(path);
         let body = self.exchange.inspect(api, &url, &plan.parameter).await?;
-        let is_valid = body.pointer(&plan.valid).and_then(Value::as_bool);
+        let is_valid = plan.valid.find(&body).and_then(Value::as_bool);
         let is_valid = is_valid.ok_or_else(|| CallError::Malformed {
             problem: "nothing about the token".into(),
         })?;
         let ends = plan
             .expires
             .iter()
-            .filter_map(|at| body.pointer(at)?.as_i64());
+            .filter_map(|at| at.find(&body)?.as_i64());
         Ok(Some(TokenFacts {
             is_valid,
             expires_at: ends.filter(|end| *end > 0).min(),

@@ -1,6 +1,6 @@
 //! From page to page: how far a read has come, and what the next request asks.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::call_error::CallError;
 use crate::plan::{PagingPlan, QueryValue};
@@ -39,11 +39,11 @@ impl Progress {
             problem: problem.into(),
         };
         self.pages += 1;
-        if body.pointer(&plan.next).is_none_or(Value::is_null) {
+        if plan.next.find(body).is_none_or(Value::is_null) {
             self.after = None;
             return Ok(true);
         }
-        let cursor = body.pointer(&plan.cursor).and_then(Value::as_str);
+        let cursor = plan.cursor.find(body).and_then(Value::as_str);
         let cursor = cursor.ok_or_else(|| malformed("a next page without a cursor"))?;
         if !plan.cursor_pattern.admits(cursor) {
             return Err(malformed("a cursor that could not be given back"));
@@ -56,11 +56,12 @@ impl Progress {
     }
 
     pub fn into_data(self, name: &str) -> Value {
-        let mut data = json!({name: self.rows});
-        if let (Some(fields), Some(after)) = (data.as_object_mut(), self.after) {
-            fields.insert("next_cursor".to_owned(), Value::from(after));
+        // Moved, where `json!` would copy every row.
+        let mut data = Map::from_iter([(name.to_owned(), Value::Array(self.rows))]);
+        if let Some(after) = self.after {
+            data.insert("next_cursor".to_owned(), Value::from(after));
         }
-        data
+        data.into()
     }
 }
 

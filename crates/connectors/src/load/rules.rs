@@ -111,16 +111,14 @@ fn implies(narrow: &BodyCondition, wide: &BodyCondition) -> bool {
     let within = |(low, high): &(i64, i64), ranges: &[(i64, i64)]| {
         ranges.iter().any(|(from, to)| from <= low && high <= to)
     };
-    let deeper = narrow.pointer.strip_prefix(&wide.pointer);
+    let same_place = narrow.pointer == wide.pointer;
     match (&wide.test, &narrow.test) {
         // A value below a pointer cannot be there without the pointer's own.
-        (Test::Present, _) => deeper.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        (Test::Present, _) => narrow.pointer.is_within(&wide.pointer),
         (Test::Codes(wide), Test::Codes(narrow)) => {
-            deeper == Some("") && narrow.iter().all(|range| within(range, wide))
+            same_place && narrow.iter().all(|range| within(range, wide))
         }
-        (Test::Begins(wide), Test::Begins(narrow)) => {
-            deeper == Some("") && narrow.starts_with(wide)
-        }
+        (Test::Begins(wide), Test::Begins(narrow)) => same_place && narrow.starts_with(wide),
         _ => false,
     }
 }
