@@ -120,6 +120,10 @@ impl Transport for AtOnce {
 const CAMPAIGNS: &[u8] = br#"{"data":[{"id":"120","account_id":"1001","name":"Spring","status":"ACTIVE","effective_status":"ACTIVE","objective":"OUTCOME_SALES","daily_budget":"5000"}]}"#;
 const ACCOUNT: &[u8] = br#"{"id":"act_1001","account_id":"1001","name":"Acme","currency":"EUR","timezone_name":"Europe/Berlin","account_status":1}"#;
 
+/// As in the server's own program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let Arguments { listen } = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
