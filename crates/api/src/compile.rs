@@ -64,6 +64,7 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
         .filter_map(|form| connector(form, view, &mut flaws))
         .collect();
     let tools = tools(spec.tools.as_ref(), &mut flaws);
+    let limits = limits(spec.limits.unwrap_or_default(), &mut flaws);
     flaws.unsupported(spec);
     let endpoint = spec.endpoint.clone().unwrap_or_default();
     let (Some(namespace), Some(tenant_uid), Some(organization), []) =
@@ -78,7 +79,7 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
         access: declared_access(spec),
         connectors,
         tools,
-        limits: limits(spec.limits.unwrap_or_default()),
+        limits,
         redact: redact(spec),
         proxy: spec
             .network
@@ -176,7 +177,7 @@ fn account(form: &Account, connector: &str, flaws: &mut Flaws) -> Option<Account
     })
 }
 
-fn limits(form: TenantLimits) -> Limits {
+fn limits(form: TenantLimits, flaws: &mut Flaws) -> Limits {
     let concurrency = form.concurrency.unwrap_or(CONCURRENCY);
     // Half, so that one key never takes all places; the only place, if there
     // is one.
@@ -184,6 +185,12 @@ fn limits(form: TenantLimits) -> Limits {
         .per_key
         .and_then(|key| key.concurrency)
         .unwrap_or_else(|| (concurrency / 2).max(1));
+    // A folder of documents has no API server that would refuse it before.
+    if per_key_concurrency > concurrency {
+        flaws.0.push(Flaw::spec(format!(
+            "spec.limits.perKey.concurrency: {per_key_concurrency} is more than spec.limits.concurrency, which is {concurrency}"
+        )));
+    }
     Limits {
         per_key: form.per_key.map_or(PER_KEY, |key| key_rate(&key)),
         per_key_concurrency,
@@ -359,6 +366,33 @@ mod tests {
         assert_eq!(contract["limits"]["perKeyConcurrency"], 2);
         assert_eq!(contract["redact"], json!(["query"]));
         assert_eq!(contract["proxy"], "http://proxy.example:3128");
+    }
+
+    #[test]
+    fn one_key_has_no_more_places_than_there_are() {
+        let told = |limits: Value| {
+            let mut tenant = tenant(&meta());
+            tenant.spec.limits = serde_json::from_value(limits).unwrap();
+            let flaws = compile(&tenant, &OperatorView::default()).err();
+            flaws
+                .into_iter()
+                .flatten()
+                .map(|flaw| flaw.message)
+                .collect::<Vec<_>>()
+        };
+        let key = |places: u32| json!({"perMinute": 6, "burst": 3, "concurrency": places});
+        assert_eq!(told(json!({"perKey": key(32)})), [""; 0]);
+        assert_eq!(told(json!({"perKey": key(8), "concurrency": 8})), [""; 0]);
+        assert_eq!(
+            told(json!({"perKey": key(33)})),
+            [
+                "spec.limits.perKey.concurrency: 33 is more than spec.limits.concurrency, which is 32"
+            ]
+        );
+        assert_eq!(
+            told(json!({"perKey": key(9), "concurrency": 8})),
+            ["spec.limits.perKey.concurrency: 9 is more than spec.limits.concurrency, which is 8"]
+        );
     }
 
     #[test]

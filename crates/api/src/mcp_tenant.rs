@@ -346,6 +346,9 @@ pub struct Audit {
 /// How much clients may ask of one server.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+// 32 is what `concurrency` is where it is left out; a rule sees no default that
+// the schema does not write into the object.
+#[x_kube(validation = Rule::new("!has(self.perKey) || !has(self.perKey.concurrency) || self.perKey.concurrency <= (has(self.concurrency) ? self.concurrency : 32)").message("perKey.concurrency is at most concurrency, which is 32 if left out"))]
 pub struct TenantLimits {
     /// Calls of one key. Left out, 60 a minute, 20 at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -377,7 +380,8 @@ pub struct KeyLimits {
     pub burst: u32,
 
     /// Calls in progress at the same time. Left out, half of the tenant's
-    /// `concurrency`, so that one key never takes all places.
+    /// `concurrency`, so that one key never takes all places; never more than
+    /// that `concurrency`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     #[schemars(extend("format" = "int32"))]

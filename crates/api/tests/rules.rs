@@ -144,6 +144,27 @@ fn each_rule_refuses_with_a_message_to_act_on() {
 }
 
 #[test]
+fn one_key_has_no_more_places_than_there_are() {
+    let refusals = |of_key: Option<u32>, of_all: Option<u32>| {
+        let mut limits = json!({"perKey": {"perMinute": 1, "burst": 1}});
+        if let Some(places) = of_key {
+            limits["perKey"]["concurrency"] = places.into();
+        }
+        if let Some(places) = of_all {
+            limits["concurrency"] = places.into();
+        }
+        refusals(&with("/limits", limits))
+    };
+    let told = "spec.limits: perKey.concurrency is at most concurrency, which is 32 if left out";
+    assert_eq!(refusals(Some(8), Some(8)), "");
+    assert_eq!(refusals(Some(9), Some(8)), told);
+    assert_eq!(refusals(Some(32), None), "");
+    assert_eq!(refusals(Some(33), None), told);
+    // Half of one place is still that place.
+    assert_eq!(refusals(None, Some(1)), "");
+}
+
+#[test]
 fn what_users_write_is_accepted() {
     for (pointer, value) in [
         ("/organization", json!("a")),
