@@ -1,13 +1,15 @@
 //! The command line: every flag checked before anything starts.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::ArgPredicate;
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, ValueEnum};
 use tenantry_api::label;
-use tenantry_connectors::corridor::CorridorLimits;
+use tenantry_connectors::corridor::{CorridorLimits, is_bare};
 use tenantry_core::name::ConnectorName;
 use tracing::level_filters::LevelFilter;
 use url::Url;
@@ -69,9 +71,10 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", env = "TENANTRY_CONNECTORS_DIR")]
     pub connectors_dir: Option<PathBuf>,
 
-    /// Namespace of the organisation
-    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", value_parser = not_empty, required = false, required_unless_present = "dir", default_value_if("dir", ArgPredicate::IsPresent, "none"))]
-    pub namespace: String,
+    /// Namespace of the organisation; with --dir the McpTenant says it
+    // clap's own `conflicts_with` would lift the `requires = "dir"` of others.
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", value_parser = not_empty, required_unless_present = "dir")]
+    pub namespace: Option<String>,
 
     /// Name of this pod; its report stands under it
     #[arg(long, value_name = "NAME", env = "POD_NAME", value_parser = not_empty, required = false, required_unless_present = "dir", default_value_if("dir", ArgPredicate::IsPresent, "local"))]
@@ -130,6 +133,30 @@ impl LogLevel {
 }
 
 impl Cli {
+    /// The command line, unless its flags contradict each other.
+    pub fn checked(self) -> Result<Self, clap::Error> {
+        let conflict = |message: String| {
+            let mut command = Self::command();
+            Err(command.error(ErrorKind::ArgumentConflict, message))
+        };
+        if self.dir.is_some() && self.namespace.is_some() {
+            return conflict(
+                "with --dir the McpTenant says its namespace; leave out --namespace (POD_NAMESPACE)"
+                    .into(),
+            );
+        }
+        let mut seen = BTreeSet::new();
+        for (connector, _) in &self.sandbox_base_url {
+            // Whichever address were taken, the other was meant.
+            if !seen.insert(connector) {
+                return conflict(format!(
+                    "--sandbox-base-url names the connector `{connector}` more than once; leave one address"
+                ));
+            }
+        }
+        Ok(self)
+    }
+
     /// What the server needs of it. The credentials are in `credentials_dir`
     /// unless a folder was named.
     pub fn settings(&self, credentials_dir: &Path, boot_id: String) -> Settings {
@@ -169,8 +196,12 @@ fn sandbox_base_url(text: &str) -> Result<(ConnectorName, String), String> {
         .ok_or("it has the form CONNECTOR=URL, such as meta=http://127.0.0.1:8081")?;
     let connector = ConnectorName::parse(connector).map_err(|error| error.to_string())?;
     let parsed = Url::parse(url).map_err(|error| format!("`{url}` is no URL: {error}"))?;
-    if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(format!("`{url}` is not http:// or https://"));
+    if !is_bare(&parsed) {
+        // Without the URL: it may hold a password.
+        return Err(
+            "the URL is a bare http(s)://HOST[:PORT], without user, path, query and fragment"
+                .into(),
+        );
     }
     Ok((connector, url.to_owned()))
 }
@@ -196,8 +227,6 @@ fn not_empty(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     const POD: [&str; 7] = [
@@ -250,10 +279,49 @@ mod tests {
         let sandbox = ["--sandbox-base-url", "meta=http://127.0.0.1:1"];
         let error = Cli::try_parse_from(POD.into_iter().chain(sandbox)).unwrap_err();
         assert!(error.to_string().contains("--dir"), "{error}");
-        for bad in ["meta", "Meta=http://h", "meta=ftp://h", "meta=nowhere"] {
-            let command = ["tenantry-server", "--dir", ".", "--sandbox-base-url", bad];
-            assert!(Cli::try_parse_from(command).is_err(), "{bad}");
+    }
+
+    #[test]
+    fn a_sandbox_is_one_bare_address_for_each_connector() {
+        let flag = |text: &&str| format!("--sandbox-base-url={text}");
+        let parse = |texts: &[&str]| {
+            let command = ["tenantry-server", "--dir", "."].map(str::to_owned);
+            let cli = Cli::try_parse_from(command.into_iter().chain(texts.iter().map(flag)));
+            cli.and_then(Cli::checked)
+        };
+        for bad in [
+            "meta",
+            "Meta=http://h",
+            "meta=ftp://h",
+            "meta=nowhere",
+            "meta=http://user@h",
+            "meta=http://user:password@h",
+            "meta=http://h/base",
+            "meta=http://h?q",
+            "meta=http://h#f",
+        ] {
+            assert!(parse(&[bad]).is_err(), "{bad}");
         }
+        assert!(parse(&["meta=http://a", "google=http://b"]).is_ok());
+        let error = parse(&["meta=http://a", "meta=http://b"]).unwrap_err();
+        let told =
+            "--sandbox-base-url names the connector `meta` more than once; leave one address";
+        assert!(error.to_string().contains(told), "{error}");
+    }
+
+    #[test]
+    fn what_a_folder_says_itself_is_not_said_beside_it() {
+        let folder = ["tenantry-server", "--dir", "."];
+        let cli = Cli::try_parse_from(folder.into_iter().chain(["--namespace", "acme"])).unwrap();
+        let error = cli.checked().unwrap_err();
+        assert!(
+            error.to_string().contains("leave out --namespace"),
+            "{error}"
+        );
+        // These name the replica in the report, with a folder as well.
+        let named = ["--pod-name", "mine", "--pod-uid", "1"];
+        let cli = Cli::try_parse_from(folder.into_iter().chain(named)).unwrap();
+        assert_eq!(cli.checked().unwrap().pod_name, "mine");
     }
 
     #[test]

@@ -28,7 +28,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+    let cli = Cli::parse().checked().unwrap_or_else(|error| error.exit());
     log_to_stderr(cli.log_level);
     // One TLS stack, chosen before anything opens a connection.
     let installed = rustls::crypto::ring::default_provider().install_default();
@@ -70,7 +70,9 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
 /// Where the organisation is declared, and where its credentials are then.
 async fn control_plane(cli: &Cli) -> anyhow::Result<(Arc<dyn ControlPlane>, PathBuf)> {
     let Some(dir) = &cli.dir else {
-        let control_plane = Kubernetes::connect(&cli.namespace, &cli.pod_name).await?;
+        let namespace = cli.namespace.as_deref();
+        let namespace = namespace.context("neither --dir nor --namespace is given")?;
+        let control_plane = Kubernetes::connect(namespace, &cli.pod_name).await?;
         return Ok((Arc::new(control_plane), label::CREDENTIALS_DIR.into()));
     };
     let view = OperatorView {

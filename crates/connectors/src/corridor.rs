@@ -463,7 +463,9 @@ fn by_id(
     Ok(by_id)
 }
 
-fn is_bare(url: &Url) -> bool {
+/// Whether `url` is a bare `http(s)://host[:port]`: a user, a path, a query or a
+/// fragment would be lost, or end up in every request.
+pub fn is_bare(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https")
         && url.host_str().is_some_and(|host| !host.is_empty())
         && url.username().is_empty()
