@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::ArgPredicate;
@@ -14,6 +14,7 @@ use tenantry_core::name::ConnectorName;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
+use crate::credentials::Credentials;
 use crate::report::Pod;
 use crate::run::Settings;
 
@@ -157,16 +158,16 @@ impl Cli {
         Ok(self)
     }
 
-    /// What the server needs of it. The credentials are in `credentials_dir`
-    /// unless a folder was named.
-    pub fn settings(&self, credentials_dir: &Path, boot_id: String) -> Settings {
+    /// What the server needs of it. The credentials are those given unless a
+    /// folder was named.
+    pub fn settings(&self, credentials: Credentials, boot_id: String) -> Settings {
         let listen = |said: Option<SocketAddr>, port| said.unwrap_or_else(|| self.listen(port));
-        let credentials_dir = self.credentials_dir.as_deref().unwrap_or(credentials_dir);
+        let named = self.credentials_dir.clone().map(Credentials::Dir);
         Settings {
             mcp_listen: listen(self.mcp_listen, label::MCP_PORT),
             admin_listen: listen(self.admin_listen, label::ADMIN_PORT),
             activity_listen: self.activity_listen,
-            credentials_dir: credentials_dir.to_owned(),
+            credentials: named.unwrap_or(credentials),
             corridor_limits: CorridorLimits::PRODUCTION,
             // Meta's tokens live 60 days; a question an hour costs next to nothing.
             inspect_tokens: Some(Duration::from_hours(1)),
@@ -227,6 +228,8 @@ fn not_empty(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     const POD: [&str; 7] = [
@@ -239,24 +242,33 @@ mod tests {
         "u",
     ];
 
+    /// The folder of the credentials; empty where they are held.
+    fn dir(settings: &Settings) -> &str {
+        match &settings.credentials {
+            Credentials::Dir(dir) => dir.to_str().unwrap(),
+            Credentials::Held(_) => "",
+        }
+    }
+
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
         let cli = Cli::try_parse_from(POD).unwrap();
-        let settings = cli.settings(Path::new("/credentials"), "boot".into());
+        let settings = cli.settings(Credentials::Dir("/credentials".into()), "boot".into());
         assert_eq!(settings.mcp_listen.to_string(), "0.0.0.0:8080");
         assert_eq!(settings.admin_listen.to_string(), "0.0.0.0:9090");
-        assert_eq!(settings.credentials_dir, Path::new("/credentials"));
+        assert_eq!(dir(&settings), "/credentials");
     }
 
     #[test]
     fn with_a_folder_no_pod_is_needed_and_the_ports_are_this_machines() {
         let command = ["tenantry-server", "--dir", "examples/acme"];
         let cli = Cli::try_parse_from(command).unwrap();
-        let settings = cli.settings(Path::new("/mounted"), "boot".into());
+        let settings = cli.settings(Credentials::Held(Arc::default()), "boot".into());
         assert_eq!(settings.mcp_listen.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.admin_listen.to_string(), "127.0.0.1:9090");
         assert_eq!(settings.pod.name, "local");
+        assert_eq!(dir(&settings), "");
         let more = [
             "--mcp-listen",
             "0.0.0.0:1",
@@ -266,9 +278,9 @@ mod tests {
             "meta=http://127.0.0.1:8081",
         ];
         let cli = Cli::try_parse_from(command.into_iter().chain(more)).unwrap();
-        let settings = cli.settings(Path::new("/mounted"), "boot".into());
+        let settings = cli.settings(Credentials::Held(Arc::default()), "boot".into());
         assert_eq!(settings.mcp_listen.to_string(), "0.0.0.0:1");
-        assert_eq!(settings.credentials_dir, Path::new("/other"));
+        assert_eq!(dir(&settings), "/other");
         assert_eq!(cli.sandbox_base_url[0].1, "http://127.0.0.1:8081");
     }
 

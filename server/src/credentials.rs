@@ -1,6 +1,8 @@
 //! The vendors' tokens, as the kubelet mounts them: one folder a connector,
-//! one file `access_token`. A token never leaves this module but through
-//! `TokenSource`, and never reaches a log.
+//! one file `access_token`; or as the process holds them. A token never leaves
+//! this module but through `TokenSource`, and never reaches a log.
+
+pub mod held;
 
 use std::fs;
 use std::io::Read as _;
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 use tenantry_connectors::token::{TokenError, TokenSource};
 use tenantry_core::name::ConnectorName;
+
+use held::{HeldSecrets, HeldTokenSource};
 
 /// The keys of the Secret that hold the token and the app's secret.
 const TOKEN: &str = "access_token";
@@ -35,6 +39,28 @@ tokio::task_local! {
 /// are the requests, of calls that fail or are cut off as well.
 pub async fn counting<T>(requests: Arc<AtomicU32>, work: impl Future<Output = T>) -> T {
     REQUESTS.scope(requests, work).await
+}
+
+/// Where the connectors' Secrets are.
+#[derive(Clone)]
+pub enum Credentials {
+    /// Below this folder, as the kubelet mounts them.
+    Dir(PathBuf),
+    /// In the process.
+    Held(Arc<HeldSecrets>),
+}
+
+impl Credentials {
+    /// The token of `connector`; it need not be there yet.
+    pub fn source(&self, connector: &ConnectorName) -> Arc<dyn TokenSource> {
+        match self {
+            Self::Dir(dir) => Arc::new(FileTokenSource::new(dir, connector)),
+            Self::Held(held) => {
+                let held = Arc::clone(held);
+                Arc::new(HeldTokenSource::new(held, connector.clone()))
+            }
+        }
+    }
 }
 
 /// The token of one connector, read from its file.
@@ -127,28 +153,18 @@ impl SecretFile {
             }
             Err(error) => return Err(unreadable(&error.kind().to_string())),
         };
-        let mut text = String::new();
-        let read = file.take(LONGEST + 1).read_to_string(&mut text);
+        let mut content = Vec::new();
+        let read = file.take(LONGEST + 1).read_to_end(&mut content);
         // A kind, not an error: its text might one day hold some of the content.
         read.map_err(|error| unreadable(&error.kind().to_string()))?;
-        if text.len() as u64 > LONGEST {
-            return Err(unreadable("it is longer than any token"));
-        }
-        match text.trim_end_matches(['\r', '\n']) {
-            "" => Err(TokenError::Missing { place: place() }),
-            token if is_clean(token) => Ok(SecretString::from(token.to_owned())),
-            _ => Err(unreadable(
-                "it holds a character that cannot stand in a header",
-            )),
-        }
+        checked(&content, place)
     }
 }
 
 impl TokenSource for FileTokenSource {
     fn token(&self) -> Result<SecretString, TokenError> {
         let token = self.token.read_at(Instant::now())?;
-        // Outside of a call, as for the report, there is nothing to count.
-        let _ = REQUESTS.try_with(|requests| requests.fetch_add(1, Ordering::Relaxed));
+        count_request();
         Ok(token)
     }
 
@@ -158,6 +174,30 @@ impl TokenSource for FileTokenSource {
             Err(TokenError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn count_request() {
+    // Outside of a call, as for the report, there is nothing to count.
+    let _ = REQUESTS.try_with(|requests| requests.fetch_add(1, Ordering::Relaxed));
+}
+
+/// The token that is in `content`, if it is one.
+fn checked(content: &[u8], place: impl Fn() -> String) -> Result<SecretString, TokenError> {
+    let unreadable = |problem: &str| TokenError::Unreadable {
+        place: place(),
+        problem: problem.into(),
+    };
+    if content.len() as u64 > LONGEST {
+        return Err(unreadable("it is longer than any token"));
+    }
+    let text = std::str::from_utf8(content).map_err(|_| unreadable("it is no text"))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(TokenError::Missing { place: place() }),
+        token if is_clean(token) => Ok(SecretString::from(token.to_owned())),
+        _ => Err(unreadable(
+            "it holds a character that cannot stand in a header",
+        )),
     }
 }
 

@@ -3,7 +3,6 @@
 //! one; calls in progress keep the one they began with.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tenantry_connectors::corridor::{Corridor, CorridorError, CorridorLimits, Way};
@@ -17,7 +16,7 @@ use tenantry_core::tenant::{ConnectorConfig, ContractError, TenantConfig};
 use url::Url;
 
 use crate::catalog::Catalog;
-use crate::credentials::FileTokenSource;
+use crate::credentials::Credentials;
 use crate::knowledge::RawContract;
 use crate::limiter::Limiter;
 use crate::token_watch::KnownToken;
@@ -55,8 +54,8 @@ pub enum TakeUpError {
 pub struct Workshop {
     /// The tools there are.
     pub catalog: Arc<Catalog>,
-    /// Where the connectors' Secrets are mounted.
-    pub credentials_dir: PathBuf,
+    /// Where the connectors' Secrets are.
+    pub credentials: Credentials,
     /// The bounds of every corridor.
     pub corridor_limits: CorridorLimits,
     /// What carries requests instead of the network; only a benchmark has one.
@@ -134,8 +133,7 @@ impl Workshop {
         config: &ConnectorConfig,
         proxy: Option<&str>,
     ) -> Result<Embassy, TakeUpError> {
-        let tokens: Arc<dyn TokenSource> =
-            Arc::new(FileTokenSource::new(&self.credentials_dir, &config.name));
+        let tokens = self.credentials.source(&config.name);
         let corridor = self.corridor(config, proxy, Arc::clone(&tokens))?;
         Ok(Embassy {
             config: config.clone(),

@@ -1,7 +1,6 @@
 //! The front door: command line, logs, signals, and out.
 
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,6 +12,7 @@ use tenantry_server::cli::{Cli, LogLevel};
 use tenantry_server::control_plane::ControlPlane;
 use tenantry_server::control_plane::folder::Folder;
 use tenantry_server::control_plane::kubernetes::Kubernetes;
+use tenantry_server::credentials::Credentials;
 use tenantry_server::run::{self, Parts};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -49,7 +49,7 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let catalog = Catalog::load(cli.connectors_dir.as_deref()).context("loading the connectors")?;
-    let (control_plane, credentials_dir) = control_plane(cli).await?;
+    let (control_plane, credentials) = control_plane(cli).await?;
     let stdout = std::io::stdout()
         .as_fd()
         .try_clone_to_owned()
@@ -62,26 +62,27 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
         open_ports: watch::Sender::default(),
         transport: None,
     };
-    run::run(parts, cli.settings(&credentials_dir, new_boot_id()?), stop).await?;
+    run::run(parts, cli.settings(credentials, new_boot_id()?), stop).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
 /// Where the organisation is declared, and where its credentials are then.
-async fn control_plane(cli: &Cli) -> anyhow::Result<(Arc<dyn ControlPlane>, PathBuf)> {
+async fn control_plane(cli: &Cli) -> anyhow::Result<(Arc<dyn ControlPlane>, Credentials)> {
     let Some(dir) = &cli.dir else {
         let namespace = cli.namespace.as_deref();
         let namespace = namespace.context("neither --dir nor --namespace is given")?;
         let control_plane = Kubernetes::connect(namespace, &cli.pod_name).await?;
-        return Ok((Arc::new(control_plane), label::CREDENTIALS_DIR.into()));
+        let mounted = Credentials::Dir(label::CREDENTIALS_DIR.into());
+        return Ok((Arc::new(control_plane), mounted));
     };
     let view = OperatorView {
         sandbox_base_urls: cli.sandbox_base_url.iter().cloned().collect(),
         ..OperatorView::default()
     };
     let folder = Folder::open(dir.clone(), view, cli.report_file.clone())?;
-    let credentials_dir = folder.credentials_dir().to_owned();
-    Ok((Arc::new(folder), credentials_dir))
+    let held = Credentials::Held(folder.secrets());
+    Ok((Arc::new(folder), held))
 }
 
 fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {

@@ -3,7 +3,6 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use crate::audit::{Audit, AuditWriter};
 use crate::catalog::Catalog;
 use crate::control_plane::ControlPlane;
 use crate::counter::{Counter, CounterParts};
+use crate::credentials::Credentials;
 use crate::in_force::Workshop;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
@@ -47,8 +47,8 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     /// Where the last audit lines are served; a loopback address.
     pub activity_listen: SocketAddr,
-    /// Where the connectors' Secrets are mounted.
-    pub credentials_dir: PathBuf,
+    /// Where the connectors' Secrets are.
+    pub credentials: Credentials,
     /// The bounds of every corridor.
     pub corridor_limits: CorridorLimits,
     /// How often vendors are asked about their tokens; never if absent.
@@ -136,7 +136,7 @@ pub async fn run(
         .map_err(RunError::Audit)?;
     let workshop = Workshop {
         catalog: Arc::new(catalog),
-        credentials_dir: settings.credentials_dir.clone(),
+        credentials: settings.credentials.clone(),
         corridor_limits: settings.corridor_limits,
         transport,
     };

@@ -3,7 +3,6 @@
 //! a folder that cannot be read changes nothing and is said aloud.
 
 pub mod documents;
-mod mount;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
@@ -20,9 +19,9 @@ use tenantry_core::name::{ConnectorName, KeyId};
 
 use super::{ControlPlane, Live, LiveError, ReportError};
 use crate::cause::chain;
+use crate::credentials::held::HeldSecrets;
 use crate::knowledge::{Knowledge, RawContract, Topic};
 use documents::{Declared, Refused, Source, declared};
-use mount::Mount;
 
 /// Between looks. What changed is taken up when two looks saw the same, so that
 /// nobody is served by half a file.
@@ -54,16 +53,13 @@ pub enum FolderError {
     /// the real vendor.
     #[error("--sandbox-base-url names the connector `{0}`, which the McpTenant does not have")]
     Sandbox(ConnectorName),
-    /// The Secrets cannot be put where they are looked for.
-    #[error("putting the Secrets into a folder of the server's own")]
-    Mount(#[source] io::Error),
 }
 
 /// A folder of documents.
 pub struct Folder {
     path: PathBuf,
     view: OperatorView,
-    mount: Mount,
+    secrets: Arc<HeldSecrets>,
     report_file: Option<PathBuf>,
     contract: Mutex<Option<RawContract>>,
     /// What took hold last.
@@ -118,7 +114,7 @@ impl Folder {
         let folder = Self {
             path,
             view,
-            mount: Mount::new().map_err(FolderError::Mount)?,
+            secrets: Arc::default(),
             report_file,
             contract: Mutex::default(),
             last: Mutex::default(),
@@ -134,39 +130,30 @@ impl Folder {
         if let Some(name) = folder.view.sandbox_base_urls.keys().find(|name| !has(name)) {
             return Err(FolderError::Sandbox(name.clone()));
         }
-        folder.hold(&declared)?;
+        folder.secrets.hold(&declared.secrets);
         for document in &declared.ignored {
             tracing::info!(document, "a document says nothing here");
         }
         Ok(folder)
     }
 
-    /// Where the Secrets among the documents are found.
-    pub fn credentials_dir(&self) -> &Path {
-        self.mount.path()
+    /// The Secrets among the documents, as they are taken up.
+    pub fn secrets(&self) -> Arc<HeldSecrets> {
+        Arc::clone(&self.secrets)
     }
 
     fn declared(&self, sources: &[Source]) -> Result<Declared, FolderError> {
         declared(sources, &self.view).map_err(FolderError::Documents)
     }
 
-    fn hold(&self, declared: &Declared) -> Result<(), FolderError> {
-        self.mount
-            .hold(&declared.secrets)
-            .map_err(FolderError::Mount)
-    }
-
     fn take_up(&self, sources: &[Source], knowledge: &Knowledge) {
-        let taken = self.declared(sources).and_then(|declared| {
-            self.hold(&declared)?;
-            Ok(declared)
-        });
-        match taken {
+        match self.declared(sources) {
             Ok(declared) => {
                 let contract = self.raw_contract(&declared);
                 // What tightens comes first.
                 knowledge.tell_freezes(declared.freezes.iter().cloned());
                 knowledge.tell_keys(declared.keys.iter().cloned());
+                self.secrets.hold(&declared.secrets);
                 *self.last() = Restraint {
                     freezes: declared.freezes,
                     keys: declared.keys,

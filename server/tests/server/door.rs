@@ -15,6 +15,7 @@ use tenantry_core::key::KeyRecord;
 use tenantry_server::audit::Audit;
 use tenantry_server::catalog::Catalog;
 use tenantry_server::counter::{Counter, CounterParts};
+use tenantry_server::credentials::Credentials;
 use tenantry_server::gate::{self, BODY_LIMIT};
 use tenantry_server::in_force::Workshop;
 use tenantry_server::knowledge::Knowledge;
@@ -328,7 +329,7 @@ async fn a_stopping_server_says_so() {
     });
     let workshop = Workshop {
         catalog: Arc::new(Catalog::load(None).unwrap()),
-        credentials_dir: "/nowhere".into(),
+        credentials: Credentials::Dir("/nowhere".into()),
         corridor_limits: CorridorLimits::PRODUCTION,
         transport: None,
     };

@@ -18,6 +18,7 @@ use tenantry_server::audit::{Audit, AuditWriter};
 use tenantry_server::catalog::Catalog;
 use tenantry_server::control_plane::Live;
 use tenantry_server::counter::{Counter, CounterParts};
+use tenantry_server::credentials::Credentials;
 use tenantry_server::in_force::Workshop;
 use tenantry_server::knowledge::Knowledge;
 use tenantry_server::metrics::Metrics;
@@ -59,7 +60,7 @@ impl Desk {
         .unwrap();
         let workshop = Workshop {
             catalog: Arc::new(Catalog::load(None).unwrap()),
-            credentials_dir: credentials.path().to_owned(),
+            credentials: Credentials::Dir(credentials.path().to_owned()),
             corridor_limits: CorridorLimits::PRODUCTION,
             transport: None,
         };

@@ -21,6 +21,7 @@ use tenantry_core::tenant::{
 };
 use tenantry_fakes::meta::{FakeMeta, SANDBOX_TOKEN};
 use tenantry_server::catalog::Catalog;
+use tenantry_server::credentials::Credentials;
 use tenantry_server::report::Pod;
 use tenantry_server::run::{self, OpenPorts, Parts, RunError, Settings};
 use tokio::sync::watch;
@@ -355,7 +356,7 @@ fn settings(
         mcp_listen: any,
         admin_listen: any,
         activity_listen: any,
-        credentials_dir: credentials.to_owned(),
+        credentials: Credentials::Dir(credentials.to_owned()),
         corridor_limits: CorridorLimits {
             attempts: 2,
             shortest_pause_ms: 1,

@@ -1,7 +1,7 @@
 //! What a set of documents declares: the same ones that `kubectl apply` takes,
 //! read strictly. Pure; no error repeats what stands in a Secret.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -21,6 +21,7 @@ use tenantry_core::name::{ConnectorName, KeyId};
 use tenantry_core::tenant::TenantConfig;
 
 use crate::cause::chain;
+use crate::credentials::held::Secrets;
 
 /// The group of our own kinds.
 const OURS: &str = "tenantry.dev/";
@@ -46,7 +47,7 @@ pub struct Declared {
     /// What is frozen.
     pub freezes: Freezes,
     /// The content of each connector's Secret, where it is among the documents.
-    pub secrets: BTreeMap<ConnectorName, BTreeMap<String, Vec<u8>>>,
+    pub secrets: Secrets,
     /// Documents that say nothing here.
     pub ignored: Vec<String>,
 }
@@ -229,10 +230,7 @@ fn strangers(documents: &[Document], namespace: &str) -> Vec<Flaw> {
     flaws
 }
 
-fn secrets_of(
-    tenant: &McpTenant,
-    secrets: &[Secret],
-) -> BTreeMap<ConnectorName, BTreeMap<String, Vec<u8>>> {
+fn secrets_of(tenant: &McpTenant, secrets: &[Secret]) -> Secrets {
     let of = |wanted: &str| {
         let mut named = secrets.iter();
         let secret = named.find(|secret| secret.meta().name.as_deref() == Some(wanted))?;

@@ -24,6 +24,7 @@ use tenantry_core::key::{ApiKey, KeyRecord, Scope};
 use tenantry_core::name::KeyId;
 use tenantry_server::catalog::Catalog;
 use tenantry_server::control_plane::{ControlPlane, Live, LiveError, ReportError};
+use tenantry_server::credentials::Credentials;
 use tenantry_server::knowledge::{Knowledge, RawContract, Topic};
 use tenantry_server::report::Pod;
 use tenantry_server::run::{self, Parts, Settings};
@@ -167,7 +168,7 @@ async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
         admin_listen: any,
         activity_listen: any,
         inspect_tokens: None,
-        credentials_dir: credentials.path().to_owned(),
+        credentials: Credentials::Dir(credentials.path().to_owned()),
         corridor_limits: CorridorLimits::PRODUCTION,
         stale_after: Duration::from_hours(24),
         drain: Duration::from_secs(1),
