@@ -2,10 +2,13 @@
 //! `kubectl apply` takes, or one file of them. It is looked at twice a second;
 //! a folder that cannot be read changes nothing and is said aloud.
 
+mod document;
 pub mod documents;
+pub mod files;
+pub mod flaw;
+mod restraint;
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,23 +16,19 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use tenantry_api::compile::OperatorView;
 use tenantry_api::mcp_server::ReplicaReport;
-use tenantry_core::freeze::{Freeze, Freezes};
-use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{ConnectorName, KeyId};
 
 use super::{ControlPlane, Live, LiveError, ReportError};
 use crate::cause::chain;
 use crate::credentials::held::HeldSecrets;
 use crate::knowledge::{Knowledge, RawContract, Topic};
-use documents::{Declared, Refused, Source, declared};
+use documents::{Declared, Refused, declared};
+use files::{Source, sources};
+use restraint::Restraint;
 
 /// Between looks. What changed is taken up when two looks saw the same, so that
 /// nobody is served by half a file.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// An organisation's documents are a few KiB.
-const LARGEST_FILE: u64 = 1 << 20;
-const MOST_FILES: usize = 256;
 
 /// Stands for the object that a cluster would keep the contract in.
 const UID: &str = "folder";
@@ -64,43 +63,6 @@ pub struct Folder {
     contract: Mutex<Option<RawContract>>,
     /// What took hold last.
     last: Mutex<Restraint>,
-}
-
-/// What keeps callers from something.
-#[derive(Default)]
-struct Restraint {
-    freezes: Freezes,
-    keys: Vec<KeyRecord>,
-}
-
-impl Restraint {
-    /// Lets what stops somebody take hold, beside all that did before.
-    fn tighten(&mut self, refused: &Refused) {
-        for freeze in refused.freezes.iter() {
-            let is_alike =
-                |known: &Freeze| known.scope == freeze.scope && known.access == freeze.access;
-            if !self.freezes.iter().any(is_alike) {
-                // Under a name of its own, and none that a document can have:
-                // what holds already under that name may be stricter.
-                let name = format!("{} ({})", freeze.name, self.freezes.iter().count());
-                self.freezes.put(Freeze {
-                    name,
-                    ..freeze.clone()
-                });
-            }
-        }
-        for key in &mut self.keys {
-            key.disabled |= refused.revoked.contains(&key.id);
-        }
-    }
-
-    /// The freezes, and one more: what cannot be read may have been a freeze, so
-    /// nothing may change.
-    fn freezes_in_doubt(&self) -> impl Iterator<Item = Freeze> {
-        let flaw = "the documents cannot be read".to_owned();
-        let doubt = Freeze::unreadable("(documents)", None, flaw);
-        self.freezes.iter().cloned().chain([doubt])
-    }
 }
 
 impl Folder {
@@ -284,111 +246,4 @@ fn write_whole(file: &Path, report: &ReplicaReport) -> io::Result<()> {
     new.push(".new");
     std::fs::write(&new, serde_json::to_vec_pretty(report)?)?;
     std::fs::rename(new, file)
-}
-
-/// The files at `path`, by name: itself, or the YAML and JSON files in it.
-fn sources(path: &Path) -> Result<Vec<Source>, FolderError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |cause| FolderError::Read { path, cause }
-    };
-    let mut paths = vec![path.to_owned()];
-    if path.is_dir() {
-        let entries = std::fs::read_dir(path).map_err(failed(path))?;
-        let entries = entries
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed(path))?;
-        paths = entries.iter().map(std::fs::DirEntry::path).collect();
-        paths.retain(|path| is_document(path));
-        paths.sort();
-    }
-    if paths.len() > MOST_FILES {
-        return Err(failed(path)(ErrorKind::FileTooLarge.into()));
-    }
-    let source = |path: &PathBuf| {
-        Ok(Source {
-            file: path.display().to_string(),
-            text: text(path).map_err(failed(path))?,
-        })
-    };
-    paths.iter().map(source).collect()
-}
-
-/// The text of a file of documents. A pipe or a device would keep the reader.
-fn text(path: &Path) -> io::Result<String> {
-    let kind = std::fs::metadata(path)?;
-    if !kind.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"));
-    }
-    let mut text = String::new();
-    File::open(path)?
-        .take(LARGEST_FILE + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST_FILE {
-        return Err(ErrorKind::FileTooLarge.into());
-    }
-    Ok(text)
-}
-
-fn is_document(path: &Path) -> bool {
-    let hidden = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('.');
-    let kinds = ["yaml", "yml", "json"];
-    path.extension()
-        .is_some_and(|extension| kinds.iter().any(|kind| extension == *kind))
-        && !path.file_name().is_some_and(hidden)
-}
-
-#[cfg(test)]
-mod tests {
-    use tenantry_core::access::Access;
-
-    use super::*;
-
-    fn freeze(name: &str, access: &str) -> Freeze {
-        let spec = serde_json::json!({"access": access});
-        tenantry_api::mcp_freeze::read(name, &spec)
-    }
-
-    fn refused(freezes: impl IntoIterator<Item = Freeze>) -> Refused {
-        let declared = declared(&[], &OperatorView::default());
-        Refused {
-            freezes: freezes.into_iter().collect(),
-            ..declared.err().unwrap()
-        }
-    }
-
-    /// What holds after the folder was refused with each of these in turn.
-    fn after(declared: &[Freeze], then: &[Freeze]) -> Access {
-        let mut last = Restraint {
-            freezes: declared.iter().cloned().collect(),
-            keys: vec![],
-        };
-        let mut told = Freezes::default();
-        for freeze in then {
-            last.tighten(&refused([freeze.clone()]));
-            told = last.freezes_in_doubt().collect();
-        }
-        told.access_of_all(Access::ReadWrite)
-    }
-
-    #[test]
-    fn no_edit_of_a_flawed_folder_loosens_a_freeze() {
-        let (disabled, read_only) = (freeze("stop", "Disabled"), freeze("stop", "ReadOnly"));
-        let pair = |first: &Freeze, second: &Freeze| [first.clone(), second.clone()];
-        for edits in [pair(&disabled, &read_only), pair(&read_only, &disabled)] {
-            assert_eq!(after(&[], &edits), Access::Disabled);
-            assert_eq!(after(&edits[..1], &edits[1..]), Access::Disabled);
-        }
-        let named_alike = freeze("documents", "Disabled");
-        assert_eq!(after(&[], &[named_alike]), Access::Disabled);
-    }
-
-    #[test]
-    fn the_same_edit_again_adds_nothing() {
-        let mut last = Restraint::default();
-        for _ in 0..3 {
-            last.tighten(&refused([freeze("stop", "Disabled")]));
-        }
-        assert_eq!(last.freezes.iter().count(), 1);
-    }
 }

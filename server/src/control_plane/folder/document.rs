@@ -1,0 +1,207 @@
+//! One document: cut out of its file, read strictly, and never repeated where
+//! it may be a Secret.
+
+use k8s_openapi::api::core::v1::Secret;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+use serde_saphyr::{DefaultMessageFormatter, MessageFormatter as _};
+use tenantry_api::mcp_api_key::McpApiKey;
+use tenantry_api::mcp_freeze;
+use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_core::freeze::Freezes;
+use tenantry_core::key::KeyRecord;
+
+use super::files::Source;
+use super::flaw::Flaw;
+use crate::cause::chain;
+
+/// The group of our own kinds.
+pub(super) const OURS: &str = "tenantry.dev/";
+
+/// The namespace of documents that name none, as for kubectl.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// One document and where it begins.
+pub(super) struct Document {
+    pub(super) file: String,
+    pub(super) line: u64,
+    /// As many lines before it as in the file, so that its parser counts right.
+    text: String,
+    pub(super) head: Head,
+}
+
+/// What every document has.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Head {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) metadata: Names,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Names {
+    pub(super) name: String,
+    namespace: Option<String>,
+}
+
+/// A document whose spec is read elsewhere.
+#[derive(Deserialize)]
+struct Open {
+    #[serde(default)]
+    spec: Value,
+}
+
+impl Document {
+    pub(super) fn name(&self) -> String {
+        format!("{} `{}`", self.head.kind, self.head.metadata.name)
+    }
+
+    pub(super) fn namespace(&self) -> String {
+        let namespace = self.head.metadata.namespace.as_deref();
+        namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned()
+    }
+
+    pub(super) fn flaw(&self, reason: impl Into<String>) -> Flaw {
+        Flaw {
+            file: self.file.clone(),
+            line: self.line,
+            document: self.name(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn put_tenant<'d>(
+        &'d self,
+        place: &mut Option<(&'d Self, McpTenant)>,
+    ) -> Result<(), Flaw> {
+        if let Some((first, _)) = place {
+            let first = &first.head.metadata.name;
+            return Err(self.flaw(format!(
+                "a folder is one organisation, and has the McpTenant `{first}` already"
+            )));
+        }
+        *place = Some((self, self.typed()?));
+        Ok(())
+    }
+
+    pub(super) fn key(&self) -> Result<KeyRecord, Flaw> {
+        let key: McpApiKey = self.typed()?;
+        key.record().map_err(|error| self.flaw(chain(&error)))
+    }
+
+    pub(super) fn put_freeze(&self, freezes: &mut Freezes) -> Result<(), Flaw> {
+        let open: Open = self.typed()?;
+        freezes.put(mcp_freeze::read(&self.head.metadata.name, &open.spec));
+        Ok(())
+    }
+
+    /// What kubectl would refuse: `spce`, or `disabled` beside the spec.
+    pub(super) fn has_no_stray_field(&self, ours: bool) -> Result<(), Flaw> {
+        let known: &[&str] = match (ours, self.head.kind.as_str()) {
+            (true, _) => &["apiVersion", "kind", "metadata", "spec", "status"],
+            (false, "Secret") => &[
+                "apiVersion",
+                "kind",
+                "metadata",
+                "type",
+                "immutable",
+                "data",
+                "stringData",
+            ],
+            (false, _) => return Ok(()),
+        };
+        let fields: Map<String, Value> = self.typed()?;
+        match fields.keys().find(|field| !known.contains(&field.as_str())) {
+            // In a Secret even a name may be one, if it is indented wrong.
+            Some(_) if !ours => Err(self.flaw("it has a field that a Secret does not have")),
+            Some(field) => Err(self.flaw(format!("`{field}`: there is no such field here"))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn secret(&self) -> Result<Secret, Flaw> {
+        // The parser's own words might repeat what it could not read.
+        parse(&self.text).map_err(|(line, _)| Flaw {
+            line,
+            ..self.flaw("the Secret does not have the form of one")
+        })
+    }
+
+    pub(super) fn typed<T: DeserializeOwned>(&self) -> Result<T, Flaw> {
+        parse(&self.text).map_err(|(line, reason)| Flaw {
+            line,
+            ..self.flaw(reason)
+        })
+    }
+}
+
+/// The documents of all files; what is none is a flaw.
+pub(super) fn documents(sources: &[Source], flaws: &mut Vec<Flaw>) -> Vec<Document> {
+    let mut documents = Vec::new();
+    for source in sources {
+        for (line, text) in parts(&source.text) {
+            match parse::<Head>(&text) {
+                Ok(head) => documents.push(Document {
+                    file: source.file.clone(),
+                    line,
+                    text,
+                    head,
+                }),
+                Err((at, _)) => flaws.push(Flaw {
+                    file: source.file.clone(),
+                    line: at.max(line),
+                    document: String::new(),
+                    // Without the parser's words: it may be a Secret.
+                    reason: "this is no document with apiVersion, kind and metadata.name, or its YAML is broken".into(),
+                }),
+            }
+        }
+    }
+    documents
+}
+
+/// The documents in a text, each with the line where it begins and with as
+/// many empty lines before it.
+fn parts(text: &str) -> Vec<(u64, String)> {
+    let mut parts: Vec<(u64, Vec<&str>)> = vec![(1, vec![])];
+    for (line, number) in text.lines().zip(1..) {
+        if line == "---" || line.starts_with("--- ") {
+            parts.push((number + 1, vec![]));
+        } else if let Some((_, lines)) = parts.last_mut() {
+            lines.push(line);
+        }
+    }
+    let says = |lines: &[&str]| {
+        lines
+            .iter()
+            .map(|line| line.trim_start())
+            .any(|line| !line.is_empty() && !line.starts_with('#'))
+    };
+    let whole = |(line, lines): (u64, Vec<&str>)| {
+        let before = "\n".repeat(usize::try_from(line - 1).unwrap_or_default());
+        (line, before + &lines.join("\n"))
+    };
+    parts
+        .into_iter()
+        .filter(|(_, lines)| says(lines))
+        .map(whole)
+        .collect()
+}
+
+/// Reads strictly; else the line and what is wrong there.
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, (u64, String)> {
+    let mut options = serde_saphyr::Options::default();
+    options.duplicate_keys = DuplicateKeyPolicy::Error;
+    options.merge_keys = MergeKeyPolicy::Error;
+    options.alias_limits.max_total_replayed_events = 0;
+    options.strict_booleans = true;
+    options.with_snippet = false;
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let line = error.location().map_or(1, |location| location.line());
+        let reason = DefaultMessageFormatter.format_message(&error);
+        (line, reason.into_owned())
+    })
+}
