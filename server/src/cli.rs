@@ -39,7 +39,7 @@ pub struct Cli {
     ///
     /// It holds what `kubectl apply` would take: one McpTenant, its McpApiKeys,
     /// McpFreezes and Secrets, in *.yaml, *.yml or *.json. Other kinds say
-    /// nothing here.
+    /// nothing here. Other files are a mistake, but for hidden ones and *.md.
     #[arg(long, value_name = "PATH", env = "TENANTRY_DIR")]
     pub dir: Option<PathBuf>,
 

@@ -179,6 +179,7 @@ async fn reported(file: &PathBuf, says: impl Fn(&Value) -> bool) -> Value {
 /// The example in a folder of its own, and a program that serves it.
 struct Served {
     dir: TempDir,
+    _reports: TempDir,
     document: PathBuf,
     text: String,
     report: PathBuf,
@@ -192,15 +193,16 @@ impl Served {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let fake = FakeMeta::start().await.unwrap();
         fake.grant(TOKEN, &["act_1001", "act_1002"]);
-        let dir = TempDir::new().unwrap();
+        let (dir, reports) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         let document = dir.path().join("acme.yaml");
         let text = fs::read_to_string(Path::new(EXAMPLE).join("acme.yaml")).unwrap();
         fs::write(&document, &text).unwrap();
-        let report = dir.path().join("report.status");
+        let report = reports.path().join("report.json");
         let program = Program::start(dir.path(), &fake, &report);
         let url = program.url().await;
         Self {
             dir,
+            _reports: reports,
             document,
             text,
             report,
@@ -307,6 +309,9 @@ async fn a_pipe_in_the_folder_keeps_nobody_waiting() {
     );
     reported(&served.report, |report| names(report, "pipe.yaml")).await;
     assert_eq!(served.accounts().await, 2);
+    // Nor does it keep a freeze from taking hold.
+    fs::write(served.dir.path().join("freeze.yaml"), STOP).unwrap();
+    call_until(&served.url, &json!("Frozen")).await;
     served.program.end();
 }
 
@@ -348,7 +353,12 @@ fn refused(dir: &Path) -> String {
 #[test]
 fn what_is_wrong_at_the_start_ends_the_program_with_its_place() {
     let dir = TempDir::new().unwrap();
-    assert!(refused(dir.path()).contains("there is no McpTenant"));
+    let told = refused(dir.path());
+    assert!(
+        told.contains("there is no McpTenant, and no file"),
+        "{told}"
+    );
+    assert!(told.contains(dir.path().to_str().unwrap()), "{told}");
     assert!(refused(&dir.path().join("missing")).contains("missing"));
     let text = fs::read_to_string(Path::new(EXAMPLE).join("acme.yaml")).unwrap();
     let document = dir.path().join("acme.yaml");

@@ -46,8 +46,13 @@ pub enum FolderError {
         cause: io::Error,
     },
     /// The documents are wrong.
-    #[error("reading the documents: {}", .0.flaws)]
-    Documents(Refused),
+    #[error("reading the documents in `{}`: {}", path.display(), refused.flaws)]
+    Documents {
+        /// Where they are.
+        path: PathBuf,
+        /// What is wrong.
+        refused: Refused,
+    },
     /// A fake for a connector that there is not, while another one would go to
     /// the real vendor.
     #[error("--sandbox-base-url names the connector `{0}`, which the McpTenant does not have")]
@@ -105,7 +110,10 @@ impl Folder {
     }
 
     fn declared(&self, sources: &[Source]) -> Result<Declared, FolderError> {
-        declared(sources, &self.view).map_err(FolderError::Documents)
+        declared(sources, &self.view).map_err(|refused| FolderError::Documents {
+            path: self.path.clone(),
+            refused,
+        })
     }
 
     fn take_up(&self, sources: &[Source], knowledge: &Knowledge) {
@@ -129,7 +137,7 @@ impl Folder {
                     error = told,
                     "the documents changed nothing, and stop changes"
                 );
-                if let FolderError::Documents(refused) = &error {
+                if let FolderError::Documents { refused, .. } = &error {
                     self.tighten(refused, knowledge);
                 }
                 knowledge.tell_flaw(Some(told));

@@ -65,11 +65,14 @@ impl Document {
     }
 
     pub(super) fn flaw(&self, reason: impl Into<String>) -> Flaw {
+        self.flaw_at(self.line, reason)
+    }
+
+    fn flaw_at(&self, line: u64, reason: impl Into<String>) -> Flaw {
+        let Flaw { place, reason } = Flaw::of_line(&self.file, line, reason);
         Flaw {
-            file: self.file.clone(),
-            line: self.line,
-            document: self.name(),
-            reason: reason.into(),
+            place: format!("{place} ({})", self.name()),
+            reason,
         }
     }
 
@@ -124,39 +127,40 @@ impl Document {
 
     pub(super) fn secret(&self) -> Result<Secret, Flaw> {
         // The parser's own words might repeat what it could not read.
-        parse(&self.text).map_err(|(line, _)| Flaw {
-            line,
-            ..self.flaw("the Secret does not have the form of one")
-        })
+        parse(&self.text)
+            .map_err(|(line, _)| self.flaw_at(line, "the Secret does not have the form of one"))
     }
 
     pub(super) fn typed<T: DeserializeOwned>(&self) -> Result<T, Flaw> {
-        parse(&self.text).map_err(|(line, reason)| Flaw {
-            line,
-            ..self.flaw(reason)
-        })
+        parse(&self.text).map_err(|(line, reason)| self.flaw_at(line, reason))
     }
 }
 
 /// The documents of all files; what is none is a flaw.
 pub(super) fn documents(sources: &[Source], flaws: &mut Vec<Flaw>) -> Vec<Document> {
     let mut documents = Vec::new();
-    for source in sources {
-        for (line, text) in parts(&source.text) {
+    for Source { file, text } in sources {
+        let text = match text {
+            Ok(text) => text,
+            Err(reason) => {
+                flaws.push(Flaw::of_file(file, reason));
+                continue;
+            }
+        };
+        for (line, text) in parts(text) {
             match parse::<Head>(&text) {
                 Ok(head) => documents.push(Document {
-                    file: source.file.clone(),
+                    file: file.clone(),
                     line,
                     text,
                     head,
                 }),
-                Err((at, _)) => flaws.push(Flaw {
-                    file: source.file.clone(),
-                    line: at.max(line),
-                    document: String::new(),
+                Err((at, _)) => flaws.push(Flaw::of_line(
+                    file,
+                    at.max(line),
                     // Without the parser's words: it may be a Secret.
-                    reason: "this is no document with apiVersion, kind and metadata.name, or its YAML is broken".into(),
-                }),
+                    "this is no document with apiVersion, kind and metadata.name, or its YAML is broken",
+                )),
             }
         }
     }

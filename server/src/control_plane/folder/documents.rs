@@ -111,13 +111,13 @@ fn complete(tenant: &mut McpTenant, home: &Document) {
 fn or_no_tenant(sources: &[Source], mut flaws: Vec<Flaw>) -> Flaws {
     // A document that cannot be read may be the very one.
     if flaws.is_empty() {
-        let files: Vec<_> = sources.iter().map(|source| source.file.as_str()).collect();
-        flaws.push(Flaw {
-            file: files.join(", "),
-            line: 1,
-            document: String::new(),
-            reason: "there is no McpTenant; it says what there is to serve".into(),
-        });
+        let found = match sources {
+            [] => "there is no McpTenant, and no file *.yaml, *.yml or *.json at all",
+            _ => "there is no McpTenant among the documents",
+        };
+        flaws.push(Flaw::of_all(format!(
+            "{found}; it says what there is to serve: put one here, such as the one in examples/acme.yaml"
+        )));
     }
     Flaws(flaws)
 }
@@ -182,7 +182,7 @@ spec:
     fn read(texts: &[&str]) -> Result<Declared, Refused> {
         let source = |(text, number): (&&str, u32)| Source {
             file: format!("{number}.yaml"),
-            text: (*text).to_owned(),
+            text: Ok((*text).to_owned()),
         };
         let sources: Vec<_> = texts.iter().zip(1..).map(source).collect();
         declared(&sources, &OperatorView::default())
@@ -256,10 +256,16 @@ spec:
             "{}",
             told(&[&keyed])
         );
-        assert_eq!(
-            told(&["# empty\n"]),
-            "`1.yaml`, line 1: there is no McpTenant; it says what there is to serve"
-        );
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_what_to_do() {
+        let remedy =
+            "it says what there is to serve: put one here, such as the one in examples/acme.yaml";
+        let empty = "there is no McpTenant, and no file *.yaml, *.yml or *.json at all";
+        assert_eq!(told(&[]), format!("{empty}; {remedy}"));
+        let nothing = "there is no McpTenant among the documents";
+        assert_eq!(told(&["# empty\n"]), format!("{nothing}; {remedy}"));
     }
 
     #[test]
@@ -311,6 +317,23 @@ spec:
             assert_eq!(refused.freezes.iter().count(), 1);
             assert_eq!(refused.revoked.len(), 1);
         }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_and_keeps_no_freeze_from_taking_hold() {
+        let source = |file: &str, text| Source {
+            file: file.into(),
+            text,
+        };
+        let freeze = document("McpFreeze", "stop", "spec: {access: Disabled}");
+        let sources = [
+            source("1.yaml", Err("it is no file".into())),
+            source("2.yaml", Ok(TENANT.to_owned())),
+            source("3.yaml", Ok(freeze)),
+        ];
+        let refused = declared(&sources, &OperatorView::default()).err().unwrap();
+        assert_eq!(refused.flaws.to_string(), "`1.yaml`: it is no file");
+        assert_eq!(refused.freezes.iter().count(), 1);
     }
 
     #[test]

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-/// One thing that is wrong, with its place.
+/// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
-    pub(super) file: String,
-    pub(super) line: u64,
-    pub(super) document: String,
+    /// The file, the line and the document, as far as they are known.
+    pub(super) place: String,
     pub(super) reason: String,
 }
 
@@ -15,19 +14,37 @@ pub struct Flaw {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Flaws(pub Vec<Flaw>);
 
+impl Flaw {
+    /// Wrong about everything that is there.
+    pub(super) fn of_all(reason: impl Into<String>) -> Self {
+        Self {
+            place: String::new(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn of_file(file: &str, reason: impl Into<String>) -> Self {
+        Self {
+            place: format!("`{file}`"),
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn of_line(file: &str, line: u64, reason: impl Into<String>) -> Self {
+        Self {
+            place: format!("`{file}`, line {line}"),
+            reason: reason.into(),
+        }
+    }
+}
+
 impl fmt::Display for Flaw {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            document,
-            reason,
-        } = self;
-        write!(out, "`{file}`, line {line}")?;
-        if !document.is_empty() {
-            write!(out, " ({document})")?;
+        let Self { place, reason } = self;
+        if !place.is_empty() {
+            write!(out, "{place}: ")?;
         }
-        write!(out, ": {reason}")
+        out.write_str(reason)
     }
 }
 
