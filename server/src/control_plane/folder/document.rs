@@ -1,10 +1,13 @@
 //! One document: cut out of its file, read strictly, and never repeated where
 //! it may be a Secret.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Secret;
+use kube::Resource as _;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{DefaultMessageFormatter, MessageFormatter as _};
 use tenantry_api::mcp_api_key::McpApiKey;
@@ -16,9 +19,6 @@ use tenantry_core::key::KeyRecord;
 use super::files::Source;
 use super::flaw::Flaw;
 use crate::cause::chain;
-
-/// The group of our own kinds.
-pub(super) const OURS: &str = "tenantry.dev/";
 
 /// The namespace of documents that name none, as for kubectl.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -39,10 +39,32 @@ pub(super) struct Head {
     pub(super) api_version: String,
     pub(super) kind: String,
     pub(super) metadata: Names,
+    /// The names of its other fields.
+    #[serde(flatten)]
+    #[expect(clippy::zero_sized_map_values, reason = "no set can be flattened")]
+    others: BTreeMap<String, IgnoredAny>,
+}
+
+/// What a document is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    McpTenant,
+    McpApiKey,
+    McpFreeze,
+    SafetyPolicy,
+    /// Of our group, and not for people to write.
+    Unknown,
+    Secret,
+    /// Kubernetes' own collection of documents.
+    List,
+    /// Of no meaning here.
+    Foreign,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Names {
+    /// Empty in a List alone.
+    #[serde(default)]
     pub(super) name: String,
     namespace: Option<String>,
 }
@@ -52,6 +74,45 @@ pub(super) struct Names {
 struct Open {
     #[serde(default)]
     spec: Value,
+}
+
+impl Head {
+    /// Ours by its name alone: a freeze under a mistyped `apiVersion` is one
+    /// that somebody relies on.
+    pub(super) fn kind(&self) -> Kind {
+        let is_core = !self.api_version.contains('/');
+        let group = self.api_version.split('/').next();
+        match self.kind.as_str() {
+            "McpTenant" => Kind::McpTenant,
+            "McpApiKey" => Kind::McpApiKey,
+            "McpFreeze" => Kind::McpFreeze,
+            "SafetyPolicy" => Kind::SafetyPolicy,
+            _ if group == Some(&*McpTenant::group(&())) => Kind::Unknown,
+            "Secret" => Kind::Secret,
+            kind if is_core && kind.ends_with("List") => Kind::List,
+            _ => Kind::Foreign,
+        }
+    }
+
+    fn is_named(&self) -> bool {
+        !self.metadata.name.is_empty() || self.kind() == Kind::List
+    }
+}
+
+impl Kind {
+    fn is_ours(self) -> bool {
+        !matches!(self, Self::Secret | Self::List | Self::Foreign)
+    }
+
+    /// The fields beside `apiVersion`, `kind` and `metadata`; `None` where they
+    /// are nobody's business here.
+    fn fields(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Secret => Some(&["type", "immutable", "data", "stringData"]),
+            _ if self.is_ours() => Some(&["spec", "status"]),
+            _ => None,
+        }
+    }
 }
 
 impl Document {
@@ -101,25 +162,30 @@ impl Document {
         Ok(())
     }
 
-    /// What kubectl would refuse: `spce`, or `disabled` beside the spec.
-    pub(super) fn has_no_stray_field(&self, ours: bool) -> Result<(), Flaw> {
-        let known: &[&str] = match (ours, self.head.kind.as_str()) {
-            (true, _) => &["apiVersion", "kind", "metadata", "spec", "status"],
-            (false, "Secret") => &[
-                "apiVersion",
-                "kind",
-                "metadata",
-                "type",
-                "immutable",
-                "data",
-                "stringData",
-            ],
-            (false, _) => return Ok(()),
+    /// What kubectl would refuse: a version that there is not.
+    pub(super) fn has_known_version(&self) -> Result<(), Flaw> {
+        let known = McpTenant::api_version(&());
+        let given = &self.head.api_version;
+        if !self.head.kind().is_ours() || *given == known {
+            return Ok(());
+        }
+        Err(self.flaw(format!(
+            "apiVersion `{given}` is not known to this release; it knows `{known}`"
+        )))
+    }
+
+    /// And `spce`, or `disabled` beside the spec.
+    pub(super) fn has_no_stray_field(&self) -> Result<(), Flaw> {
+        let kind = self.head.kind();
+        let Some(known) = kind.fields() else {
+            return Ok(());
         };
-        let fields: Map<String, Value> = self.typed()?;
-        match fields.keys().find(|field| !known.contains(&field.as_str())) {
+        let mut others = self.head.others.keys();
+        match others.find(|field| !known.contains(&field.as_str())) {
             // In a Secret even a name may be one, if it is indented wrong.
-            Some(_) if !ours => Err(self.flaw("it has a field that a Secret does not have")),
+            Some(_) if kind == Kind::Secret => {
+                Err(self.flaw("it has a field that a Secret does not have"))
+            }
             Some(field) => Err(self.flaw(format!("`{field}`: there is no such field here"))),
             None => Ok(()),
         }
@@ -147,17 +213,28 @@ pub(super) fn documents(sources: &[Source], flaws: &mut Vec<Flaw>) -> Vec<Docume
                 continue;
             }
         };
+        let stray = text
+            .lines()
+            .zip(1..)
+            .filter(|(line, _)| has_stray_text(line));
+        flaws.extend(stray.map(|(_, number)| {
+            Flaw::of_line(
+                file,
+                number,
+                "behind `---` stands a comment at most; the document begins in the next line",
+            )
+        }));
         for (line, text) in parts(text) {
             match parse::<Head>(&text) {
-                Ok(head) => documents.push(Document {
+                Ok(head) if head.is_named() => documents.push(Document {
                     file: file.clone(),
                     line,
                     text,
                     head,
                 }),
-                Err((at, _)) => flaws.push(Flaw::of_line(
+                other => flaws.push(Flaw::of_line(
                     file,
-                    at.max(line),
+                    other.err().map_or(line, |(at, _)| at.max(line)),
                     // Without the parser's words: it may be a Secret.
                     "this is no document with apiVersion, kind and metadata.name, or its YAML is broken",
                 )),
@@ -172,7 +249,7 @@ pub(super) fn documents(sources: &[Source], flaws: &mut Vec<Flaw>) -> Vec<Docume
 fn parts(text: &str) -> Vec<(u64, String)> {
     let mut parts: Vec<(u64, Vec<&str>)> = vec![(1, vec![])];
     for (line, number) in text.lines().zip(1..) {
-        if line == "---" || line.starts_with("--- ") {
+        if behind_separator(line).is_some() {
             parts.push((number + 1, vec![]));
         } else if let Some((_, lines)) = parts.last_mut() {
             lines.push(line);
@@ -193,6 +270,16 @@ fn parts(text: &str) -> Vec<(u64, String)> {
         .filter(|(_, lines)| says(lines))
         .map(whole)
         .collect()
+}
+
+/// What stands behind the `---` that parts documents; `None` in other lines.
+fn behind_separator(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("---")?;
+    (rest.is_empty() || rest.starts_with([' ', '\t'])).then(|| rest.trim())
+}
+
+fn has_stray_text(line: &str) -> bool {
+    behind_separator(line).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('#'))
 }
 
 /// Reads strictly; else the line and what is wrong there.

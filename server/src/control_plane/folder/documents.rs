@@ -12,7 +12,7 @@ use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{ConnectorName, KeyId};
 use tenantry_core::tenant::TenantConfig;
 
-use super::document::{Document, Head, OURS, documents};
+use super::document::{Document, Head, Kind, documents};
 use super::files::Source;
 use super::flaw::{Flaw, Flaws};
 use crate::credentials::held::Secrets;
@@ -43,6 +43,8 @@ pub struct Refused {
     pub revoked: BTreeSet<KeyId>,
 }
 
+const LIST: &str = "a List is not read; write its items as documents, parted by `---`";
+
 /// Reads all of `sources` as one organisation.
 pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Refused> {
     let mut flaws = Vec::new();
@@ -53,26 +55,31 @@ pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Ref
     let mut secrets = Vec::new();
     let mut ignored = Vec::new();
     for document in &documents {
-        let ours = document.head.api_version.starts_with(OURS);
-        let read = match (ours, document.head.kind.as_str()) {
-            (true, "McpTenant") => document.put_tenant(&mut tenant),
-            (true, "McpApiKey") => document.key().map(|key| keys.push(key)),
-            (true, "McpFreeze") => document.put_freeze(&mut freezes),
-            (true, "SafetyPolicy") => {
+        let read = match document.head.kind() {
+            Kind::McpTenant => document.put_tenant(&mut tenant),
+            Kind::McpApiKey => document.key().map(|key| keys.push(key)),
+            Kind::McpFreeze => document.put_freeze(&mut freezes),
+            Kind::SafetyPolicy => {
                 ignored.push(format!(
                     "{} (no tool of this release writes)",
                     document.name()
                 ));
                 Ok(())
             }
-            (true, _) => Err(document.flaw("this kind is not written by hand, or does not exist")),
-            (false, "Secret") => document.secret().map(|secret| secrets.push(secret)),
-            (false, _) => {
+            Kind::Unknown => {
+                Err(document.flaw("this kind is not written by hand, or does not exist"))
+            }
+            Kind::Secret => document.secret().map(|secret| secrets.push(secret)),
+            Kind::List => Err(document.flaw(LIST)),
+            Kind::Foreign => {
                 ignored.push(document.name());
                 Ok(())
             }
         };
-        flaws.extend(read.and_then(|()| document.has_no_stray_field(ours)).err());
+        let form = document
+            .has_known_version()
+            .and_then(|()| document.has_no_stray_field());
+        flaws.extend(read.and(form).err());
     }
     let config = tenant.and_then(|(home, mut tenant)| {
         flaws.extend(strangers(&documents, &home.namespace()));
@@ -304,6 +311,80 @@ spec:
             told.contains("a Secret does not have") && !told.contains("hush"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn only_a_comment_stands_behind_a_separator() {
+        let freeze = document("McpFreeze", "stop", "spec: {access: Disabled}");
+        for separator in ["---", "--- ", "---\t# next", "--- # next"] {
+            let all = format!("\u{feff}---\r\n{TENANT}{separator}\n{freeze}");
+            assert_eq!(read(&[&all]).unwrap().freezes.iter().count(), 1);
+        }
+        for stray in ["--- hush", "---\thush", "--- {kind: McpFreeze}", "--- |"] {
+            let all = format!("{TENANT}{stray}\n{freeze}");
+            let refused = read(&[&all]).err().unwrap();
+            assert_eq!(
+                refused.flaws.to_string(),
+                "`1.yaml`, line 12: behind `---` stands a comment at most; the document begins in the next line"
+            );
+            assert_eq!(refused.freezes.iter().count(), 1, "{stray}");
+        }
+        // Other ways to say two things in one document.
+        for two in [
+            format!("{TENANT}...\n{freeze}"),
+            format!("{TENANT}---\r{freeze}"),
+        ] {
+            assert!(told(&[&two]).contains("`1.yaml`, line "), "{two}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_refused_and_never_passed_over() {
+        let list = "apiVersion: v1\nkind: List\nmetadata: {name: all}\nitems: []\n";
+        for kind in ["List", "SecretList"] {
+            let told = told(&[TENANT, &list.replace("List", kind)]);
+            assert!(told.contains("write its items as documents"), "{told}");
+        }
+        // As kubectl writes it, without a name.
+        let told = told(&[
+            TENANT,
+            &list.replace("{name: all}", "{resourceVersion: \"\"}"),
+        ]);
+        assert!(told.contains("write its items as documents"), "{told}");
+        let foreign = list
+            .replace("v1", "lists.example/v1")
+            .replace("List", "AllowList");
+        assert!(read(&[TENANT, &foreign]).is_ok());
+    }
+
+    #[test]
+    fn another_version_is_refused_with_the_one_that_is_known_and_tightens_all_the_same() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let spec = format!("spec: {{owner: a, digest: \"{digest}\", scopes: [], disabled: true}}");
+        let key = document("McpApiKey", "demo", &spec);
+        let freeze = document("McpFreeze", "stop", "spec: {access: Disabled}");
+        for version in [
+            "tenantry.dev/v9",
+            "tenantry.dev",
+            "tenantry.io/v1alpha1",
+            "v1",
+        ] {
+            let other = |text: &str| text.replace("tenantry.dev/v1alpha1", version);
+            let reason = format!(
+                "apiVersion `{version}` is not known to this release; it knows `tenantry.dev/v1alpha1`"
+            );
+            let told = told(&[&other(TENANT)]);
+            assert_eq!(
+                told,
+                format!("`1.yaml`, line 1 (McpTenant `acme`): {reason}")
+            );
+            let refused = read(&[TENANT, &other(&key), &other(&freeze)])
+                .err()
+                .unwrap();
+            assert_eq!(refused.flaws.0.len(), 2, "{}", refused.flaws);
+            assert_eq!(refused.freezes.iter().count(), 1);
+            assert_eq!(refused.revoked.len(), 1);
+        }
     }
 
     #[test]
