@@ -15,6 +15,7 @@ use tenantry_api::mcp_freeze;
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
+use tenantry_core::name::KeyId;
 
 use super::files::Source;
 use super::flaw::Flaw;
@@ -151,6 +152,12 @@ impl Document {
         Ok(())
     }
 
+    /// Which key it is about, if it is about one.
+    pub(super) fn key_id(&self) -> Option<KeyId> {
+        let is_key = self.head.kind() == Kind::McpApiKey;
+        is_key.then(|| KeyId::parse(&self.head.metadata.name).ok())?
+    }
+
     pub(super) fn key(&self) -> Result<KeyRecord, Flaw> {
         let key: McpApiKey = self.typed()?;
         key.record().map_err(|error| self.flaw(chain(&error)))
@@ -158,7 +165,12 @@ impl Document {
 
     pub(super) fn put_freeze(&self, freezes: &mut Freezes) -> Result<(), Flaw> {
         let open: Open = self.typed()?;
-        freezes.put(mcp_freeze::read(&self.head.metadata.name, &open.spec));
+        let mut freeze = mcp_freeze::read(&self.head.metadata.name, &open.spec);
+        if freezes.iter().any(|other| other.name == freeze.name) {
+            // A document that stands twice is refused; until then both hold.
+            freeze.name = format!("{} (line {} of {})", freeze.name, self.line, self.file);
+        }
+        freezes.put(freeze);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What a set of documents declares: the same ones that `kubectl apply` takes,
 //! read strictly. Pure; no error repeats what stands in a Secret.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Resource as _;
@@ -39,49 +39,45 @@ pub struct Refused {
     pub flaws: Flaws,
     /// The freezes that could be read.
     pub freezes: Freezes,
-    /// The keys that were read as revoked.
-    pub revoked: BTreeSet<KeyId>,
+    /// The keys that are named, and whether each opens anything still: one
+    /// that is revoked does not, nor one whose document is wrong.
+    pub keys: BTreeMap<KeyId, bool>,
+    /// Whether every document could be read as far as its name.
+    pub is_whole: bool,
+}
+
+impl Refused {
+    /// Whether that key opens nothing any more. One that is not named was
+    /// taken away, unless it may be in what cannot be read.
+    pub fn revokes(&self, key: &KeyId) -> bool {
+        self.keys.get(key).map_or(self.is_whole, |opens| !opens)
+    }
 }
 
 const LIST: &str = "a List is not read; write its items as documents, parted by `---`";
+
+/// What was found in the documents, one after the other.
+#[derive(Default)]
+struct Found<'d> {
+    tenant: Option<(&'d Document, McpTenant)>,
+    keys: Vec<(&'d Document, KeyRecord)>,
+    named: BTreeMap<KeyId, bool>,
+    freezes: Freezes,
+    secrets: Vec<Secret>,
+    ignored: Vec<String>,
+}
 
 /// Reads all of `sources` as one organisation.
 pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Refused> {
     let mut flaws = Vec::new();
     let documents = documents(sources, &mut flaws);
-    let mut tenant = None;
-    let mut keys = Vec::new();
-    let mut freezes = Freezes::default();
-    let mut secrets = Vec::new();
-    let mut ignored = Vec::new();
+    let is_whole = flaws.is_empty();
+    let mut found = Found::default();
     for document in &documents {
-        let read = match document.head.kind() {
-            Kind::McpTenant => document.put_tenant(&mut tenant),
-            Kind::McpApiKey => document.key().map(|key| keys.push(key)),
-            Kind::McpFreeze => document.put_freeze(&mut freezes),
-            Kind::SafetyPolicy => {
-                ignored.push(format!(
-                    "{} (no tool of this release writes)",
-                    document.name()
-                ));
-                Ok(())
-            }
-            Kind::Unknown => {
-                Err(document.flaw("this kind is not written by hand, or does not exist"))
-            }
-            Kind::Secret => document.secret().map(|secret| secrets.push(secret)),
-            Kind::List => Err(document.flaw(LIST)),
-            Kind::Foreign => {
-                ignored.push(document.name());
-                Ok(())
-            }
-        };
-        let form = document
-            .has_known_version()
-            .and_then(|()| document.has_no_stray_field());
-        flaws.extend(read.and(form).err());
+        flaws.extend(found.take(document).err());
     }
-    let config = tenant.and_then(|(home, mut tenant)| {
+    flaws.extend(twins(&found.keys));
+    let config = found.tenant.and_then(|(home, mut tenant)| {
         flaws.extend(strangers(&documents, &home.namespace()));
         complete(&mut tenant, home);
         let compiled = compile(&tenant, view);
@@ -91,20 +87,53 @@ pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Ref
     });
     match config {
         Some((config, tenant)) if flaws.is_empty() => Ok(Declared {
-            secrets: secrets_of(&tenant, &secrets),
+            secrets: secrets_of(&tenant, &found.secrets),
             tenant: config,
-            keys,
-            freezes,
-            ignored,
+            keys: found.keys.into_iter().map(|(_, key)| key).collect(),
+            freezes: found.freezes,
+            ignored: found.ignored,
         }),
-        _ => {
-            let revoked = keys.into_iter().filter(|key| key.disabled);
-            Err(Refused {
-                flaws: or_no_tenant(sources, flaws),
-                freezes,
-                revoked: revoked.map(|key| key.id).collect(),
-            })
+        _ => Err(Refused {
+            flaws: or_no_tenant(sources, flaws),
+            freezes: found.freezes,
+            keys: found.named,
+            is_whole,
+        }),
+    }
+}
+
+impl<'d> Found<'d> {
+    fn take(&mut self, document: &'d Document) -> Result<(), Flaw> {
+        let read = self
+            .read(document)
+            .and_then(|()| document.has_known_version())
+            .and_then(|()| document.has_no_stray_field());
+        if let Some(id) = document.key_id() {
+            let last = self.keys.last().map(|(_, key)| key);
+            let is_disabled = last.is_some_and(|key| key.id == id && key.disabled);
+            *self.named.entry(id).or_insert(true) &= read.is_ok() && !is_disabled;
         }
+        read
+    }
+
+    fn read(&mut self, document: &'d Document) -> Result<(), Flaw> {
+        match document.head.kind() {
+            Kind::McpTenant => document.put_tenant(&mut self.tenant)?,
+            Kind::McpApiKey => self.keys.push((document, document.key()?)),
+            Kind::McpFreeze => document.put_freeze(&mut self.freezes)?,
+            Kind::SafetyPolicy => {
+                let name = document.name();
+                self.ignored
+                    .push(format!("{name} (no tool of this release writes)"));
+            }
+            Kind::Unknown => {
+                return Err(document.flaw("this kind is not written by hand, or does not exist"));
+            }
+            Kind::Secret => self.secrets.push(document.secret()?),
+            Kind::List => return Err(document.flaw(LIST)),
+            Kind::Foreign => self.ignored.push(document.name()),
+        }
+        Ok(())
     }
 }
 
@@ -149,6 +178,27 @@ fn strangers(documents: &[Document], namespace: &str) -> Vec<Flaw> {
     flaws
 }
 
+/// Keys that one text opens. Were one of them revoked, whoever holds the text
+/// would come in by the other.
+fn twins(keys: &[(&Document, KeyRecord)]) -> Vec<Flaw> {
+    let mut first: BTreeMap<String, &Document> = BTreeMap::new();
+    let mut flaws = Vec::new();
+    for (document, key) in keys {
+        match first.get(&key.digest.to_string()) {
+            Some(twin) => flaws.push(document.flaw(format!(
+                "spec.digest is that of {} in `{}`, line {}, as well; make a key of its own for each",
+                twin.name(),
+                twin.file,
+                twin.line
+            ))),
+            None => {
+                first.insert(key.digest.to_string(), document);
+            }
+        }
+    }
+    flaws
+}
+
 fn secrets_of(tenant: &McpTenant, secrets: &[Secret]) -> Secrets {
     let of = |wanted: &str| {
         let mut named = secrets.iter();
@@ -171,6 +221,8 @@ fn secrets_of(tenant: &McpTenant, secrets: &[Secret]) -> Secrets {
 
 #[cfg(test)]
 mod tests {
+    use tenantry_core::access::Access;
+
     use super::*;
 
     const TENANT: &str = "# The organisation.
@@ -383,7 +435,7 @@ spec:
                 .unwrap();
             assert_eq!(refused.flaws.0.len(), 2, "{}", refused.flaws);
             assert_eq!(refused.freezes.iter().count(), 1);
-            assert_eq!(refused.revoked.len(), 1);
+            assert!(refused.revokes(&KeyId::parse("demo").unwrap()));
         }
     }
 
@@ -396,8 +448,66 @@ spec:
         for broken in [TENANT.replace("EUR", "Euro"), "nothing\n".to_owned()] {
             let refused = read(&[&broken, &key, &freeze]).err().unwrap();
             assert_eq!(refused.freezes.iter().count(), 1);
-            assert_eq!(refused.revoked.len(), 1);
+            assert!(refused.revokes(&KeyId::parse("demo").unwrap()));
         }
+    }
+
+    #[test]
+    fn of_a_flawed_folder_only_keys_that_are_right_or_out_of_sight_open_anything() {
+        let broken = TENANT.replace("EUR", "Euro");
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let spec = format!("spec: {{owner: a, digest: \"{digest}\", scopes: []}}");
+        let key = |rest: &str| document("McpApiKey", "demo", &format!("{spec}{rest}"));
+        let revokes = |texts: &[&str]| {
+            let refused = read(texts).err().unwrap();
+            refused.revokes(&KeyId::parse("demo").unwrap())
+        };
+        let right = key("");
+        assert!(!revokes(&[&broken, &right]));
+        // Taken away; or in what cannot be read.
+        assert!(revokes(&[&broken]));
+        assert!(!revokes(&[&broken, "nothing\n"]));
+        // A key that cannot be read opens nothing in a cluster either.
+        assert!(revokes(&[TENANT, &key("\ndisabled: true")]));
+        assert!(revokes(&[
+            TENANT,
+            &right.replace("scopes: []", "scopes: [all], disabled: true")
+        ]));
+        assert!(revokes(&[
+            TENANT,
+            &right.replace("scopes: []", "disabled: yes")
+        ]));
+        // Once revoked is revoked.
+        let revoked = right.replace("scopes: []", "scopes: [], disabled: true");
+        assert!(revokes(&[TENANT, &revoked, &right]));
+        assert!(revokes(&[TENANT, &right, &revoked]));
+    }
+
+    #[test]
+    fn of_two_freezes_by_one_name_both_hold() {
+        let freeze =
+            |access: &str| document("McpFreeze", "stop", &format!("spec: {{access: {access}}}"));
+        let refused = read(&[TENANT, &freeze("Disabled"), &freeze("ReadOnly")])
+            .err()
+            .unwrap();
+        let access = refused.freezes.access_of_all(Access::ReadWrite);
+        assert_eq!(access, Access::Disabled);
+    }
+
+    #[test]
+    fn one_text_opens_one_key() {
+        let key = |name: &str, digit: &str| {
+            let spec = format!(
+                "spec: {{owner: a, digest: \"sha256:{}\", scopes: []}}",
+                digit.repeat(64)
+            );
+            document("McpApiKey", name, &spec)
+        };
+        assert!(read(&[TENANT, &key("a", "0"), &key("b", "1")]).is_ok());
+        assert_eq!(
+            told(&[TENANT, &key("a", "0"), &key("b", "0")]),
+            "`3.yaml`, line 1 (McpApiKey `b`): spec.digest is that of McpApiKey `a` in `2.yaml`, line 1, as well; make a key of its own for each"
+        );
     }
 
     #[test]

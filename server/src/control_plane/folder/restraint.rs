@@ -30,7 +30,7 @@ impl Restraint {
             }
         }
         for key in &mut self.keys {
-            key.disabled |= refused.revoked.contains(&key.id);
+            key.disabled |= refused.revokes(&key.id);
         }
     }
 
