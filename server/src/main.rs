@@ -49,7 +49,8 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let catalog = Catalog::load(cli.connectors_dir.as_deref()).context("loading the connectors")?;
-    let (control_plane, credentials) = control_plane(cli).await?;
+    let catalog = Arc::new(catalog);
+    let (control_plane, credentials) = control_plane(cli, &catalog).await?;
     let stdout = std::io::stdout()
         .as_fd()
         .try_clone_to_owned()
@@ -68,7 +69,10 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
 }
 
 /// Where the organisation is declared, and where its credentials are then.
-async fn control_plane(cli: &Cli) -> anyhow::Result<(Arc<dyn ControlPlane>, Credentials)> {
+async fn control_plane(
+    cli: &Cli,
+    catalog: &Arc<Catalog>,
+) -> anyhow::Result<(Arc<dyn ControlPlane>, Credentials)> {
     let Some(dir) = &cli.dir else {
         let namespace = cli.namespace.as_deref();
         let namespace = namespace.context("neither --dir nor --namespace is given")?;
@@ -80,7 +84,12 @@ async fn control_plane(cli: &Cli) -> anyhow::Result<(Arc<dyn ControlPlane>, Cred
         sandbox_base_urls: cli.sandbox_base_url.iter().cloned().collect(),
         ..OperatorView::default()
     };
-    let folder = Folder::open(dir.clone(), view, cli.report_file.clone())?;
+    let folder = Folder::open(
+        dir.clone(),
+        view,
+        Arc::clone(catalog),
+        cli.report_file.clone(),
+    )?;
     let held = Credentials::Held(folder.secrets());
     Ok((Arc::new(folder), held))
 }

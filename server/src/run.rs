@@ -68,7 +68,7 @@ pub struct Parts {
     /// Where contract, keys and freezes come from.
     pub control_plane: Arc<dyn ControlPlane>,
     /// The tools there are.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// Where audit lines go.
     pub audit_out: Box<dyn Write + Send>,
     /// Told which ports are open.
@@ -135,7 +135,7 @@ pub async fn run(
     let (audit, writer) = Audit::start(audit_out, settings.boot_id.clone(), Arc::clone(&metrics))
         .map_err(RunError::Audit)?;
     let workshop = Workshop {
-        catalog: Arc::new(catalog),
+        catalog,
         credentials: settings.credentials.clone(),
         corridor_limits: settings.corridor_limits,
         transport,

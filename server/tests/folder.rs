@@ -277,6 +277,26 @@ async fn a_mistake_in_the_folder_changes_nothing_and_is_said_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_contract_that_cannot_be_obeyed_is_not_taken_up_by_half() {
+    let served = Served::start().await;
+    assert_eq!(served.accounts().await, 2);
+    let unknown = served.text.replace("  - name: meta\n", "  - name: metta\n");
+    assert_ne!(unknown, served.text);
+    served.write(&unknown);
+    let wrong = |report: &Value| report["reason"] == "SpecInvalid";
+    let said = reported(&served.report, wrong).await;
+    let message = said["message"].as_str().unwrap();
+    for part in ["acme.yaml`, line ", "no connector `metta`"] {
+        assert!(message.contains(part), "{message}");
+    }
+    // The token of the contract that is still obeyed is still there.
+    assert_eq!(served.accounts().await, 2);
+    fs::write(served.dir.path().join("freeze.yaml"), STOP).unwrap();
+    call_until(&served.url, &json!("Frozen")).await;
+    served.program.end();
+}
+
+#[tokio::test]
 async fn a_freeze_takes_hold_whatever_else_is_wrong() {
     let served = Served::start().await;
     assert_eq!(served.accounts().await, 2);
@@ -346,7 +366,7 @@ async fn a_key_that_is_revoked_in_the_folder_opens_nothing() {
 
 fn refused(dir: &Path) -> String {
     let Output { status, stderr, .. } = command(dir).output().unwrap();
-    assert!(!status.success());
+    assert_eq!(status.code(), Some(1));
     String::from_utf8(stderr).unwrap()
 }
 
@@ -370,4 +390,15 @@ fn what_is_wrong_at_the_start_ends_the_program_with_its_place() {
     );
     // The file alone does as well.
     assert!(refused(&document).contains("conectors"));
+    let odd = text.replace("  - name: meta\n", "  - name: metta\n");
+    fs::write(&document, odd).unwrap();
+    let told = refused(dir.path());
+    assert!(told.contains("no connector `metta`"), "{told}");
+    let odd = text.replace("id: act_1001,", "id: number-1001,");
+    fs::write(&document, odd).unwrap();
+    let told = refused(dir.path());
+    assert!(
+        told.contains("account `number-1001` is not an account"),
+        "{told}"
+    );
 }

@@ -16,11 +16,15 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use tenantry_api::compile::OperatorView;
 use tenantry_api::mcp_server::ReplicaReport;
+use tenantry_connectors::corridor::CorridorLimits;
 use tenantry_core::name::{ConnectorName, KeyId};
 
 use super::{ControlPlane, Live, LiveError, ReportError};
+use crate::catalog::Catalog;
 use crate::cause::chain;
+use crate::credentials::Credentials;
 use crate::credentials::held::HeldSecrets;
+use crate::in_force::Workshop;
 use crate::knowledge::{Knowledge, RawContract, Topic};
 use documents::{Declared, Refused, declared};
 use files::{Source, sources};
@@ -63,6 +67,8 @@ pub enum FolderError {
 pub struct Folder {
     path: PathBuf,
     view: OperatorView,
+    /// Tries whether a contract can be obeyed, before anything of it is.
+    trial: Workshop,
     secrets: Arc<HeldSecrets>,
     report_file: Option<PathBuf>,
     contract: Mutex<Option<RawContract>>,
@@ -76,17 +82,26 @@ impl Folder {
     pub fn open(
         path: PathBuf,
         view: OperatorView,
+        catalog: Arc<Catalog>,
         report_file: Option<PathBuf>,
     ) -> Result<Self, FolderError> {
+        let secrets = Arc::<HeldSecrets>::default();
+        let trial = Workshop {
+            catalog,
+            credentials: Credentials::Held(Arc::clone(&secrets)),
+            corridor_limits: CorridorLimits::PRODUCTION,
+            transport: None,
+        };
         let folder = Self {
             path,
             view,
-            secrets: Arc::default(),
+            trial,
+            secrets,
             report_file,
             contract: Mutex::default(),
             last: Mutex::default(),
         };
-        let declared = folder.declared(&sources(&folder.path)?)?;
+        let declared = folder.obeyable(&sources(&folder.path)?)?;
         let has = |name: &ConnectorName| {
             declared
                 .tenant
@@ -116,8 +131,26 @@ impl Folder {
         })
     }
 
+    /// What is declared, if it can be obeyed: who takes it up afterwards does
+    /// so as a whole.
+    fn obeyable(&self, sources: &[Source]) -> Result<Declared, FolderError> {
+        let declared = self.declared(sources)?;
+        let raw = RawContract {
+            uid: UID.into(),
+            generation: None,
+            contract: value(&declared),
+        };
+        match self.trial.take_up(Arc::new(raw), None) {
+            Ok(_) => Ok(declared),
+            Err(error) => Err(FolderError::Documents {
+                path: self.path.clone(),
+                refused: declared.refused(&chain(&error)),
+            }),
+        }
+    }
+
     fn take_up(&self, sources: &[Source], knowledge: &Knowledge) {
-        match self.declared(sources) {
+        match self.obeyable(sources) {
             Ok(declared) => {
                 let contract = self.raw_contract(&declared);
                 // What tightens comes first.

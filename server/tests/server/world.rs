@@ -193,7 +193,7 @@ impl World {
         let (open_ports, mut opened) = watch::channel(OpenPorts::default());
         let parts = Parts {
             control_plane: Arc::clone(&control) as _,
-            catalog: Catalog::load(None).unwrap(),
+            catalog: Arc::new(Catalog::load(None).unwrap()),
             audit_out: setup.audit_out.unwrap_or_else(|| Box::new(audit.clone())),
             open_ports,
             transport: None,

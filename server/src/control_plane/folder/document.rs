@@ -131,11 +131,15 @@ impl Document {
     }
 
     fn flaw_at(&self, line: u64, reason: impl Into<String>) -> Flaw {
-        let Flaw { place, reason } = Flaw::of_line(&self.file, line, reason);
         Flaw {
-            place: format!("{place} ({})", self.name()),
-            reason,
+            place: self.place(line),
+            reason: reason.into(),
         }
+    }
+
+    /// For whoever has to mend it.
+    pub(super) fn place(&self, line: u64) -> String {
+        format!("`{}`, line {line} ({})", self.file, self.name())
     }
 
     pub(super) fn put_tenant<'d>(

@@ -29,6 +29,24 @@ pub struct Declared {
     pub secrets: Secrets,
     /// Documents that say nothing here.
     pub ignored: Vec<String>,
+    /// Where the McpTenant stands.
+    home: String,
+}
+
+impl Declared {
+    /// The same where the organisation cannot be obeyed after all.
+    pub fn refused(self, reason: &str) -> Refused {
+        let keys = self.keys.into_iter();
+        Refused {
+            flaws: Flaws(vec![Flaw {
+                place: self.home,
+                reason: reason.to_owned(),
+            }]),
+            freezes: self.freezes,
+            keys: keys.map(|key| (key.id, !key.disabled)).collect(),
+            is_whole: true,
+        }
+    }
 }
 
 /// Documents that are wrong somewhere, and what holds all the same: nobody's
@@ -83,15 +101,16 @@ pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Ref
         let compiled = compile(&tenant, view);
         let told = compiled.as_ref().err().into_iter().flatten();
         flaws.extend(told.map(|flaw| home.flaw(&flaw.message)));
-        compiled.ok().map(|config| (config, tenant))
+        compiled.ok().map(|config| (config, tenant, home))
     });
     match config {
-        Some((config, tenant)) if flaws.is_empty() => Ok(Declared {
+        Some((config, tenant, home)) if flaws.is_empty() => Ok(Declared {
             secrets: secrets_of(&tenant, &found.secrets),
             tenant: config,
             keys: found.keys.into_iter().map(|(_, key)| key).collect(),
             freezes: found.freezes,
             ignored: found.ignored,
+            home: home.place(home.line),
         }),
         _ => Err(Refused {
             flaws: or_no_tenant(sources, flaws),

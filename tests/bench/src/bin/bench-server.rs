@@ -157,7 +157,7 @@ async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
         .context("opening stdout")?;
     let parts = Parts {
         control_plane: Arc::new(Once(record)),
-        catalog: Catalog::load(None)?,
+        catalog: Arc::new(Catalog::load(None)?),
         audit_out: Box::new(fs::File::from(stdout)),
         open_ports: watch::Sender::default(),
         transport: Some(Arc::new(AtOnce)),
