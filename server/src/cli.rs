@@ -47,7 +47,7 @@ pub struct Cli {
     #[arg(long, value_name = "CONNECTOR=URL", requires = "dir", value_parser = sandbox_base_url)]
     pub sandbox_base_url: Vec<(ConnectorName, String)>,
 
-    /// With --dir: write the server's report to this file too, as JSON
+    /// With --dir: write the server's report to this file too, as JSON; outside the folder
     #[arg(long, value_name = "FILE", requires = "dir")]
     pub report_file: Option<PathBuf>,
 

@@ -388,6 +388,16 @@ fn what_is_wrong_at_the_start_ends_the_program_with_its_place() {
         told.contains("acme.yaml") && told.contains("conectors"),
         "{told}"
     );
+    let report = dir.path().join("report.json");
+    let told = command(dir.path())
+        .arg("--report-file")
+        .arg(report)
+        .output();
+    let told = String::from_utf8(told.unwrap().stderr).unwrap();
+    assert!(
+        told.contains("report.json` is in the folder of the documents"),
+        "{told}"
+    );
     // The file alone does as well.
     assert!(refused(&document).contains("conectors"));
     let odd = text.replace("  - name: meta\n", "  - name: metta\n");

@@ -6,10 +6,11 @@ mod document;
 pub mod documents;
 pub mod files;
 pub mod flaw;
+mod report;
 mod restraint;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,9 @@ pub enum FolderError {
         /// What is wrong.
         refused: Refused,
     },
+    /// The report would stand among the documents, or in place of one.
+    #[error("--report-file `{}` is in the folder of the documents; name a file elsewhere", .0.display())]
+    ReportInside(PathBuf),
     /// A fake for a connector that there is not, while another one would go to
     /// the real vendor.
     #[error("--sandbox-base-url names the connector `{0}`, which the McpTenant does not have")]
@@ -85,6 +89,9 @@ impl Folder {
         catalog: Arc<Catalog>,
         report_file: Option<PathBuf>,
     ) -> Result<Self, FolderError> {
+        if let Some(file) = &report_file {
+            report::check_place(file, &path)?;
+        }
         let secrets = Arc::<HeldSecrets>::default();
         let trial = Workshop {
             catalog,
@@ -269,10 +276,12 @@ impl ControlPlane for Folder {
             let Some(file) = &self.report_file else {
                 return Ok(());
             };
-            write_whole(file, report).map_err(|cause| ReportError {
-                pod: report.pod.clone(),
-                cause: Box::new(cause),
-            })
+            report::write(file, report)
+                .await
+                .map_err(|cause| ReportError {
+                    pod: report.pod.clone(),
+                    cause: Box::new(cause),
+                })
         })
     }
 }
@@ -280,11 +289,4 @@ impl ControlPlane for Folder {
 fn value(declared: &Declared) -> serde_json::Value {
     // A struct of strings, numbers and vectors always has a JSON form.
     serde_json::to_value(&declared.tenant).unwrap_or_default()
-}
-
-fn write_whole(file: &Path, report: &ReplicaReport) -> io::Result<()> {
-    let mut new = file.as_os_str().to_owned();
-    new.push(".new");
-    std::fs::write(&new, serde_json::to_vec_pretty(report)?)?;
-    std::fs::rename(new, file)
 }
