@@ -39,6 +39,8 @@ fn main() -> anyhow::Result<()> {
         .build()
         .context("starting the runtime")?;
     let ended = runtime.block_on(serve(&cli));
+    // All that matters has ended; a file that a slow disk withholds does not.
+    runtime.shutdown_background();
     if let Err(error) = &ended {
         tracing::error!(error = format!("{error:#}"), "the server ends");
     }

@@ -8,6 +8,7 @@ pub mod files;
 pub mod flaw;
 mod report;
 mod restraint;
+mod sight;
 
 use std::io;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use crate::knowledge::{Knowledge, RawContract, Topic};
 use documents::{Declared, Refused, declared};
 use files::{Source, sources};
 use restraint::Restraint;
+use sight::{Change, Sight};
 
 /// Between looks. What changed is taken up when two looks saw the same, so that
 /// nobody is served by half a file.
@@ -138,6 +140,19 @@ impl Folder {
         })
     }
 
+    /// The files as they are now. A slow disk keeps a thread of its own waiting,
+    /// and nobody who is being answered.
+    async fn look(&self) -> Result<Vec<Source>, FolderError> {
+        let path = self.path.clone();
+        let looked = tokio::task::spawn_blocking(move || sources(&path)).await;
+        looked.unwrap_or_else(|cause| {
+            Err(FolderError::Read {
+                path: self.path.clone(),
+                cause: io::Error::other(cause),
+            })
+        })
+    }
+
     /// What is declared, if it can be obeyed: who takes it up afterwards does
     /// so as a whole.
     fn obeyable(&self, sources: &[Source]) -> Result<Declared, FolderError> {
@@ -219,9 +234,13 @@ impl ControlPlane for Folder {
         Box::pin(async move {
             let (mut seen, mut judged) = (None, None);
             let mut is_first = true;
+            let mut sight = Sight::default();
             loop {
-                match sources(&self.path) {
+                match self.look().await {
                     Ok(present) => {
+                        if sight.got() == Change::Turned {
+                            tracing::info!("the documents are in sight again");
+                        }
                         let is_settled = is_first || seen.as_ref() == Some(&present);
                         is_first = false;
                         if is_settled && judged.as_ref() != Some(&present) {
@@ -235,8 +254,10 @@ impl ControlPlane for Folder {
                     }
                     Err(error) => {
                         let told = chain(&error);
-                        tracing::warn!(error = told, "lost sight of the documents");
-                        knowledge.tell_flaw(Some(told));
+                        if sight.lost(&told) == Change::Turned {
+                            tracing::warn!(error = told, "lost sight of the documents");
+                            knowledge.tell_flaw(Some(told));
+                        }
                         judged = None;
                     }
                 }
@@ -247,7 +268,8 @@ impl ControlPlane for Folder {
 
     fn read_live<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<Live, LiveError>> {
         Box::pin(async move {
-            let read = sources(&self.path).and_then(|sources| self.declared(&sources));
+            let present = self.look().await;
+            let read = present.and_then(|present| self.declared(&present));
             let declared = read.map_err(|error| LiveError {
                 what: "the documents",
                 cause: Box::new(error),
