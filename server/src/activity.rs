@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::{Query, State};
+use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tenantry_core::reason::{Reason, Refusal};
 
 use crate::audit::Audit;
-use crate::gate::origin::{check_host, check_origin};
+use crate::gate::loopback;
 use crate::gate::rejection::Rejection;
 
 /// One JSON object a line, to the byte as on stdout, so that it can be proven.
@@ -34,18 +34,8 @@ struct Wanted {
 pub fn router(audit: Arc<Audit>) -> Router {
     Router::new()
         .route("/activity", get(activity))
-        .layer(middleware::from_fn(loopback_only))
+        .layer(middleware::from_fn(loopback::only))
         .with_state(audit)
-}
-
-/// Through a port-forward a browser may be led here under another name.
-async fn loopback_only(request: Request, next: Next) -> Response {
-    let checked = check_host(request.uri(), request.headers(), &[])
-        .and_then(|()| check_origin(request.headers(), &[]));
-    match checked {
-        Ok(()) => next.run(request).await,
-        Err(rejection) => rejection.answer(""),
-    }
 }
 
 async fn activity(

@@ -4,6 +4,7 @@
 pub mod bearer;
 mod foreign;
 pub mod headers;
+pub mod loopback;
 pub mod message;
 pub mod origin;
 pub mod rejection;

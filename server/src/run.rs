@@ -23,6 +23,7 @@ use crate::catalog::Catalog;
 use crate::control_plane::ControlPlane;
 use crate::counter::{Counter, CounterParts};
 use crate::credentials::Credentials;
+use crate::gate::loopback;
 use crate::in_force::Workshop;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
@@ -272,6 +273,12 @@ impl Server {
             counter: Arc::clone(&self.counter),
             is_listening: Arc::clone(&self.is_listening),
         });
+        // In a cluster the kubelet and scrapers come by the pod's address, which
+        // is theirs to know, and network policies decide who else does.
+        let at = listener.local_addr();
+        if at.is_ok_and(|at| at.ip().is_loopback()) {
+            return aside(listener, router.layer(middleware::from_fn(loopback::only)));
+        }
         aside(listener, router)
     }
 

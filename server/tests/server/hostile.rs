@@ -173,6 +173,33 @@ async fn every_route_of_the_mcp_port_asks_for_a_key() {
     world.end().await;
 }
 
+/// DNS rebinding: a page whose name somebody points to this machine.
+#[tokio::test]
+async fn ports_on_loopback_answer_by_no_other_name() {
+    let world = World::start_with(unlimited).await;
+    let client = reqwest::Client::new();
+    for (port, path) in [
+        (world.admin, "/livez"),
+        (world.admin, "/readyz"),
+        (world.admin, "/metrics"),
+        (world.activity, "/activity"),
+    ] {
+        let get = || client.get(format!("http://{port}{path}"));
+        let as_host = |host: &'static str| get().header("host", host).send();
+        for host in ["localhost:1", "127.0.0.1", "[::1]:9090"] {
+            assert_eq!(as_host(host).await.unwrap().status(), 200, "{path}");
+        }
+        for host in ["evil.example", "localhost.evil.example"] {
+            let answer = as_host(host).await.unwrap();
+            assert_eq!(answer.status(), 403, "{path}");
+            assert!(answer.text().await.unwrap().contains("HostRefused"));
+        }
+        let page = get().header("origin", "https://evil.example").send().await;
+        assert_eq!(page.unwrap().status(), 403, "{path}");
+    }
+    world.end().await;
+}
+
 /// CVE-2026-33010: answers that let any page read them.
 #[tokio::test]
 async fn no_answer_lets_a_page_read_it() {
