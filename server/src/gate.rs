@@ -13,8 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -63,20 +62,27 @@ impl Ticket {
     }
 }
 
-/// Lets a request through to MCP, or answers it.
-pub async fn pass(State(counter): State<Arc<Counter>>, request: Request, next: Next) -> Response {
+/// Lets a request through to `mcp`, or answers it.
+pub async fn pass<F>(
+    counter: &Counter,
+    request: Request,
+    mcp: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
     let arrived = Instant::now();
     let call_id = counter.next_call_id();
-    let caller = match authenticate(&counter, &request, arrived, &call_id) {
+    let caller = match authenticate(counter, &request, arrived, &call_id) {
         Ok(caller) => caller,
-        Err(rejection) => return refuse_stranger(&counter, &rejection, &call_id, arrived),
+        Err(rejection) => return refuse_stranger(counter, &rejection, &call_id, arrived),
     };
-    match read(&counter, &caller, request).await {
+    match read(counter, &caller, request).await {
         Ok((request, ticket)) => {
-            let response = next.run(request).await;
-            finish(&counter, &caller, ticket, response).await
+            let response = mcp(request).await;
+            finish(counter, &caller, ticket, response).await
         }
-        Err(rejection) => refuse_caller(&counter, rejection, &caller).await,
+        Err(rejection) => refuse_caller(counter, rejection, &caller).await,
     }
 }
 

@@ -6,20 +6,47 @@
 
 mod deadline;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use deadline::WriteDeadline;
+
+/// What answers requests, each with something.
+pub trait Service:
+    hyper::service::Service<
+        Request<Incoming>,
+        Response = Response,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Service for S where
+    S: hyper::service::Service<
+            Request<Incoming>,
+            Response = Response,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static
+{
+}
 
 /// Connections at the same time. Agents are few; a gateway pools. Each costs
 /// about 20 KiB idle and at most a body (1 MiB) when its caller is known.
@@ -38,11 +65,11 @@ const HEAD_LIMIT: usize = 16 * 1024;
 /// After a failed accept: out of file descriptors, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop`, then lets requests in progress
+/// Serves `service` on `listener` until `stop`, then lets requests in progress
 /// end for `drain` at most.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    service: impl Service,
     connections: Gauge,
     stop: CancellationToken,
     drain: Duration,
@@ -57,7 +84,7 @@ pub async fn serve(
                 None => continue,
             },
         };
-        let connection = connection(stream, router.clone());
+        let connection = connection(stream, service.clone());
         let connection = graceful.watch(connection);
         let connections = connections.clone();
         connections.inc();
@@ -100,15 +127,15 @@ async fn accept(
     }
 }
 
-type Connection = http1::Connection<TokioIo<WriteDeadline<TcpStream>>, TowerToHyperService<Router>>;
+type Connection<S> = http1::Connection<TokioIo<WriteDeadline<TcpStream>>, S>;
 
-fn connection(stream: TcpStream, router: Router) -> Connection {
+fn connection<S: Service>(stream: TcpStream, service: S) -> Connection<S> {
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT)
         .max_buf_size(HEAD_LIMIT)
         .serve_connection(
             TokioIo::new(WriteDeadline::new(stream, WRITE_WAIT)),
-            TowerToHyperService::new(router),
+            service,
         )
 }

@@ -7,7 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::{Router, middleware};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::service::TowerToHyperService;
 use tenantry_api::label;
 use tenantry_connectors::corridor::CorridorLimits;
 use tenantry_connectors::transport::Transport;
@@ -210,7 +215,7 @@ impl Server {
         let closed = CancellationToken::new();
         let connections = self.counter.metrics.connections.clone();
         let drain = self.settings.drain;
-        let serving = listener::serve(mcp, self.router(), connections, closed.clone(), drain);
+        let serving = listener::serve(mcp, self.door(), connections, closed.clone(), drain);
         let stopping = async {
             stop.cancelled().await;
             tracing::info!("stopping: taking no more calls");
@@ -261,11 +266,18 @@ impl Server {
         }
     }
 
-    fn router(&self) -> Router {
-        let gate = middleware::from_fn_with_state(Arc::clone(&self.counter), gate::pass);
-        Router::new()
-            .route_service(label::MCP_PATH, mcp::service(&self.counter))
-            .layer(gate)
+    /// What answers clients: the gate, and MCP behind it. There is one path, so
+    /// no router stands between them.
+    fn door(&self) -> impl listener::Service + use<> {
+        let counter = Arc::clone(&self.counter);
+        let service = mcp::service(&counter);
+        service_fn(move |request: Request<Incoming>| {
+            let (counter, service) = (Arc::clone(&counter), service.clone());
+            async move {
+                let mcp = |request| async move { service.handle(request).await.map(Body::new) };
+                Ok(gate::pass(&counter, request.map(Body::new), mcp).await)
+            }
+        })
     }
 
     fn admin(&self, listener: TcpListener) -> impl Future<Output = ()> + use<> {
@@ -338,7 +350,8 @@ impl Server {
 fn aside(listener: TcpListener, router: Router) -> impl Future<Output = ()> + use<> {
     let connections = prometheus_client::metrics::gauge::Gauge::default();
     let never = CancellationToken::new();
-    listener::serve(listener, router, connections, never, Duration::ZERO)
+    let service = TowerToHyperService::new(router);
+    listener::serve(listener, service, connections, never, Duration::ZERO)
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
