@@ -10,7 +10,7 @@ network:
   gateways: {{ toJson .Values.network.gateways }}
   scrapers: {{ toJson .Values.network.scrapers }}
   dns: {{ toJson .Values.network.dns }}
-  canary: {{ .Values.serviceAccount.name }}-canary.{{ .Release.Namespace }}.svc.cluster.local:9091
+  canary: {{ .Values.serviceAccount.name }}-canary.{{ .Release.Namespace }}.svc:9091
 allow: {{ toJson .Values.allow }}
 {{- with .Values.quota }}
 quota: {{ toJson . }}

@@ -104,11 +104,14 @@ fn walls_are_what_the_server_found_them_to_be() {
     let plane = Plane::shared();
     let acme = plane.onboard("walled");
     let contract = acme.wait_for_object("mcpserver/server");
-    let canary = "tenantry-operator-canary.tenantry-system.svc.cluster.local:9091";
+    let canary = "tenantry-operator-canary.tenantry-system.svc:9091";
     assert_eq!(contract["spec"]["canary"], canary);
     let service = ["service/tenantry-operator-canary", "-n", "tenantry-system"];
     let service = plane.kubectl().get(&service).unwrap();
     assert_eq!(service["spec"]["ports"][0]["port"], 9091);
+    // Its name has an address while an operator is ready, and no other.
+    assert_eq!(service["spec"]["clusterIP"], "None");
+    assert_eq!(service["spec"]["publishNotReadyAddresses"], Value::Null);
 
     acme.pretend_to_serve(&json!({}));
     let tenant = acme.wait_for_reason("AsDeclared");

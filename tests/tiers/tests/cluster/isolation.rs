@@ -66,7 +66,7 @@ struct Yard<'k> {
 fn a_server_proves_its_own_walls() {
     let kubectl = Kubectl::from_environment();
     let ours = TestOrganisation::onboard(&kubectl, &EXAMPLE, "proven").unwrap();
-    let canary = "tenantry-operator-canary.tenantry-system.svc.cluster.local:9091";
+    let canary = "tenantry-operator-canary.tenantry-system.svc:9091";
     // In the same namespace, but no pod of ours.
     let anybody = Probe::start(&kubectl, &ours.name, "anybody").unwrap();
     assert_eq!(
