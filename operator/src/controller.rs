@@ -332,7 +332,14 @@ where
 /// stand, so a change concerns everybody.
 async fn watch_guard(ctx: Arc<Context>, mut everybody: mpsc::Sender<()>) {
     let changed = || drop(everybody.try_send(()));
-    guard::keep_proven(&ctx.guard, &ctx.client, changed).await;
+    let homes = || {
+        let tenants = ctx.tenants.state();
+        tenants
+            .iter()
+            .filter_map(|tenant| tenant.namespace())
+            .collect()
+    };
+    guard::keep_proven(&ctx.guard, &ctx.client, homes, changed).await;
 }
 
 /// Follows the addresses of the API server; a change concerns everybody.

@@ -10,14 +10,24 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::json;
 use tenantry_api::label;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 
 use crate::tenant::chain;
 
-/// How long a proof counts without being made again.
+/// How long an answer counts before somebody looks again.
 const AGAIN_AFTER: Duration = Duration::from_mins(1);
-/// How long it counts while it cannot be made again.
+/// How long a reconcile goes by it: a look that began in time has as long again,
+/// and no reconcile waits for it.
+const COUNTS_FOR: Duration = Duration::from_mins(2);
+/// The same while there is no answer: all tenants wait for it.
+const AGAIN_SOON: Duration = Duration::from_secs(10);
+/// How long an answer counts while it cannot be had again.
 const KEPT_FOR: Duration = Duration::from_mins(5);
+
+/// Namespaces to try in one round: one that let the operator out must not keep it
+/// from an answer. The next round goes on with the others.
+const MOST_HOMES: usize = 8;
 
 /// The policy that has to refuse.
 const POLICY: &str = "tenantry-operator-pods";
@@ -39,86 +49,199 @@ pub enum Standing {
 /// What is known of the policies.
 #[derive(Debug, Default)]
 pub struct Guard {
-    last: Mutex<Option<Look>>,
+    last: watch::Sender<Option<Look>>,
+    /// Held by whoever looks: one is enough.
+    looking: Mutex<()>,
 }
 
 #[derive(Debug, Clone)]
 struct Look {
     standing: Standing,
-    namespace: String,
     tried: Instant,
-    answered: Option<Instant>,
+    answered: Option<Answered>,
+    /// How often one kind of answer has followed another.
+    turns: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Answered {
+    at: Instant,
+    namespace: String,
+}
+
+impl Standing {
+    fn is_known(&self) -> bool {
+        !matches!(self, Self::Unknown { .. })
+    }
 }
 
 impl Guard {
     /// How they stand, tried in `namespace`, where the operator was let in, if
     /// the last look is too old.
     pub async fn standing(&self, client: &Client, namespace: &str) -> Standing {
-        let mut last = self.last.lock().await;
-        if let Some(look) = last.as_ref()
-            && look.tried.elapsed() < AGAIN_AFTER
-        {
-            return look.standing.clone();
+        if let Some(standing) = self.recent() {
+            return standing;
         }
-        let look = next(last.as_ref(), forge(client, namespace).await, namespace);
-        say(last.as_ref(), &look);
-        *last = Some(look.clone());
-        look.standing
-    }
-
-    /// Looks again where it last looked; whether the answer is another one.
-    pub async fn has_changed(&self, client: &Client) -> bool {
-        let Some(before) = self.last.lock().await.clone() else {
-            return false;
-        };
-        self.standing(client, &before.namespace).await != before.standing
+        let _looking = self.looking.lock().await;
+        // Whoever looked meanwhile looked for us too.
+        match self.recent() {
+            Some(standing) => standing,
+            None => self.keep(forge(client, namespace).await, namespace),
+        }
     }
 
     /// Whether the last answer was good.
     pub fn is_proven(&self) -> bool {
-        let last = self.last.try_lock();
-        last.is_ok_and(|last| {
-            last.as_ref()
-                .is_some_and(|look| look.standing == Standing::Proven)
-        })
+        let last = self.last.borrow();
+        last.as_ref()
+            .is_some_and(|look| look.standing == Standing::Proven)
+    }
+
+    fn recent(&self) -> Option<Standing> {
+        let last = self.last.borrow();
+        let look = last.as_ref()?;
+        let limit = if look.standing.is_known() {
+            COUNTS_FOR
+        } else {
+            AGAIN_SOON
+        };
+        (look.tried.elapsed() < limit).then(|| look.standing.clone())
+    }
+
+    fn keep(&self, answer: Standing, namespace: &str) -> Standing {
+        let before = self.last.borrow().clone();
+        let look = next(before.as_ref(), answer, namespace, Instant::now());
+        say(before.as_ref(), &look);
+        let standing = look.standing.clone();
+        self.last.send_replace(Some(look));
+        standing
+    }
+
+    /// Looks again in one of `homes` after another, until there is an answer.
+    /// Returns the one with which the round ended.
+    async fn renew<F>(&self, homes: Vec<String>, try_in: impl Fn(String) -> F) -> Option<String>
+    where
+        F: Future<Output = Standing>,
+    {
+        let _looking = self.looking.lock().await;
+        let mut answer = None;
+        for home in homes {
+            let standing = try_in(home.clone()).await;
+            let is_known = standing.is_known();
+            answer = Some((standing, home));
+            if is_known {
+                break;
+            }
+        }
+        let (standing, home) = answer?;
+        self.keep(standing, &home);
+        Some(home)
+    }
+
+    /// Where there was an answer before.
+    fn known_home(&self) -> Option<String> {
+        let last = self.last.borrow();
+        let answered = last.as_ref()?.answered.as_ref()?;
+        Some(answered.namespace.clone())
+    }
+
+    fn pause(&self) -> Duration {
+        let last = self.last.borrow();
+        match last.as_ref() {
+            Some(look) if !look.standing.is_known() => AGAIN_SOON,
+            _ => AGAIN_AFTER,
+        }
     }
 }
 
-/// Looks again for as long as it is polled; `changed` is told of every change.
-pub async fn keep_proven(guard: &Guard, client: &Client, mut changed: impl FnMut()) {
+/// Looks again for as long as it is polled, in one of `homes`; `changed` is told
+/// whenever the answer is of another kind than before, whoever had it.
+pub async fn keep_proven(
+    guard: &Guard,
+    client: &Client,
+    homes: impl Fn() -> Vec<String>,
+    changed: impl FnMut(),
+) {
+    let try_in = |home: String| async move { forge(client, &home).await };
+    keep_answered(guard, try_in, homes, changed).await;
+}
+
+async fn keep_answered<F>(
+    guard: &Guard,
+    try_in: impl Fn(String) -> F,
+    homes: impl Fn() -> Vec<String>,
+    mut changed: impl FnMut(),
+) where
+    F: Future<Output = Standing>,
+{
+    let mut seen = guard.last.subscribe();
+    let mut told = 0;
+    let mut ended_with = String::new();
     loop {
-        tokio::time::sleep(AGAIN_AFTER).await;
-        if guard.has_changed(client).await {
+        if timeout(guard.pause(), seen.changed()).await.is_err() {
+            let round = round(guard.known_home(), homes(), &ended_with);
+            if let Some(home) = guard.renew(round, &try_in).await {
+                ended_with = home;
+            }
+        }
+        let turns = seen.borrow_and_update().as_ref().map(|look| look.turns);
+        // Of the first answer nobody has heard another one.
+        if let Some(turns) = turns
+            && turns != told
+        {
+            told = turns;
             changed();
         }
     }
 }
 
-/// What is known after `answer`. Pure but for the clock of its caller.
-fn next(before: Option<&Look>, answer: Standing, namespace: &str) -> Look {
-    let now = Instant::now();
-    let answered = before.and_then(|look| look.answered);
-    let is_recent = answered.is_some_and(|answered| now.duration_since(answered) < KEPT_FOR);
-    match (before, answer) {
+/// Where to look in one round: where there was an answer before, then where no
+/// round has been for longest. Pure.
+fn round(known: Option<String>, mut homes: Vec<String>, ended_with: &str) -> Vec<String> {
+    homes.sort_unstable();
+    homes.dedup();
+    let next = homes.partition_point(|home| home.as_str() <= ended_with);
+    homes.rotate_left(next);
+    homes.retain(|home| Some(home) != known.as_ref());
+    known.into_iter().chain(homes).take(MOST_HOMES).collect()
+}
+
+/// What is known at `now`, after `answer`. Pure.
+fn next(before: Option<&Look>, answer: Standing, namespace: &str, now: Instant) -> Look {
+    let answered = before.and_then(|look| look.answered.clone());
+    let is_recent = answered
+        .as_ref()
+        .is_some_and(|answered| now.duration_since(answered.at) < KEPT_FOR);
+    let (standing, answered) = match (before, answer) {
         // The API server is away for a moment; the policies are not.
-        (Some(before), Standing::Unknown { .. }) if is_recent => Look {
-            tried: now,
-            ..before.clone()
-        },
-        (_, standing) => Look {
-            answered: match standing {
-                Standing::Unknown { .. } => answered,
-                Standing::Proven | Standing::Open => Some(now),
-            },
-            standing,
-            namespace: namespace.to_owned(),
-            tried: now,
-        },
+        (Some(before), Standing::Unknown { .. }) if is_recent => {
+            (before.standing.clone(), answered)
+        }
+        (_, unknown @ Standing::Unknown { .. }) => (unknown, answered),
+        (_, standing) => {
+            let namespace = namespace.to_owned();
+            (standing, Some(Answered { at: now, namespace }))
+        }
+    };
+    let turns = before.map_or(0, |before| {
+        before.turns + u64::from(!is_same_kind(&before.standing, &standing))
+    });
+    Look {
+        standing,
+        tried: now,
+        answered,
+        turns,
     }
 }
 
+/// Why it is not known may be another thing with every look; nobody waits for
+/// that.
+fn is_same_kind(one: &Standing, other: &Standing) -> bool {
+    std::mem::discriminant(one) == std::mem::discriminant(other)
+}
+
 fn say(before: Option<&Look>, now: &Look) {
-    if before.is_some_and(|before| before.standing == now.standing) {
+    if before.is_some_and(|before| is_same_kind(&before.standing, &now.standing)) {
         return;
     }
     match &now.standing {
@@ -231,19 +354,82 @@ mod tests {
 
     #[test]
     fn a_moment_without_an_answer_takes_no_proof_back() {
-        let first = next(None, unknown(), "acme");
+        let began = Instant::now();
+        let next = |before, answer, after| next(before, answer, "acme", began + after);
+        let first = next(None, unknown(), Duration::ZERO);
         assert_eq!(first.standing, unknown());
-        let proven = next(Some(&first), Standing::Proven, "acme");
-        let away = next(Some(&proven), unknown(), "acme");
+        let proven = next(Some(&first), Standing::Proven, Duration::ZERO);
+        let away = next(Some(&proven), unknown(), KEPT_FOR / 2);
         assert_eq!(away.standing, Standing::Proven);
-        let long_ago = Look {
-            answered: None,
-            ..proven
+        assert_eq!(next(Some(&away), unknown(), KEPT_FOR).standing, unknown());
+        let open = next(Some(&away), Standing::Open, KEPT_FOR / 2);
+        assert_eq!(open.standing, Standing::Open);
+    }
+
+    #[test]
+    fn every_home_has_its_turn() {
+        let homes: Vec<_> = (0..20).map(|number| format!("home-{number:02}")).collect();
+        let mut ended_with = String::new();
+        let mut tried = std::collections::BTreeSet::new();
+        for _ in 0..3 {
+            let round = round(Some("known".into()), homes.clone(), &ended_with);
+            assert_eq!(round.len(), MOST_HOMES);
+            assert_eq!(round[0], "known");
+            ended_with.clone_from(round.last().unwrap());
+            tried.extend(round);
+        }
+        assert_eq!(tried.len(), homes.len() + 1);
+    }
+
+    #[tokio::test]
+    async fn who_lets_the_operator_out_keeps_nobody_from_an_answer() {
+        let guard = Guard::default();
+        let homes = ["let-out", "let-in", "other"].map(str::to_owned);
+        let try_in = |home: String| {
+            let answer = if home == "let-in" {
+                Standing::Proven
+            } else {
+                unknown()
+            };
+            std::future::ready(answer)
         };
-        assert_eq!(next(Some(&long_ago), unknown(), "acme").standing, unknown());
-        assert_eq!(
-            next(Some(&away), Standing::Open, "acme").standing,
-            Standing::Open
-        );
+        let ended = guard.renew(homes.to_vec(), try_in).await;
+        assert_eq!(ended.as_deref(), Some("let-in"));
+        assert!(guard.is_proven());
+        assert_eq!(guard.known_home().as_deref(), Some("let-in"));
+        assert_eq!(guard.renew(vec![], try_in).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_look_under_way_hides_no_answer() {
+        let guard = Guard::default();
+        guard.keep(Standing::Proven, "acme");
+        let _looking = guard.looking.lock().await;
+        assert!(guard.is_proven());
+        assert_eq!(guard.recent(), Some(Standing::Proven));
+    }
+
+    #[tokio::test]
+    async fn what_a_reconcile_noticed_wakes_the_others() {
+        let guard = Guard::default();
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let nowhere = |_| std::future::ready(unknown());
+        let changed = || tell.send(()).unwrap();
+        let keeping = keep_answered(&guard, nowhere, Vec::new, changed);
+        let noticing = async {
+            guard.keep(Standing::Proven, "acme");
+            tokio::task::yield_now().await;
+            assert!(told.try_recv().is_err(), "the first answer is no change");
+            guard.keep(Standing::Open, "acme");
+            told.recv().await.unwrap();
+            // There and back before anybody listens is still told.
+            guard.keep(Standing::Proven, "acme");
+            guard.keep(Standing::Open, "acme");
+            told.recv().await.unwrap();
+        };
+        tokio::select! {
+            () = noticing => {}
+            () = keeping => {}
+        }
     }
 }
