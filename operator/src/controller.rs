@@ -1,5 +1,7 @@
 //! What wakes the operator up, and how it stops.
 
+mod tenants;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,8 +17,7 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::reflector::{self, Store};
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use tenantry_api::label;
@@ -37,8 +38,7 @@ use crate::metrics::Metrics;
 use crate::retry::Retries;
 use crate::settings::Settings;
 use crate::tenant::report::reporter;
-use crate::tenant::unique::losers;
-use crate::tenant::{self, Tenant, TenantError, chain, readable};
+use crate::tenant::{self, Tenant, TenantError, chain};
 use crate::waiting::Waiting;
 use crate::wall::{self, Leaving};
 use crate::watch::{Optionals, WatchAgain, neighbours};
@@ -179,7 +179,7 @@ async fn lead(
     let ctx = Arc::new(context(client.clone(), settings, heard).await?);
     tokio::spawn(watch_guard(Arc::clone(&ctx), everybody));
     let (leaving, left) = Leaving::new();
-    let told = watch_tenants(&client, writer, Arc::clone(&ctx), leaving);
+    let told = tenants::follow(&client, writer, Arc::clone(&ctx), leaving);
     let controller = controller(&client, told, tenants.clone())
         .reconcile_all_on(moved)
         .reconcile_on(touched)
@@ -244,49 +244,6 @@ pub async fn context(
         guard: heard.guard,
         written: Written::default(),
     })
-}
-
-/// Follows the tenants. Who waits for one that changes or goes is woken when
-/// the store has it, so that it sees what woke it.
-fn watch_tenants(
-    client: &Client,
-    writer: Writer<Tenant>,
-    ctx: Arc<Context>,
-    mut leaving: Leaving,
-) -> impl Stream<Item = Result<Tenant, watcher::Error>> + use<> {
-    let api = Api::<Tenant>::all(client.clone());
-    watcher(api, watcher::Config::default())
-        .reflect(writer)
-        .inspect(move |event| match event {
-            Ok(watcher::Event::Apply(tenant)) => {
-                ctx.waiting.changed(&tenant.uid().unwrap_or_default());
-                call_losers(tenant, &ctx);
-            }
-            Ok(watcher::Event::Delete(tenant)) => {
-                let uid = tenant.uid().unwrap_or_default();
-                ctx.waiting.forget(&uid);
-                ctx.written.forget(&uid);
-                ctx.waiting.changed(&uid);
-                leaving.tell(&tenant.namespace().unwrap_or_default());
-            }
-            // Of those that went in between nothing else is told.
-            Ok(watcher::Event::InitDone) => {
-                ctx.waiting.anything_changed();
-                leaving.tell_of_anybody();
-            }
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) | Err(_) => {}
-        })
-        .applied_objects()
-}
-
-/// Wakes those from whom an edit of `tenant` may have taken something.
-fn call_losers(tenant: &Tenant, ctx: &Context) {
-    let Ok(tenant) = &tenant.0 else { return };
-    for loser in losers(tenant, readable(&ctx.tenants.state()), &ctx.settings) {
-        let namespace = loser.namespace().unwrap_or_default();
-        let reference = ObjectRef::new(&loser.name_any()).within(&namespace);
-        ctx.waiting.call(reference);
-    }
 }
 
 /// Wakes up on tenants, and on the metadata of every child that carries our
