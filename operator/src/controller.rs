@@ -42,6 +42,7 @@ use crate::tenant::{self, Tenant, TenantError, chain};
 use crate::waiting::Waiting;
 use crate::wall::{self, Leaving};
 use crate::watch::{Optionals, WatchAgain, neighbours};
+use tenants::Listeners;
 
 /// Changes that come together are answered together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -118,7 +119,8 @@ pub async fn run(
     if leads {
         let client = client::connect(config, Some(fence), client::ANSWER_WITHIN);
         let client = client.map_err(RunError::Client)?;
-        seated(election, lead(client, settings, standing, stop)).await?;
+        let work = Box::pin(lead(client, settings, standing, stop));
+        seated(election, work).await?;
     }
     match port.await {
         Ok(ended) => ended.map_err(RunError::Admin),
@@ -177,9 +179,10 @@ async fn lead(
         guard: Arc::clone(&standing.guard),
     };
     let ctx = Arc::new(context(client.clone(), settings, heard).await?);
-    tokio::spawn(watch_guard(Arc::clone(&ctx), everybody));
+    tokio::spawn(watch_guard(Arc::clone(&ctx), everybody.clone()));
     let (leaving, left) = Leaving::new();
-    let told = tenants::follow(&client, writer, Arc::clone(&ctx), leaving);
+    let listeners = Listeners { leaving, everybody };
+    let told = tenants::follow(&client, writer, Arc::clone(&ctx), listeners);
     let controller = controller(&client, told, tenants.clone())
         .reconcile_all_on(moved)
         .reconcile_on(touched)

@@ -42,6 +42,13 @@ impl Written {
         last.is_some_and(|last| compare(version, last) == Some(Ordering::Less))
     }
 
+    /// Forgets everything: a new list is as new as the API server, whose versions
+    /// may have begun anew (a restored backup).
+    pub fn forget_all(&self) {
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.clear();
+    }
+
     /// Forgets the object `uid`, which is gone.
     pub fn forget(&self, uid: &str) {
         self.versions

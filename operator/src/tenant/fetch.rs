@@ -124,7 +124,11 @@ fn wait_for_losses(tenant: &McpTenant, claims: &[Claim], ctx: &Context) -> Vec<L
     }
     let namespace = tenant.namespace().unwrap_or_default();
     let reference = ObjectRef::new(&tenant.name_any()).within(&namespace);
-    ctx.waiting.wait(&uid, reference, holders);
+    ctx.waiting.wait(&uid, reference.clone(), holders);
+    // Who went before that has been forgotten before that.
+    if ctx.tenants.get(&reference).is_none() {
+        ctx.waiting.forget(&uid);
+    }
     // Whoever gave way before that has woken nobody.
     look()
 }
