@@ -119,6 +119,7 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
     let others = Others {
         claims: &found.claims,
         present: &ctx.optionals.present(&valid.namespace),
+        served: found.served,
     };
     let mut drifts = vec![];
     let placed = Box::pin(apply(prepared, tools, &valid, others, &mut drifts)).await;

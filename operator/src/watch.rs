@@ -135,7 +135,8 @@ impl Optionals {
         }
     }
 
-    /// The optional children in `namespace`.
+    /// The optional children in `namespace`; of a kind that is not served just now,
+    /// those that were there before.
     pub fn present(&self, namespace: &str) -> Vec<Present> {
         let found = self.kinds.iter().filter_map(|known| {
             let resource = known.kind.resource();

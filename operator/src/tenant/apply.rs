@@ -11,7 +11,7 @@ use kube::core::Status;
 
 use crate::memory::Memory;
 use crate::tenant::build::{Children, Placed, Prepared};
-use crate::tenant::optional::{Optional, Present, superfluous};
+use crate::tenant::optional::{Optional, Present, Served, superfluous};
 use crate::tenant::validate::{Claim, ValidTenant};
 use drift::Drift;
 use hand::Hand;
@@ -51,6 +51,8 @@ pub struct Others<'a> {
     pub claims: &'a [Claim],
     /// The optional children that are there, meant or not.
     pub present: &'a [Present],
+    /// Which kinds were served when the children were drawn.
+    pub served: Served,
 }
 
 /// What placing may touch.
@@ -100,7 +102,7 @@ pub async fn apply(
     let default_deny = hand.place(default_deny).await?;
     let network_policy = hand.place(network_policy).await?;
     // A way in that is not meant any more is shut before anything else.
-    for child in superfluous(others.present, &meant, &tenant.uid) {
+    for child in superfluous(others.present, &meant, others.served, &tenant.uid) {
         hand.remove(child).await?;
     }
     Ok(Children {

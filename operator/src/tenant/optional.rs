@@ -87,11 +87,25 @@ impl Optional {
     }
 }
 
+impl Served {
+    /// Whether `kind` is served; what Kubernetes brings itself always is.
+    pub fn has(self, kind: Optional) -> bool {
+        match kind {
+            Optional::Route => self.routes,
+            Optional::CiliumPolicy => self.cilium,
+            Optional::Budget | Optional::Quota | Optional::Ingress => true,
+        }
+    }
+}
+
 /// Of what is `present` in the namespace, the children of the tenant `uid` that
-/// are not meant (any more). Only what is ours by label and by owner. Pure.
+/// are not meant (any more). Only what is ours by label and by owner, and of a
+/// kind that is `served`: of another one nothing was drawn, which says nothing of
+/// what is meant. Pure.
 pub fn superfluous<'a>(
     present: &'a [Present],
     meant: &BTreeSet<Optional>,
+    served: Served,
     uid: &str,
 ) -> Vec<&'a Present> {
     let is_ours = |metadata: &ObjectMeta| {
@@ -104,7 +118,7 @@ pub fn superfluous<'a>(
     };
     present
         .iter()
-        .filter(|child| !meant.contains(&child.kind))
+        .filter(|child| served.has(child.kind) && !meant.contains(&child.kind))
         .filter(|child| child.metadata.name.as_deref() == Some(child.kind.name()))
         .filter(|child| child.metadata.deletion_timestamp.is_none())
         .filter(|child| is_ours(&child.metadata))
@@ -139,9 +153,28 @@ mod tests {
     #[test]
     fn what_is_ours_and_not_meant_goes() {
         let present = [budget(&json!({}))];
-        assert_eq!(superfluous(&present, &BTreeSet::new(), "1").len(), 1);
+        assert_eq!(
+            superfluous(&present, &BTreeSet::new(), Served::default(), "1").len(),
+            1
+        );
         let meant = BTreeSet::from([Optional::Budget]);
-        assert!(superfluous(&present, &meant, "1").is_empty());
+        assert!(superfluous(&present, &meant, Served::default(), "1").is_empty());
+    }
+
+    #[test]
+    fn what_is_of_a_kind_that_is_not_served_just_now_stays() {
+        let route = Present {
+            kind: Optional::Route,
+            ..budget(&json!({}))
+        };
+        let routes = |routes| Served {
+            routes,
+            ..Served::default()
+        };
+        let superfluous =
+            |served| superfluous(std::slice::from_ref(&route), &BTreeSet::new(), served, "1").len();
+        assert_eq!(superfluous(routes(false)), 0);
+        assert_eq!(superfluous(routes(true)), 1);
     }
 
     #[test]
@@ -159,10 +192,18 @@ mod tests {
         ] {
             let present = [budget(&change)];
             assert!(
-                superfluous(&present, &BTreeSet::new(), "1").is_empty(),
+                superfluous(&present, &BTreeSet::new(), Served::default(), "1").is_empty(),
                 "{change}"
             );
         }
-        assert!(superfluous(&[budget(&json!({}))], &BTreeSet::new(), "2").is_empty());
+        assert!(
+            superfluous(
+                &[budget(&json!({}))],
+                &BTreeSet::new(),
+                Served::default(),
+                "2"
+            )
+            .is_empty()
+        );
     }
 }
