@@ -3,7 +3,7 @@
 
 pub mod apply;
 pub mod build;
-pub mod concede;
+pub mod declared;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod fetch;
@@ -25,11 +25,10 @@ use tenantry_core::reason::Reason;
 use crate::context::Context;
 use apply::{ApplyError, Others, Tools, apply};
 use build::build;
-use concede::{ConcedeError, concede};
+use declared::Declared;
 use fetch::{FetchError, Sight, fetch};
-use hold::{Declared, stateful_set, tighten};
+use hold::{Held, HoldError, Server, keep_within, mcp_server, stateful_set};
 use report::{Outcome, ReportError, Subject, glance, observe, report, tell, tell_platform};
-use unique::Loss;
 use validate::{Obstacle, namespace_taken, not_bound, validate};
 
 /// A tenant as it came from the API server, readable or not: one that cannot
@@ -52,9 +51,10 @@ pub enum TenantError {
     /// Reading.
     #[error("fetching")]
     Fetch(#[from] FetchError),
-    /// Giving up what an older tenant has.
-    #[error("giving way to an older tenant")]
-    Concede(#[from] ConcedeError),
+    /// Holding a server to what is still its tenant's; what is in the tenant's way
+    /// is told in the status.
+    #[error("holding a tenant that waits")]
+    Hold(#[from] HoldError),
     /// Writing; told in the status as well.
     #[error("applying")]
     Apply(#[source] ApplyError),
@@ -67,11 +67,8 @@ pub enum TenantError {
         /// How long it may take.
         limit: Duration,
     },
-    /// The access of a tenant that has to wait.
-    #[error("tightening the access")]
-    Tighten(#[source] kube::Error),
     /// An unreadable tenant.
-    #[error("reading the status of a tenant that cannot be read")]
+    #[error("reading what there is of a tenant that cannot be read")]
     Unreadable(#[source] kube::Error),
 }
 
@@ -97,16 +94,20 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
         return Ok(Action::requeue(LOOK_FOR_WATCH));
     }
     // What a decision needs (client).
-    let found = match fetch(tenant, &ctx).await? {
-        Sight::Current(found) => found,
+    let (found, server) = match fetch(tenant, &ctx).await? {
+        Sight::Current(found, server) => (found, server),
         Sight::Outdated => return Ok(Action::requeue(LOOK_FOR_WATCH)),
     };
     // What is meant (no client).
     let valid = match validate(tenant, &found, &ctx.settings) {
         Ok(valid) => valid,
         Err(obstacle) => {
-            give_way(&subject, &found.losses, &obstacle, &ctx).await?;
-            return hold(&subject, Some(&declared), obstacle, &ctx).await;
+            let losses = &found.losses;
+            let held = Held {
+                declared: &declared,
+                losses,
+            };
+            return hold(&subject, Some((held, server)), obstacle, &ctx).await;
         }
     };
     // What shall be there (no client).
@@ -145,27 +146,12 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
     Ok(Action::await_change())
 }
 
-/// Leaves to older tenants what is theirs. A second tenant of a namespace has
-/// nothing to leave: it has no server.
-async fn give_way(
-    subject: &Subject,
-    losses: &[Loss],
-    obstacle: &Obstacle,
-    ctx: &Context,
-) -> Result<(), TenantError> {
-    if losses.is_empty() || obstacle.reason == Reason::NamespaceTaken {
-        return Ok(());
-    }
-    tell_platform(subject, losses, obstacle, ctx).await;
-    concede(&subject.reference, losses, ctx).await?;
-    Ok(())
-}
-
-/// Tells what is in the way, and lets a stricter access through; comes back by
-/// itself where no watch would.
+/// Tells what is in the way, and holds the server to what is `held`; comes back by
+/// itself where no watch would. Whatever becomes of the server, the status says
+/// what is so.
 async fn hold(
     subject: &Subject,
-    declared: Option<&Declared>,
+    held: Option<(Held<'_>, Server)>,
     obstacle: Obstacle,
     ctx: &Context,
 ) -> Result<Action, TenantError> {
@@ -177,22 +163,29 @@ async fn hold(
         }
         _ => Action::await_change(),
     };
-    let tenant = &subject.reference;
-    let server = match declared {
-        Some(declared) => tighten(&ctx.client, tenant, declared).await,
-        None => Ok(None),
-    };
-    let server = server.map_err(TenantError::Tighten)?;
-    let outcome = match (obstacle.reason, server) {
-        (Reason::Suspended, Some(server)) => {
-            let set = stateful_set(&ctx.client, tenant).await;
-            let set = set.map_err(TenantError::Tighten)?;
-            let glance = set.and_then(|set| glance(&server, &set));
-            Outcome::Suspended(obstacle, glance)
+    let server = match held {
+        // A second tenant of a namespace has nothing there.
+        Some((held, server)) if obstacle.reason != Reason::NamespaceTaken => {
+            if !held.losses.is_empty() {
+                tell_platform(subject, held.losses, &obstacle, ctx).await;
+            }
+            keep_within(&held, server, &subject.reference, ctx).await
         }
+        _ => Ok(None),
+    };
+    let seen = match (obstacle.reason, &server) {
+        (Reason::Suspended, Ok(Some(server))) => stateful_set(&ctx.client, &subject.reference)
+            .await
+            .map(|set| set.and_then(|set| glance(server, &set))),
+        _ => Ok(None),
+    };
+    let outcome = match (obstacle.reason, &seen) {
+        (Reason::Suspended, Ok(seen)) => Outcome::Suspended(obstacle, seen.clone()),
         _ => Outcome::Held(obstacle),
     };
     report(subject, &outcome, ctx).await?;
+    server?;
+    seen.map_err(HoldError::Look)?;
     Ok(action)
 }
 
@@ -215,9 +208,15 @@ async fn refuse(invalid: &InvalidObject, ctx: &Context) -> Result<Action, Tenant
         before: before.unwrap_or_default(),
     };
     let message = format!("this operator cannot read the McpTenant: {}", invalid.error);
-    let declared = object.data.get("spec").and_then(Declared::read);
+    let declared = Declared::read(&object.data["spec"]);
+    let server = mcp_server(&ctx.client, namespace).await;
+    let server = server.map_err(TenantError::Unreadable)?;
+    let held = Held {
+        declared: &declared,
+        losses: &[],
+    };
     let obstacle = Obstacle::new(Reason::SpecInvalid, message);
-    hold(&subject, declared.as_ref(), obstacle, ctx).await
+    hold(&subject, Some((held, server)), obstacle, ctx).await
 }
 
 /// Those of `tenants` that this release can read.

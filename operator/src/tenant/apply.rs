@@ -3,6 +3,7 @@
 
 pub mod drift;
 mod hand;
+pub mod remove;
 
 use std::marker::PhantomData;
 
@@ -15,6 +16,7 @@ use crate::tenant::optional::{Optional, Present, Served, superfluous};
 use crate::tenant::validate::{Claim, ValidTenant};
 use drift::Drift;
 use hand::Hand;
+use remove::remove;
 
 /// Why an object is not in the cluster.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +105,7 @@ pub async fn apply(
     let network_policy = hand.place(network_policy).await?;
     // A way in that is not meant any more is shut before anything else.
     for child in superfluous(others.present, &meant, others.served, &tenant.uid) {
-        hand.remove(child).await?;
+        remove(tools, &tenant.namespace, &tenant.uid, child).await?;
     }
     Ok(Children {
         default_deny,

@@ -7,13 +7,12 @@ use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt as _};
-use tenantry_api::label;
-use tenantry_api::mcp_server::McpServer;
 use tenantry_api::mcp_tenant::McpTenant;
 
 use crate::api_server::ApiServer;
 use crate::context::Context;
 use crate::freshness::reaches;
+use crate::tenant::hold::{Server, mcp_server};
 use crate::tenant::readable;
 use crate::tenant::unique::{Loss, losses};
 use crate::tenant::validate::{Claim, Found, Home, POD_SECURITY_LABEL};
@@ -55,8 +54,8 @@ pub enum FetchError {
 
 /// What was seen.
 pub enum Sight {
-    /// The tenant is as it was told.
-    Current(Box<Found>),
+    /// The tenant is as it was told; and the server of its namespace.
+    Current(Box<Found>, Server),
     /// The tenant is another one by now, or gone: the watch is behind and will
     /// tell.
     Outdated,
@@ -76,7 +75,6 @@ pub async fn fetch(tenant: &McpTenant, ctx: &Context) -> Result<Sight, FetchErro
     if !is_current(tenant, &tenants.items) {
         return Ok(Sight::Outdated);
     }
-    let readable = readable_versions(&namespace, ctx).await?;
     let slices = ctx.api_server_slices.state();
     if slices.is_empty() {
         return Err(FetchError::ApiServer);
@@ -92,15 +90,19 @@ pub async fn fetch(tenant: &McpTenant, ctx: &Context) -> Result<Sight, FetchErro
         Some(_) => Some(ctx.guard.standing(&ctx.client, &namespace).await),
         None => None,
     };
-    Ok(Sight::Current(Box::new(Found {
+    // Last, because whoever changes it holds it to have stayed as it was.
+    let server = mcp_server(&ctx.client, &namespace).await;
+    let server = server.map_err(|source| FetchError::Server { namespace, source })?;
+    let found = Found {
         claims,
         losses,
         guard,
         home,
         api_server: ApiServer::new(&ctx.api_service, slices.iter().map(AsRef::as_ref)),
         served: ctx.optionals.served(),
-        readable,
-    })))
+        readable: readable_versions(&server),
+    };
+    Ok(Sight::Current(Box::new(found), server))
 }
 
 fn is_current(tenant: &McpTenant, live: &[PartialObjectMeta<McpTenant>]) -> bool {
@@ -150,18 +152,14 @@ async fn home(namespace: &str, ctx: &Context) -> Result<Option<Home>, FetchError
 
 /// The contract versions that each replica reads, by its own report. A
 /// namespace that let the operator out shows nothing.
-async fn readable_versions(namespace: &str, ctx: &Context) -> Result<Vec<Vec<String>>, FetchError> {
-    let api: Api<McpServer> = Api::namespaced(ctx.client.clone(), namespace);
-    let server = match api.get_opt(label::SERVER).await {
-        Err(kube::Error::Api(status)) if status.is_forbidden() => None,
-        found => found.map_err(|source| FetchError::Server {
-            namespace: namespace.to_owned(),
-            source,
-        })?,
+fn readable_versions(server: &Server) -> Vec<Vec<String>> {
+    let Server::Seen(Some(server)) = server else {
+        return vec![];
     };
-    let status = server.and_then(|server| server.status).unwrap_or_default();
-    let versions = status.replicas.into_iter();
-    Ok(versions.map(|replica| replica.contract_versions).collect())
+    let replicas = server.status.iter().flat_map(|status| &status.replicas);
+    replicas
+        .map(|replica| replica.contract_versions.clone())
+        .collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::fmt::Debug;
 
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{Patch, PatchParams};
 use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -18,7 +18,7 @@ use tenantry_api::label;
 use super::drift::{self, Change, Drift, RESTARTED};
 use super::{ApplyError, Tools, is_leaving, lacks_rights};
 use crate::memory::{Place, hash};
-use crate::tenant::optional::{Optional, Present};
+use crate::tenant::optional::Optional;
 use crate::tenant::validate::{Claim, ValidTenant};
 
 /// Places for one tenant.
@@ -77,30 +77,6 @@ impl Hand<'_> {
         let resource = kind.resource();
         let api = Api::namespaced_with(client, namespace, &resource);
         self.place_in(api, &resource.kind, &drawn).await.map(Some)
-    }
-
-    /// Removes an object that is not meant any more; that very one, as it was
-    /// last heard of.
-    pub async fn remove(&mut self, child: &Present) -> Result<(), ApplyError> {
-        let (client, namespace) = (self.tools.client.clone(), &self.tenant.namespace);
-        let resource = child.kind.resource();
-        let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
-        let object = format!("{}/{}", resource.kind, child.kind.name());
-        let params = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: child.metadata.uid.clone(),
-                resource_version: child.metadata.resource_version.clone(),
-            }),
-            ..DeleteParams::background()
-        };
-        match api.delete(child.kind.name(), &params).await {
-            Ok(_) => tracing::info!(namespace, object, "removed: it is not meant any more"),
-            // Gone, or changed since: then it will be heard of again.
-            Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
-            Err(error) => return Err(failed(object, error)),
-        }
-        self.tools.memory.forget(&self.tenant.uid, &object);
-        Ok(())
     }
 
     async fn place_in<K: Child>(
@@ -254,7 +230,7 @@ impl<K: Child> Drawn<K> {
     }
 }
 
-fn failed(object: String, error: kube::Error) -> ApplyError {
+pub fn failed(object: String, error: kube::Error) -> ApplyError {
     match error {
         kube::Error::Api(status) if is_leaving(&status) => ApplyError::Leaving,
         kube::Error::Api(status) if lacks_rights(&status) => ApplyError::NotBound,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tenantry_tests::kubectl::{condition, wait_for};
 
 use crate::plane::{Organisation, Plane};
+use crate::unique::wait_for_another_second;
 
 /// A kind that a cluster may serve or not.
 pub const ROUTES: &str = include_str!("../../testdata/httproutes.yaml");
@@ -69,6 +70,8 @@ fn a_quota_that_is_not_offered_any_more_goes() {
 #[test]
 fn a_platform_that_offers_something_is_taken_at_its_word() {
     let plane = Plane::offering();
+    let elder = plane.onboard("elder");
+    wait_for_another_second(&elder);
     let acme = plane.onboard("offered");
     acme.wait_for_reason("ServerStarting");
     bounds(&acme);
@@ -76,6 +79,7 @@ fn a_platform_that_offers_something_is_taken_at_its_word() {
     choices(&acme);
     by_ingress(&acme);
     by_route(&acme);
+    hosts_change_hands(&elder, &acme);
     hosts_by_name(&acme);
 }
 
@@ -318,6 +322,40 @@ fn no_second_way_in(acme: &Organisation) {
         Ok((tenant["status"]["endpoint"] == *endpoint).then_some(()))
     })
     .unwrap();
+}
+
+/// A way in goes with its host: to an older tenant, and when it is declared no
+/// more, although all else waits.
+fn hosts_change_hands(elder: &Organisation, acme: &Organisation) {
+    let endpoint = json!({"endpoint": {"host": "moving.example.com", "gateway": "public"}});
+    let wait_for_host = |is_there: bool| {
+        wait_for("the contract's hosts", || {
+            let contract = acme.get("mcpserver/server")?["spec"].clone();
+            let hosts = contract["allowedHosts"].as_array().unwrap();
+            Ok((hosts.contains(&json!("moving.example.com")) == is_there).then_some(()))
+        })
+        .unwrap();
+    };
+    declare(acme, &endpoint);
+    acme.wait_for_object("httproute/server");
+    wait_for_host(true);
+    declare(elder, &endpoint);
+    acme.wait_for_reason("HostTaken");
+    wait_until_gone(acme, "httproute/server");
+    wait_for_host(false);
+    elder.wait_for_object("httproute/server");
+
+    declare(elder, &json!({"endpoint": null}));
+    acme.wait_for_object("httproute/server");
+    declare(
+        acme,
+        &json!({"suspend": true, "endpoint": {"host": "moved.example.com"}}),
+    );
+    acme.wait_for_reason("Suspended");
+    wait_until_gone(acme, "httproute/server");
+    wait_for_host(false);
+    declare(acme, &json!({"suspend": false, "endpoint": null}));
+    acme.wait_for_reason("ContractPending");
 }
 
 fn hosts_by_name(acme: &Organisation) {

@@ -49,7 +49,7 @@ fn in_order(plane: &Plane, names: [&str; 2]) -> [Organisation; 2] {
 }
 
 /// The clock of creation has whole seconds.
-fn wait_for_another_second(after: &Organisation) {
+pub fn wait_for_another_second(after: &Organisation) {
     let tenant = format!("mcptenant/{}", after.name);
     let created = after.get(&tenant).unwrap()["metadata"]["creationTimestamp"].clone();
     wait_for("the next second", || {
