@@ -15,7 +15,7 @@ use tenantry_api::condition::READY;
 use crate::guard::Guard;
 use crate::leader::Fence;
 use crate::metrics::{Metrics, Now};
-use crate::tenant::Tenant;
+use crate::tenant::seen::Tenant;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -94,7 +94,7 @@ async fn metrics(State(standing): State<Arc<Standing>>) -> impl IntoResponse {
 
 fn is_ready(tenant: &Tenant) -> bool {
     let status = tenant
-        .0
+        .read
         .as_ref()
         .ok()
         .and_then(|tenant| tenant.status.as_ref());

@@ -15,7 +15,7 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::retry::Retries;
 use crate::settings::Settings;
-use crate::tenant::Tenant;
+use crate::tenant::seen::Tenant;
 use crate::waiting::Waiting;
 use crate::watch::Optionals;
 

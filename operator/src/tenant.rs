@@ -10,13 +10,14 @@ pub mod fetch;
 pub mod hold;
 pub mod optional;
 pub mod report;
+pub mod seen;
 pub mod unique;
 pub mod validate;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::core::{DeserializeGuard, DynamicObject, Status, error_boundary::InvalidObject};
+use kube::core::{DynamicObject, Status};
 use kube::runtime::controller::Action;
 use kube::{Api, Resource as _};
 use tenantry_api::mcp_tenant::{McpTenant, McpTenantStatus};
@@ -26,14 +27,12 @@ use crate::context::Context;
 use apply::{ApplyError, Others, Tools, apply};
 use build::build;
 use declared::Declared;
-use fetch::{FetchError, Sight, fetch};
+use fetch::{FetchError, Sight, fetch, wait_for_losses};
 use hold::{Held, HoldError, Server, keep_within, mcp_server, stateful_set};
 use report::{Outcome, ReportError, Subject, glance, observe, report, tell, tell_platform};
+use seen::{Tenant, Unreadable};
+use unique::{Claimant, obstacle};
 use validate::{Obstacle, namespace_taken, not_bound, validate};
-
-/// A tenant as it came from the API server, readable or not: one that cannot
-/// be read must not hide the others.
-pub type Tenant = DeserializeGuard<McpTenant>;
 
 /// A RoleBinding or a label of the namespace that appears is not seen by a
 /// watch; somebody waits for this.
@@ -73,10 +72,10 @@ pub enum TenantError {
 }
 
 /// Brings one tenant from what it declares to what is there.
-pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action, TenantError> {
-    let tenant = match &tenant.0 {
+pub async fn reconcile(seen: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action, TenantError> {
+    let tenant = match &seen.read {
         Ok(tenant) => tenant,
-        Err(invalid) => return refuse(invalid, &ctx).await,
+        Err(unreadable) => return refuse(unreadable, &ctx).await,
     };
     // What goes, goes with its owner; there is nothing to finish first.
     if tenant.metadata.deletion_timestamp.is_some() {
@@ -94,7 +93,7 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
         return Ok(Action::requeue(LOOK_FOR_WATCH));
     }
     // What a decision needs (client).
-    let (found, server) = match fetch(tenant, &ctx).await? {
+    let (found, server) = match fetch(tenant, &seen.claimant, &ctx).await? {
         Sight::Current(found, server) => (found, server),
         Sight::Outdated => return Ok(Action::requeue(LOOK_FOR_WATCH)),
     };
@@ -190,9 +189,13 @@ async fn hold(
 }
 
 /// A tenant with a field of a later release. What its status said is read
-/// apart, so that it is written once and not for ever.
-async fn refuse(invalid: &InvalidObject, ctx: &Context) -> Result<Action, TenantError> {
-    let metadata = &invalid.metadata;
+/// apart, so that it is written once and not for ever. To older tenants it gives
+/// way as any other does.
+async fn refuse(unreadable: &Unreadable, ctx: &Context) -> Result<Action, TenantError> {
+    let metadata = &unreadable.metadata;
+    if metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let name = metadata.name.as_deref().unwrap_or_default();
     let resource = kube::api::ApiResource::erase::<McpTenant>(&());
@@ -204,24 +207,25 @@ async fn refuse(invalid: &InvalidObject, ctx: &Context) -> Result<Action, Tenant
         .and_then(|status| serde_json::from_value(status.clone()).ok());
     let subject = Subject {
         reference: object.object_ref(&resource),
-        generation: metadata.generation,
+        generation: object.metadata.generation,
         before: before.unwrap_or_default(),
     };
-    let message = format!("this operator cannot read the McpTenant: {}", invalid.error);
     let declared = Declared::read(&object.data["spec"]);
+    let claimant = Claimant::of(&object.metadata, declared.clone());
+    let losses = wait_for_losses(&claimant, None, ctx);
     let server = mcp_server(&ctx.client, namespace).await;
     let server = server.map_err(TenantError::Unreadable)?;
+    let message = format!(
+        "this operator cannot read the McpTenant: {}",
+        unreadable.error
+    );
+    let lost = obstacle(&losses, &ctx.settings.operator.namespace);
+    let obstacle = lost.unwrap_or_else(|| Obstacle::new(Reason::SpecInvalid, message));
     let held = Held {
         declared: &declared,
-        losses: &[],
+        losses: &losses,
     };
-    let obstacle = Obstacle::new(Reason::SpecInvalid, message);
     hold(&subject, Some((held, server)), obstacle, ctx).await
-}
-
-/// Those of `tenants` that this release can read.
-pub fn readable(tenants: &[Arc<Tenant>]) -> impl Iterator<Item = &McpTenant> {
-    tenants.iter().filter_map(|tenant| tenant.0.as_ref().ok())
 }
 
 /// An error and its causes in one line, each told once.

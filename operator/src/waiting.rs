@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt as _, stream};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
 
-use crate::tenant::Tenant;
+use crate::tenant::seen::Tenant;
 
 /// More tenants than a cluster can hold. To forget who waits costs them the time
 /// until they come back by themselves; a call beyond it is lost.

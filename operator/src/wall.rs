@@ -24,7 +24,8 @@ use tenantry_api::label;
 use tenantry_api::mcp_tenant::McpTenant;
 
 use crate::tenant::build::DEFAULT_DENY;
-use crate::tenant::{Tenant, chain};
+use crate::tenant::chain;
+use crate::tenant::seen::Tenant;
 use crate::watch::WatchAgain;
 
 /// Between two looks at what is left. No watch tells of pods.

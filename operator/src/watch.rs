@@ -14,8 +14,9 @@ use kube::{Api, Client, ResourceExt as _};
 use tenantry_api::label;
 use tokio::sync::watch;
 
+use crate::tenant::chain;
 use crate::tenant::optional::{Optional, Present, Served};
-use crate::tenant::{Tenant, chain};
+use crate::tenant::seen::Tenant;
 
 /// Tenants that wait for their turn to be woken up; more wait in their stream.
 const WAITING: usize = 64;

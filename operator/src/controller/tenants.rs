@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use futures::channel::mpsc;
 use futures::{Stream, StreamExt as _};
+use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 
 use crate::context::Context;
 use crate::freshness::Written;
+use crate::tenant::seen::Tenant;
 use crate::tenant::unique::losers;
-use crate::tenant::{Tenant, readable};
 use crate::waiting::Waiting;
 use crate::wall::Leaving;
 
@@ -82,11 +82,10 @@ impl Listeners {
 
 /// Wakes those from whom an edit of `tenant` may have taken something.
 fn call_losers(tenant: &Tenant, ctx: &Context) {
-    let Ok(tenant) = &tenant.0 else { return };
-    for loser in losers(tenant, readable(&ctx.tenants.state()), &ctx.settings) {
-        let namespace = loser.namespace().unwrap_or_default();
-        let reference = ObjectRef::new(&loser.name_any()).within(&namespace);
-        ctx.waiting.call(reference);
+    let tenants = ctx.tenants.state();
+    let all = tenants.iter().map(|other| &other.claimant);
+    for loser in losers(&tenant.claimant, all, &ctx.settings) {
+        ctx.waiting.call(loser.reference());
     }
 }
 
@@ -94,7 +93,7 @@ fn call_losers(tenant: &Tenant, ctx: &Context) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use kube::runtime::reflector;
+    use kube::runtime::reflector::{self, ObjectRef};
     use serde_json::json;
 
     use super::*;

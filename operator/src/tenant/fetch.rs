@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt as _};
 use tenantry_api::mcp_tenant::McpTenant;
 
@@ -13,8 +12,7 @@ use crate::api_server::ApiServer;
 use crate::context::Context;
 use crate::freshness::reaches;
 use crate::tenant::hold::{Server, mcp_server};
-use crate::tenant::readable;
-use crate::tenant::unique::{Loss, losses};
+use crate::tenant::unique::{Claimant, Loss, losses};
 use crate::tenant::validate::{Claim, Found, Home, POD_SECURITY_LABEL};
 
 /// What could not be read.
@@ -64,7 +62,11 @@ pub enum Sight {
 /// Reads what is needed to judge `tenant`. Who else claims the namespace, and
 /// whether `tenant` is still the latest word, is read live: the watch may not
 /// have told yet.
-pub async fn fetch(tenant: &McpTenant, ctx: &Context) -> Result<Sight, FetchError> {
+pub async fn fetch(
+    tenant: &McpTenant,
+    claimant: &Claimant,
+    ctx: &Context,
+) -> Result<Sight, FetchError> {
     let namespace = tenant.namespace().unwrap_or_default();
     let api: Api<McpTenant> = Api::namespaced(ctx.client.clone(), &namespace);
     let list = api.list_metadata(&ListParams::default()).await;
@@ -83,7 +85,7 @@ pub async fn fetch(tenant: &McpTenant, ctx: &Context) -> Result<Sight, FetchErro
         .iter()
         .filter_map(|tenant| Claim::of(&tenant.metadata))
         .collect();
-    let losses = wait_for_losses(tenant, &claims, ctx);
+    let losses = wait_for_losses(claimant, Claim::first(&claims), ctx);
     let home = home(&namespace, ctx).await?;
     // Who was not let in has no rights to try it by.
     let guard = match &home {
@@ -112,24 +114,26 @@ fn is_current(tenant: &McpTenant, live: &[PartialObjectMeta<McpTenant>]) -> bool
 }
 
 /// What `tenant` has lost. From now on it is woken when one of those to whom it
-/// lost something changes or goes.
-fn wait_for_losses(tenant: &McpTenant, claims: &[Claim], ctx: &Context) -> Vec<Loss> {
-    let look = || losses(tenant, readable(&ctx.tenants.state()), &ctx.settings);
-    let uid = tenant.uid().unwrap_or_default();
+/// lost something changes or goes, or the one who is first in its namespace.
+pub fn wait_for_losses(tenant: &Claimant, first: Option<&Claim>, ctx: &Context) -> Vec<Loss> {
+    let look = || {
+        let tenants = ctx.tenants.state();
+        let all = tenants.iter().map(|other| &other.claimant);
+        losses(tenant, all, &ctx.settings)
+    };
     let lost = look();
     let mut holders: BTreeSet<_> = lost.iter().map(|loss| loss.holder.clone()).collect();
-    holders.extend(Claim::first(claims).map(|first| first.uid.clone()));
-    holders.remove(&uid);
+    holders.extend(first.map(|first| first.uid.clone()));
+    holders.remove(&tenant.uid);
     if holders.is_empty() {
-        ctx.waiting.forget(&uid);
+        ctx.waiting.forget(&tenant.uid);
         return lost;
     }
-    let namespace = tenant.namespace().unwrap_or_default();
-    let reference = ObjectRef::new(&tenant.name_any()).within(&namespace);
-    ctx.waiting.wait(&uid, reference.clone(), holders);
+    let reference = tenant.reference();
+    ctx.waiting.wait(&tenant.uid, reference.clone(), holders);
     // Who went before that has been forgotten before that.
     if ctx.tenants.get(&reference).is_none() {
-        ctx.waiting.forget(&uid);
+        ctx.waiting.forget(&tenant.uid);
     }
     // Whoever gave way before that has woken nobody.
     look()

@@ -25,9 +25,9 @@ use tenantry_core::reason::Reason;
 pub use observe::{Glance, Observed, glance, observe};
 
 use crate::context::Context;
-use crate::tenant::Tenant;
 use crate::tenant::apply::drift::Drift;
 use crate::tenant::apply::is_leaving;
+use crate::tenant::seen::Tenant;
 use crate::tenant::unique::Loss;
 use crate::tenant::validate::Obstacle;
 

@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
-use kube::ResourceExt as _;
-use tenantry_api::mcp_tenant::{Connector, McpTenant};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::reflector::ObjectRef;
 use tenantry_core::access::Access;
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::TenantConfig;
 
+use super::declared::Declared;
+use super::seen::Tenant;
 use super::validate::Obstacle;
 use crate::settings::Settings;
 
@@ -42,33 +44,80 @@ pub struct Loss {
     pub holder_name: String,
 }
 
+/// A tenant as one that claims something, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimant {
+    /// When it was created.
+    created: Timestamp,
+    /// Its UID.
+    pub uid: String,
+    namespace: String,
+    name: String,
+    keys: BTreeSet<Key>,
+}
+
+impl Claimant {
+    /// The tenant with that metadata.
+    pub fn of(metadata: &ObjectMeta, declared: Declared) -> Self {
+        let created = metadata.creation_timestamp.as_ref();
+        let accounts = declared.accounts.into_keys();
+        let accounts = accounts.map(|(connector, id)| Key::Account { connector, id });
+        let mut keys: BTreeSet<_> = accounts.collect();
+        keys.extend(declared.organization.map(Key::Organization));
+        keys.extend(declared.host.map(Key::Host));
+        Self {
+            created: created.map_or(Timestamp::MAX, |created| created.0),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            keys,
+        }
+    }
+
+    /// By which it is woken.
+    pub fn reference(&self) -> ObjectRef<Tenant> {
+        ObjectRef::new(&self.name).within(&self.namespace)
+    }
+
+    /// Who is older; in one second, whoever has the smaller UID.
+    fn rank(&self) -> (Timestamp, &str) {
+        (self.created, &self.uid)
+    }
+
+    /// What is held against others: the accounts of a fake are nobody's.
+    fn contested<'a>(&'a self, settings: &'a Settings) -> impl Iterator<Item = &'a Key> {
+        self.keys.iter().filter(|key| match key {
+            Key::Account { connector, .. } => !settings.is_fake(connector),
+            Key::Organization(_) | Key::Host(_) => true,
+        })
+    }
+}
+
 /// What `tenant` claims and others of `all` claimed before. Whether a claim can
-/// be carried out does not matter: if it did, mending one tenant would stop
-/// another one that runs. The accounts of a fake are nobody's.
+/// be carried out does not matter, nor whether the whole of its tenant can be
+/// read: if it did, mending one tenant would stop another one that runs.
 pub fn losses<'a>(
-    tenant: &McpTenant,
-    all: impl IntoIterator<Item = &'a McpTenant>,
+    tenant: &Claimant,
+    all: impl IntoIterator<Item = &'a Claimant>,
     settings: &Settings,
 ) -> Vec<Loss> {
-    let mine = keys(tenant, settings);
-    let mut holders: BTreeMap<&Key, &McpTenant> = BTreeMap::new();
-    let older = |other: &&McpTenant| rank(other) < rank(tenant);
+    let mut holders: BTreeMap<&Key, &Claimant> = BTreeMap::new();
+    let older = |other: &&Claimant| other.rank() < tenant.rank();
     for other in all.into_iter().filter(older) {
-        for key in mine.iter().filter(|key| claims(other, key)) {
+        for key in tenant.contested(settings) {
+            if !other.keys.contains(key) {
+                continue;
+            }
             let holder = holders.entry(key).or_insert(other);
-            if rank(other) < rank(holder) {
+            if other.rank() < holder.rank() {
                 *holder = other;
             }
         }
     }
-    let loss = |(key, holder): (&Key, &McpTenant)| Loss {
+    let loss = |(key, holder): (&Key, &Claimant)| Loss {
         key: key.clone(),
-        holder: holder.uid().unwrap_or_default(),
-        holder_name: format!(
-            "{}/{}",
-            holder.namespace().unwrap_or_default(),
-            holder.name_any()
-        ),
+        holder: holder.uid.clone(),
+        holder_name: format!("{}/{}", holder.namespace, holder.name),
     };
     holders.into_iter().map(loss).collect()
 }
@@ -76,13 +125,15 @@ pub fn losses<'a>(
 /// Those of `all` that want something of `tenant`, which is older: an edit of
 /// `tenant` may have taken it from them just now.
 pub fn losers<'a>(
-    tenant: &McpTenant,
-    all: impl IntoIterator<Item = &'a McpTenant>,
+    tenant: &Claimant,
+    all: impl IntoIterator<Item = &'a Claimant>,
     settings: &Settings,
-) -> Vec<&'a McpTenant> {
-    let theirs = keys(tenant, settings);
-    let loses = |other: &&McpTenant| {
-        rank(tenant) < rank(other) && theirs.iter().any(|key| claims(other, key))
+) -> Vec<&'a Claimant> {
+    let loses = |other: &&Claimant| {
+        tenant.rank() < other.rank()
+            && tenant
+                .contested(settings)
+                .any(|key| other.keys.contains(key))
     };
     all.into_iter().filter(loses).collect()
 }
@@ -123,47 +174,6 @@ pub fn without(contract: &TenantConfig, losses: &[Loss]) -> Option<TenantConfig>
     (left != *contract).then_some(left)
 }
 
-fn keys(tenant: &McpTenant, settings: &Settings) -> BTreeSet<Key> {
-    let spec = &tenant.spec;
-    let mut keys = BTreeSet::from([Key::Organization(spec.organization.clone())]);
-    keys.extend(host(tenant).map(|host| Key::Host(host.to_owned())));
-    let real = |connector: &&Connector| !settings.is_fake(&connector.name);
-    for connector in spec.connectors.iter().filter(real) {
-        keys.extend(connector.accounts.iter().map(|account| Key::Account {
-            connector: connector.name.clone(),
-            id: account.id.clone(),
-        }));
-    }
-    keys
-}
-
-/// Whether `tenant` claims `key`: the same as above for one key, without a set,
-/// because each tenant is held against all others.
-fn claims(tenant: &McpTenant, key: &Key) -> bool {
-    match key {
-        Key::Organization(name) => tenant.spec.organization == *name,
-        Key::Host(name) => host(tenant) == Some(name),
-        Key::Account { connector, id } => {
-            let mut connectors = tenant.spec.connectors.iter();
-            let mine = connectors.find(|mine| mine.name == *connector);
-            mine.is_some_and(|mine| mine.accounts.iter().any(|account| account.id == *id))
-        }
-    }
-}
-
-fn host(tenant: &McpTenant) -> Option<&String> {
-    tenant.spec.endpoint.as_ref()?.host.as_ref()
-}
-
-/// Who is older; in one second, whoever has the smaller UID.
-fn rank(tenant: &McpTenant) -> (Timestamp, Option<&str>) {
-    let created = tenant.metadata.creation_timestamp.as_ref();
-    (
-        created.map_or(Timestamp::MAX, |created| created.0),
-        tenant.metadata.uid.as_deref(),
-    )
-}
-
 impl Key {
     fn reason(&self) -> Reason {
         match self {
@@ -196,8 +206,10 @@ mod tests {
     use std::sync::LazyLock;
 
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::ResourceExt as _;
     use proptest::prelude::*;
     use proptest::sample::select;
+    use tenantry_api::mcp_tenant::McpTenant;
     use tenantry_core::name::ConnectorName;
 
     use super::*;
@@ -231,12 +243,17 @@ mod tests {
         }
     }
 
+    fn claimant(tenant: &McpTenant) -> Claimant {
+        Claimant::of(&tenant.metadata, Declared::of(&tenant.spec))
+    }
+
     fn losses(tenant: &McpTenant, all: &[McpTenant]) -> Vec<Loss> {
-        super::losses(tenant, all, &SETTINGS)
+        let all: Vec<_> = all.iter().map(claimant).collect();
+        super::losses(&claimant(tenant), &all, &SETTINGS)
     }
 
     fn keys(tenant: &McpTenant) -> BTreeSet<Key> {
-        super::keys(tenant, &SETTINGS)
+        claimant(tenant).keys
     }
 
     fn lost(tenant: &McpTenant, all: &[McpTenant]) -> Vec<(Key, String)> {
@@ -283,7 +300,14 @@ mod tests {
             base_urls: [(ConnectorName::parse("meta").unwrap(), "http://fake".into())].into(),
             egress: vec![],
         });
-        assert_eq!(super::losses(&all[1], &all, &settings), []);
+        assert_eq!(
+            super::losses(
+                &claimant(&all[1]),
+                &all.iter().map(claimant).collect::<Vec<_>>(),
+                &settings
+            ),
+            []
+        );
     }
 
     #[test]
@@ -393,8 +417,9 @@ mod tests {
             for loser in &all {
                 for loss in losses(loser, &all) {
                     let holder = all.iter().find(|tenant| tenant.uid().as_ref() == Some(&loss.holder)).unwrap();
-                    let losers = losers(holder, &all, &SETTINGS);
-                    prop_assert!(losers.contains(&loser));
+                    let claimants: Vec<_> = all.iter().map(claimant).collect();
+                    let losers = losers(&claimant(holder), &claimants, &SETTINGS);
+                    prop_assert!(losers.contains(&&claimant(loser)));
                 }
             }
         }

@@ -362,7 +362,7 @@ fn a_tenant_of_a_later_release_is_told_so_and_hides_nobody() {
     let message = condition(&tenant, "Ready")["message"].clone();
     let told = message.as_str().unwrap();
     assert!(
-        told.starts_with("this operator cannot read the McpTenant: Unknown field future"),
+        told.starts_with("this operator cannot read the McpTenant: unknown field `future`"),
         "{told}"
     );
     // What was seen of its server stays; and others go on.
@@ -370,5 +370,22 @@ fn a_tenant_of_a_later_release_is_told_so_and_hides_nobody() {
         condition(&tenant, "ServerAvailable")["reason"],
         "ServerStarting"
     );
-    plane.onboard("present").wait_for_reason("ServerStarting");
+    let younger = plane.onboard("present");
+    younger.wait_for_reason("ServerStarting");
+    // Nor does it lose what can still be read of it.
+    let accounts = tenant["spec"]["connectors"][0]["accounts"].clone();
+    assert!(accounts.is_array(), "{tenant}");
+    let at = "/spec/connectors/0/accounts";
+    let patch = json!([{"op": "replace", "path": at, "value": accounts}]).to_string();
+    let words = [
+        "patch",
+        "-n",
+        "present",
+        "mcpt/present",
+        "--type=json",
+        "-p",
+    ];
+    let words = [&words[..], &[&patch]].concat();
+    younger.kubectl.run(&words).unwrap();
+    younger.wait_for_reason("AccountTaken");
 }
