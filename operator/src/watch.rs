@@ -196,7 +196,8 @@ fn turned(
     tenants: &Store<Tenant>,
 ) -> Vec<ObjectRef<Tenant>> {
     let before = served.send_replace(Some(now));
-    if before.is_some_and(|before| before != now) {
+    // Who looked before the first answer took it for not served.
+    if before.unwrap_or(false) != now {
         return refs(&tenants.state());
     }
     vec![]
