@@ -56,31 +56,19 @@ pub enum MoneyError {
 impl Money {
     /// Reads a decimal amount in major units, as people and agents write it: `50`, `50.00`, `-0.5`.
     pub fn from_major(amount: &str, currency: Currency) -> Result<Self, MoneyError> {
-        let bad = || MoneyError::Amount(amount.to_owned());
-        let (sign, digits) = match amount.strip_prefix('-') {
-            Some(rest) => (-1, rest),
-            None => (1, amount),
-        };
-        let (whole, fraction) = match digits.split_once('.') {
-            Some((_, "")) => return Err(bad()),
-            Some(parts) => parts,
-            None => (digits, ""),
-        };
-        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let padded_zero = whole.len() > 1 && whole.starts_with('0');
-        if whole.is_empty() || padded_zero || fraction.len() > FRACTION_DIGITS {
-            return Err(bad());
+        let amount_micros = micros(amount)?;
+        Ok(Self {
+            amount_micros,
+            currency,
+        })
+    }
+
+    /// An amount of millionths of the major unit.
+    pub fn from_micros(amount_micros: i64, currency: Currency) -> Self {
+        Self {
+            amount_micros,
+            currency,
         }
-        if !plain(whole) || !plain(fraction) {
-            return Err(bad());
-        }
-        format!("{whole}{fraction:0<FRACTION_DIGITS$}")
-            .parse::<i64>()
-            .map(|micros| Self {
-                amount_micros: sign * micros,
-                currency,
-            })
-            .map_err(|_| MoneyError::Range(amount.to_owned()))
     }
 
     /// Reads a whole number of the vendor's unit.
@@ -116,23 +104,50 @@ impl Money {
 
     /// The amount alone, in major units: `50.00`, `300` for yen.
     pub fn amount(&self) -> String {
-        let micros = self.amount_micros.unsigned_abs();
-        let sign = if self.amount_micros < 0 { "-" } else { "" };
-        let whole = micros / MICROS_PER_MAJOR.unsigned_abs();
-        let fraction = format!("{:06}", micros % MICROS_PER_MAJOR.unsigned_abs());
-        let shown = fraction.trim_end_matches('0').len();
-        let least = if WRITTEN_WHOLE.contains(&self.currency.as_str()) {
-            0
-        } else {
-            2
-        };
-        match shown.max(least) {
-            0 => format!("{sign}{whole}"),
-            digits => format!(
-                "{sign}{whole}.{}",
-                fraction.get(..digits).unwrap_or(&fraction)
-            ),
-        }
+        let is_whole = WRITTEN_WHOLE.contains(&self.currency.as_str());
+        decimal(self.amount_micros, if is_whole { 0 } else { 2 })
+    }
+}
+
+/// Reads a plain decimal as millionths.
+pub(crate) fn micros(amount: &str) -> Result<i64, MoneyError> {
+    let bad = || MoneyError::Amount(amount.to_owned());
+    let (sign, digits) = match amount.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, amount),
+    };
+    let (whole, fraction) = match digits.split_once('.') {
+        Some((_, "")) => return Err(bad()),
+        Some(parts) => parts,
+        None => (digits, ""),
+    };
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let padded_zero = whole.len() > 1 && whole.starts_with('0');
+    if whole.is_empty() || padded_zero || fraction.len() > FRACTION_DIGITS {
+        return Err(bad());
+    }
+    if !plain(whole) || !plain(fraction) {
+        return Err(bad());
+    }
+    format!("{whole}{fraction:0<FRACTION_DIGITS$}")
+        .parse::<i64>()
+        .map(|micros| sign * micros)
+        .map_err(|_| MoneyError::Range(amount.to_owned()))
+}
+
+/// Millionths as a plain decimal of at least so many digits after the point.
+pub(crate) fn decimal(amount_micros: i64, least_digits: usize) -> String {
+    let micros = amount_micros.unsigned_abs();
+    let sign = if amount_micros < 0 { "-" } else { "" };
+    let whole = micros / MICROS_PER_MAJOR.unsigned_abs();
+    let fraction = format!("{:06}", micros % MICROS_PER_MAJOR.unsigned_abs());
+    let shown = fraction.trim_end_matches('0').len();
+    match shown.max(least_digits) {
+        0 => format!("{sign}{whole}"),
+        digits => format!(
+            "{sign}{whole}.{}",
+            fraction.get(..digits).unwrap_or(&fraction)
+        ),
     }
 }
 

@@ -111,6 +111,17 @@ name!(
     |text| is_dns_label(text, 40)
 );
 name!(
+    /// An object at a vendor, such as a campaign or a deal, in the vendor's own
+    /// spelling. Google's are paths, hence the `/`.
+    ObjectId,
+    "an object's id (1-128 of A-Z, a-z, 0-9, `_`, `/` and `-`)",
+    |text| !text.is_empty()
+        && text.len() <= 128
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'/' | b'-'))
+);
+name!(
     /// A currency by its ISO 4217 code.
     Currency,
     "a currency code (three capital letters, ISO 4217)",
