@@ -1,0 +1,466 @@
+//! What a change does to money (WRITES §3): three amounts, daily, lifetime and
+//! financial, that are never added together.
+//!
+//! A change is applied to the snapshot of its spend root, and the effect is the
+//! difference between the two: nothing is read off an argument. So a budget
+//! counts once however many objects share it, and counts only if money can be
+//! spent from it.
+
+mod apply;
+mod step;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{Currency, ObjectId};
+use crate::spend_root::{Budget, Node, Placed, SpendRoot, Switch};
+
+pub use apply::Impossible;
+pub use step::Step;
+
+/// A change to a spend root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The object's own budget becomes this. What a lifetime budget has spent
+    /// is the vendor's to say, and is taken over.
+    SetBudget {
+        /// Which object.
+        object: ObjectId,
+        /// The budget.
+        budget: Budget,
+    },
+    /// The object begins or ends at another time.
+    SetSchedule {
+        /// Which object.
+        object: ObjectId,
+        /// The new beginning, if it changes; `Some(None)` takes it away.
+        starts_at: Option<Option<Timestamp>>,
+        /// The new end, if it changes; `Some(None)` takes it away.
+        ends_at: Option<Option<Timestamp>>,
+    },
+    /// The object is switched on.
+    Activate {
+        /// Which object.
+        object: ObjectId,
+    },
+    /// The object is switched off.
+    Deactivate {
+        /// Which object.
+        object: ObjectId,
+    },
+    /// An object appears, below another one or as a root of its own.
+    Create {
+        /// Below which object.
+        under: Option<ObjectId>,
+        /// The object.
+        node: Box<Node>,
+    },
+    /// Copies of an object appear beside it.
+    Copy {
+        /// Which object.
+        object: ObjectId,
+        /// How many.
+        times: u32,
+        /// How the copies are switched.
+        switch: Switch,
+    },
+    /// The object is archived or deleted.
+    Delete {
+        /// Which object.
+        object: ObjectId,
+    },
+    /// The object's bid changes; budgets do not.
+    SetBid {
+        /// Which object.
+        object: ObjectId,
+        /// The bid.
+        bid: BidChange,
+    },
+}
+
+/// What kind of thing a change is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Primitive {
+    /// A budget is set.
+    SetBudget,
+    /// A beginning or an end is set.
+    SetSchedule,
+    /// Something is switched on.
+    Activate,
+    /// Something is switched off.
+    Deactivate,
+    /// Something is created.
+    Create,
+    /// Something is copied.
+    Copy,
+    /// A bid is set.
+    SetBid,
+    /// A financial record gets another amount.
+    FinancialAmount,
+    /// A financial record gets another state.
+    FinancialState,
+    /// Records that hold no money are changed.
+    Records,
+    /// Something is archived or deleted.
+    Delete,
+}
+
+/// What rises and what falls, in millionths of the major unit. A fall gives
+/// nothing back of a rise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Delta {
+    /// What becomes spendable.
+    pub increase_micros: i64,
+    /// What stops being spendable.
+    pub decrease_micros: i64,
+}
+
+/// A budget that a change sets, or makes live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct BudgetChange {
+    /// The object that holds it.
+    pub object: ObjectId,
+    /// What was configured, if anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Budget>,
+    /// What is configured then.
+    pub after: Budget,
+    /// Whether money can be spent from it then and could not before.
+    pub becomes_live: bool,
+}
+
+/// A bid before and after, in millionths of the major unit. Absent is a bid
+/// without a cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct BidChange {
+    /// Before.
+    pub before_micros: Option<i64>,
+    /// After.
+    pub after_micros: Option<i64>,
+}
+
+/// What a change does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Effect {
+    /// What kind of thing it is.
+    pub primitive: Primitive,
+    /// What the amounts are in; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
+    /// Live daily budgets.
+    #[serde(default)]
+    pub daily: Delta,
+    /// Live lifetime budgets.
+    #[serde(default)]
+    pub lifetime: Delta,
+    /// By how much more can be spent a day: daily budgets, and what is left of
+    /// lifetime budgets for each day that is left, rounded up.
+    #[serde(default)]
+    pub exposure_micros: i64,
+    /// The amount of a financial record.
+    #[serde(default)]
+    pub financial: Delta,
+    /// The amount that a financial record has then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_micros: Option<i64>,
+    /// The state that a financial record has then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// The budgets that are set or made live.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetChange>,
+    /// The views in which budgets rise or fall by a percentage; every limit
+    /// holds in each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// Whether a budget is set where there was none, or an end is taken away:
+    /// no percentage can say by how much that is more.
+    #[serde(default)]
+    pub is_percent_undefined: bool,
+    /// Whether a budget has no end then, and had one or did not exist.
+    #[serde(default)]
+    pub becomes_endless: bool,
+    /// The bid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bid: Option<BidChange>,
+    /// How many objects appear.
+    #[serde(default)]
+    pub created: u32,
+    /// Whether one of them runs at once, with all that is above it.
+    #[serde(default)]
+    pub creates_running: bool,
+    /// How many records without money change.
+    #[serde(default)]
+    pub records: u32,
+    /// Every object that is concerned: those of the change, all above and below
+    /// them, and whatever shares their budget.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub touched: BTreeSet<ObjectId>,
+}
+
+impl Effect {
+    /// What `change` does to `root` at `now`; a change that creates a root of
+    /// its own has none before it.
+    pub fn of(
+        root: Option<&SpendRoot>,
+        currency: &Currency,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Self, Impossible> {
+        let after = apply::apply(root, currency, change)?;
+        Self::between(root, &after, change, now)
+    }
+
+    /// What it does to a financial record.
+    pub fn financial(
+        object: ObjectId,
+        currency: Currency,
+        before_micros: Option<i64>,
+        after_micros: i64,
+    ) -> Result<Self, Impossible> {
+        let before = before_micros.unwrap_or(0);
+        let change = i128::from(after_micros) - i128::from(before);
+        Ok(Self {
+            currency: Some(currency),
+            financial: delta([change])?,
+            amount_micros: Some(after_micros),
+            is_percent_undefined: before <= 0 && after_micros > 0,
+            steps: Step::between(before.into(), after_micros.into())
+                .into_iter()
+                .collect(),
+            touched: BTreeSet::from([object]),
+            ..Self::nothing(Primitive::FinancialAmount)
+        })
+    }
+
+    /// A financial record gets this state.
+    pub fn financial_state(object: ObjectId, state: impl Into<String>) -> Self {
+        Self {
+            state: Some(state.into()),
+            touched: BTreeSet::from([object]),
+            ..Self::nothing(Primitive::FinancialState)
+        }
+    }
+
+    /// These records change, and hold no money.
+    pub fn records(objects: impl IntoIterator<Item = ObjectId>) -> Self {
+        let touched: BTreeSet<_> = objects.into_iter().collect();
+        Self {
+            records: u32::try_from(touched.len()).unwrap_or(u32::MAX),
+            touched,
+            ..Self::nothing(Primitive::Records)
+        }
+    }
+
+    /// Whether it makes more money spendable, or records worth more.
+    pub fn rises(&self) -> bool {
+        let budgets = self.budgets.iter().any(|change| {
+            let before = change.before.map_or(0, Budget::amount_micros);
+            change.becomes_live || change.after.amount_micros() > before
+        });
+        budgets || self.financial.increase_micros > 0
+    }
+
+    fn nothing(primitive: Primitive) -> Self {
+        Self {
+            primitive,
+            currency: None,
+            daily: Delta::default(),
+            lifetime: Delta::default(),
+            exposure_micros: 0,
+            financial: Delta::default(),
+            amount_micros: None,
+            state: None,
+            budgets: Vec::new(),
+            steps: Vec::new(),
+            is_percent_undefined: false,
+            becomes_endless: false,
+            bid: None,
+            created: 0,
+            creates_running: false,
+            records: 0,
+            touched: BTreeSet::new(),
+        }
+    }
+
+    fn between(
+        before: Option<&SpendRoot>,
+        after: &SpendRoot,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Self, Impossible> {
+        let primitive = change.primitive();
+        let (old, new) = match before {
+            Some(before) => (before.budgets(now), after.budgets(now)),
+            None => (BTreeMap::new(), after.budgets(now)),
+        };
+        let created = created(before, after);
+        let pairs: Vec<_> = new
+            .iter()
+            .map(|(id, placed)| (old.get(*id).copied(), *placed))
+            .collect();
+        let is_percent_asked = matches!(primitive, Primitive::SetBudget | Primitive::SetSchedule);
+        let steps = pairs.iter().filter(|_| is_percent_asked);
+        let loses_its_end = pairs.iter().any(|(old, new)| {
+            let had = old.is_some_and(|old| old.ends_at.is_some());
+            had && new.ends_at.is_none()
+        });
+        let appears_endless = pairs
+            .iter()
+            .any(|(old, new)| old.is_none() && new.ends_at.is_none());
+        Ok(Self {
+            currency: Some(after.currency.clone()),
+            daily: delta(pairs.iter().map(|pair| risen(pair, is_daily)))?,
+            lifetime: delta(pairs.iter().map(|pair| risen(pair, is_lifetime)))?,
+            budgets: pairs.iter().filter_map(budget_change).collect(),
+            steps: steps
+                .flat_map(|(old, new)| step::views(old.as_ref(), new, now))
+                .collect(),
+            is_percent_undefined: loses_its_end || pairs.iter().any(sets_from_nothing),
+            becomes_endless: loses_its_end || appears_endless,
+            bid: change.bid(),
+            exposure_micros: exposure(&pairs, now)?,
+            created: u32::try_from(created.len()).unwrap_or(u32::MAX),
+            creates_running: created.iter().any(|id| after.is_running(id, now)),
+            touched: touched(before.unwrap_or(after), change),
+            ..Self::nothing(primitive)
+        })
+    }
+}
+
+impl Change {
+    /// What kind of thing it is.
+    pub fn primitive(&self) -> Primitive {
+        match self {
+            Self::SetBudget { .. } => Primitive::SetBudget,
+            Self::SetSchedule { .. } => Primitive::SetSchedule,
+            Self::Activate { .. } => Primitive::Activate,
+            Self::Deactivate { .. } => Primitive::Deactivate,
+            Self::Create { .. } => Primitive::Create,
+            Self::Copy { .. } => Primitive::Copy,
+            Self::Delete { .. } => Primitive::Delete,
+            Self::SetBid { .. } => Primitive::SetBid,
+        }
+    }
+
+    /// The object that it names: the one that it changes, or below which
+    /// another appears.
+    pub fn object(&self) -> Option<&ObjectId> {
+        match self {
+            Self::SetBudget { object, .. }
+            | Self::SetSchedule { object, .. }
+            | Self::Activate { object }
+            | Self::Deactivate { object }
+            | Self::Copy { object, .. }
+            | Self::Delete { object }
+            | Self::SetBid { object, .. } => Some(object),
+            Self::Create { under, .. } => under.as_ref(),
+        }
+    }
+
+    fn bid(&self) -> Option<BidChange> {
+        match self {
+            Self::SetBid { bid, .. } => Some(*bid),
+            _ => None,
+        }
+    }
+}
+
+/// A budget before, if there was one, and after.
+type Pair<'r> = (Option<Placed<'r>>, Placed<'r>);
+
+fn is_daily(budget: Budget) -> bool {
+    matches!(budget, Budget::Daily { .. })
+}
+
+fn is_lifetime(budget: Budget) -> bool {
+    matches!(budget, Budget::Lifetime { .. })
+}
+
+/// By how much the spendable amount of that kind rises; it may fall.
+fn risen((old, new): &Pair<'_>, is_of_kind: fn(Budget) -> bool) -> i128 {
+    let spendable = |placed: &Placed<'_>| {
+        let counts = placed.is_live && is_of_kind(placed.budget);
+        if counts {
+            i128::from(placed.budget.amount_micros())
+        } else {
+            0
+        }
+    };
+    spendable(new) - old.as_ref().map_or(0, spendable)
+}
+
+fn delta(changes: impl IntoIterator<Item = i128>) -> Result<Delta, Impossible> {
+    let (mut increase, mut decrease) = (0_i128, 0_i128);
+    for change in changes {
+        if change > 0 {
+            increase += change;
+        } else {
+            decrease -= change;
+        }
+    }
+    let narrow = |sum: i128| i64::try_from(sum).map_err(|_| Impossible::Range);
+    Ok(Delta {
+        increase_micros: narrow(increase)?,
+        decrease_micros: narrow(decrease)?,
+    })
+}
+
+/// By how much more can be spent a day; not below zero.
+fn exposure(pairs: &[Pair<'_>], now: Timestamp) -> Result<i64, Impossible> {
+    let paces = pairs.iter().map(|(old, new)| {
+        let before = old.as_ref().map_or(0, |old| step::daily_pace(old, now));
+        (step::daily_pace(new, now) - before).max(0)
+    });
+    i64::try_from(paces.sum::<i128>()).map_err(|_| Impossible::Range)
+}
+
+fn budget_change((old, new): &Pair<'_>) -> Option<BudgetChange> {
+    let becomes_live = new.is_live && !old.is_some_and(|old| old.is_live);
+    let before = old.map(|old| old.budget);
+    if before == Some(new.budget) && !becomes_live {
+        return None;
+    }
+    Some(BudgetChange {
+        object: new.node.id.clone(),
+        before,
+        after: new.budget,
+        becomes_live,
+    })
+}
+
+fn sets_from_nothing((old, new): &Pair<'_>) -> bool {
+    let before = old.map_or(0, |old| old.budget.amount_micros());
+    before == 0 && new.budget.amount_micros() > 0
+}
+
+fn created(before: Option<&SpendRoot>, after: &SpendRoot) -> BTreeSet<ObjectId> {
+    let ids = |root: &SpendRoot| -> BTreeSet<ObjectId> {
+        root.top.family().map(|node| node.id.clone()).collect()
+    };
+    let old = before.map(ids).unwrap_or_default();
+    let new = ids(after);
+    // The holder of several new roots is no object.
+    let appeared = new.difference(&old).filter(|id| !apply::is_holder(id));
+    appeared.cloned().collect()
+}
+
+fn touched(root: &SpendRoot, change: &Change) -> BTreeSet<ObjectId> {
+    let Some(path) = change.object().and_then(|object| root.path(object)) else {
+        return BTreeSet::new();
+    };
+    let holder = path.iter().rev().find(|node| node.budget.is_some());
+    let sharing = holder.into_iter().flat_map(|holder| holder.family());
+    let below = path.last().into_iter().flat_map(|node| node.family());
+    let all = path.iter().copied().chain(sharing).chain(below);
+    all.map(|node| node.id.clone()).collect()
+}

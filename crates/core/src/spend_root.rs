@@ -1,0 +1,244 @@
+//! A spend root as its vendor described it at one moment: what holds budgets,
+//! what switches them, and which of them are live. Knows no vendor: at Meta the
+//! root is the campaign, at Google the budget with every campaign on it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{Currency, ObjectId};
+
+/// A spend root, whole: whoever reads it from the vendor leaves nothing out,
+/// or refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SpendRoot {
+    /// What every amount in it is in.
+    pub currency: Currency,
+    /// The root itself.
+    pub top: Node,
+}
+
+/// One object of a spend root, with what stands below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Node {
+    /// The vendor's id.
+    pub id: ObjectId,
+    /// What it is, in the connector's word, such as `campaign`.
+    pub kind: String,
+    /// How it is switched, apart from what is above it.
+    pub switch: Switch,
+    /// When it begins to run; absent, at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<Timestamp>,
+    /// When it ends; absent, never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+    /// Its own budget, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// Whether the vendor raises its budget by a schedule of its own.
+    #[serde(default)]
+    pub has_budget_schedule: bool,
+    /// What stands below it; absent for what spends by itself, such as an ad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<Vec<Node>>,
+}
+
+/// How an object is switched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Switch {
+    /// It runs if everything above it does.
+    On,
+    /// It is paused.
+    Off,
+    /// It is archived or deleted, and does not come back.
+    Gone,
+}
+
+/// A budget, in millionths of the currency's major unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all_fields = "camelCase")]
+pub enum Budget {
+    /// An average for each day.
+    Daily {
+        /// For a day.
+        amount_micros: i64,
+    },
+    /// For the whole life of the object.
+    Lifetime {
+        /// For its life.
+        amount_micros: i64,
+        /// What of it is spent already.
+        spent_micros: i64,
+    },
+}
+
+impl Budget {
+    /// The amount, whatever it is for.
+    pub fn amount_micros(self) -> i64 {
+        match self {
+            Self::Daily { amount_micros } | Self::Lifetime { amount_micros, .. } => amount_micros,
+        }
+    }
+
+    /// Whether both are for a day, or both for a life.
+    pub fn is_like(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::Daily { .. }, Self::Daily { .. })
+                | (Self::Lifetime { .. }, Self::Lifetime { .. })
+        )
+    }
+}
+
+/// A budget in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed<'r> {
+    /// The budget.
+    pub budget: Budget,
+    /// Whether money can be spent from it: it and all above it run, and so
+    /// does something at the very bottom below it.
+    pub is_live: bool,
+    /// From when it is spent; absent, at once.
+    pub starts_at: Option<Timestamp>,
+    /// Until when; absent, without an end.
+    pub ends_at: Option<Timestamp>,
+    /// The object that holds it.
+    pub node: &'r Node,
+}
+
+impl SpendRoot {
+    /// Every budget of the root at `now`, by the object that holds it.
+    pub fn budgets(&self, now: Timestamp) -> BTreeMap<&ObjectId, Placed<'_>> {
+        let mut found = BTreeMap::new();
+        let above = Above {
+            runs: true,
+            starts_at: None,
+            ends_at: None,
+        };
+        collect(&self.top, above, now, &mut found);
+        found
+    }
+
+    /// The object of that id, and all that stand above it, the root first.
+    pub fn path(&self, id: &ObjectId) -> Option<Vec<&Node>> {
+        let mut path = Vec::new();
+        descend(&self.top, id, &mut path).then_some(path)
+    }
+
+    /// The object of that id.
+    pub fn node(&self, id: &ObjectId) -> Option<&Node> {
+        self.path(id)?.pop()
+    }
+
+    /// Whether the object of that id and everything above it run at `now`.
+    pub fn is_running(&self, id: &ObjectId, now: Timestamp) -> bool {
+        let path = self.path(id).unwrap_or_default();
+        !path.is_empty() && path.iter().all(|node| node.runs(now))
+    }
+
+    /// The object of that id, to change it.
+    pub fn node_mut(&mut self, id: &ObjectId) -> Option<&mut Node> {
+        find_mut(&mut self.top, id)
+    }
+}
+
+impl Node {
+    /// Whether it would run at `now` if all above it did. What starts later
+    /// counts: nobody is asked again when it does.
+    pub fn runs(&self, now: Timestamp) -> bool {
+        self.switch == Switch::On && self.ends_at.is_none_or(|end| end > now)
+    }
+
+    /// Itself and everything below.
+    pub fn family(&self) -> impl Iterator<Item = &Self> {
+        let mut waiting = vec![self];
+        std::iter::from_fn(move || {
+            let next = waiting.pop()?;
+            waiting.extend(next.children.iter().flatten().rev());
+            Some(next)
+        })
+    }
+}
+
+/// What the objects above one say together.
+#[derive(Clone, Copy)]
+struct Above {
+    runs: bool,
+    starts_at: Option<Timestamp>,
+    ends_at: Option<Timestamp>,
+}
+
+/// Collects the budgets of `node` and below; answers whether something there
+/// spends, if all above runs.
+fn collect<'r>(
+    node: &'r Node,
+    above: Above,
+    now: Timestamp,
+    found: &mut BTreeMap<&'r ObjectId, Placed<'r>>,
+) -> bool {
+    let here = Above {
+        runs: above.runs && node.runs(now),
+        starts_at: above.starts_at.max(node.starts_at),
+        ends_at: earlier(above.ends_at, node.ends_at),
+    };
+    let spends = match &node.children {
+        None => here.runs,
+        Some(children) => {
+            let below = children
+                .iter()
+                .map(|child| collect(child, here, now, found));
+            // Every child is looked at; `any` would stop at the first.
+            below.fold(false, |spends, child| spends || child)
+        }
+    };
+    if let Some(budget) = node.budget {
+        let placed = Placed {
+            budget,
+            is_live: spends,
+            starts_at: here.starts_at,
+            ends_at: here.ends_at.or_else(|| last_end(node)),
+            node,
+        };
+        found.insert(&node.id, placed);
+    }
+    spends
+}
+
+/// When the last child ends, where the object itself has no end: all must.
+fn last_end(node: &Node) -> Option<Timestamp> {
+    let ends = node.children.iter().flatten().map(|child| child.ends_at);
+    ends.collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn descend<'r>(node: &'r Node, id: &ObjectId, path: &mut Vec<&'r Node>) -> bool {
+    path.push(node);
+    if node.id == *id {
+        return true;
+    }
+    for child in node.children.iter().flatten() {
+        if descend(child, id, path) {
+            return true;
+        }
+    }
+    path.pop();
+    false
+}
+
+fn find_mut<'r>(node: &'r mut Node, id: &ObjectId) -> Option<&'r mut Node> {
+    if node.id == *id {
+        return Some(node);
+    }
+    let mut children = node.children.iter_mut().flatten();
+    children.find_map(|child| find_mut(child, id))
+}
