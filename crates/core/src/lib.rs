@@ -19,6 +19,7 @@ pub mod freeze;
 pub mod key;
 pub mod money;
 pub mod name;
+pub mod policy;
 pub mod reason;
 pub mod spend_root;
 pub mod strict_json;

@@ -1,0 +1,230 @@
+//! The decision over a change (WRITES §5). Pure, and cheap enough to be made
+//! inside a transaction.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::facts::{Facts, Proposal};
+use super::limits::{Look, look};
+use super::{Mode, Policy};
+use crate::effect::Primitive;
+
+/// How long a permission is good (WRITES §1): what waited longer is decided
+/// again.
+pub const GOOD_FOR: SignedDuration = SignedDuration::from_secs(10);
+
+/// Who is asked where no entry of a policy says so: a budget without a before,
+/// a bid without a cap, an exposure that nobody has read lately.
+pub const DEFAULT_CLASS: &str = "default";
+
+/// How long they have, then.
+pub const DEFAULT_EXPIRES_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What became of a change, with every reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    /// What may happen.
+    pub decision: Decision,
+    /// Every rule that spoke against it or asked.
+    pub fired: Vec<Fired>,
+    /// What the policies in Shadow would have said.
+    pub shadow: Vec<Fired>,
+}
+
+/// What may happen with a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It may be made, soon.
+    Permitted(Permitted),
+    /// People must agree first.
+    NeedsApproval(Terms),
+    /// It may not be made.
+    Denied,
+}
+
+/// A change that may be made. Nothing but [`decide`] makes one:
+///
+/// ```compile_fail
+/// use tenantry_core::policy::decide::Permitted;
+/// let forged = Permitted { good_until: jiff::Timestamp::now() };
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permitted {
+    good_until: Timestamp,
+}
+
+impl Permitted {
+    /// Whether it may still be acted on at `now`.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        now < self.good_until
+    }
+}
+
+/// Who must agree, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Terms {
+    /// Each of these classes must agree.
+    pub approver_classes: BTreeSet<String>,
+    /// How many people must agree.
+    pub approvers: u32,
+    /// How long they have.
+    pub expires_after_ms: i64,
+}
+
+/// A rule of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RuleName {
+    /// The policy.
+    pub policy: String,
+    /// The field or the entry of it, such as `budget.perObject.maxDaily`.
+    pub rule: String,
+}
+
+/// A rule that fired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Fired {
+    /// Which.
+    pub name: RuleName,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Why, in a sentence for the caller.
+    pub message: String,
+    /// When the same change would not meet it any more, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<i64>,
+}
+
+/// What a rule says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// No.
+    Deny,
+    /// People must agree.
+    Ask(Terms),
+}
+
+/// Decides over `proposal` at `now`. Rules in `agreed` were shown to people who
+/// agreed, and do not ask again; they still may deny.
+pub fn decide(
+    proposal: &Proposal,
+    policies: &[Policy],
+    facts: &Facts,
+    agreed: &BTreeSet<RuleName>,
+    now: Timestamp,
+) -> Ruling {
+    let mut fired = Vec::new();
+    let mut shadow = Vec::new();
+    let mut is_granted = proposal.effect.primitive == Primitive::Deactivate;
+    for policy in policies
+        .iter()
+        .filter(|policy| policy.covers.covers(&proposal.subject))
+    {
+        let found = look(&Look {
+            policy,
+            proposal,
+            facts,
+            now,
+        });
+        match policy.mode {
+            Mode::Enforce => {
+                is_granted = true;
+                fired.extend(found);
+            }
+            Mode::Shadow => shadow.extend(found),
+        }
+    }
+    if !is_granted {
+        fired.push(ungranted());
+    }
+    fired.retain(|one| one.verdict == Verdict::Deny || !agreed.contains(&one.name));
+    let decision = merge(&fired, now);
+    let mut ruling = Ruling {
+        decision,
+        fired,
+        shadow,
+    };
+    if let Decision::NeedsApproval(_) = ruling.decision {
+        refuse_a_crowd(&mut ruling, proposal, policies, facts, now);
+    }
+    ruling
+}
+
+/// Any deny denies, else the union of what asks, else it is permitted.
+fn merge(fired: &[Fired], now: Timestamp) -> Decision {
+    let mut terms: Option<Terms> = None;
+    for one in fired {
+        match (&one.verdict, &mut terms) {
+            (Verdict::Deny, _) => return Decision::Denied,
+            (Verdict::Ask(asked), None) => terms = Some(asked.clone()),
+            (Verdict::Ask(asked), Some(terms)) => terms.join(asked),
+        }
+    }
+    match terms {
+        Some(terms) => Decision::NeedsApproval(terms),
+        None => Decision::Permitted(Permitted {
+            good_until: now + GOOD_FOR,
+        }),
+    }
+}
+
+impl Terms {
+    /// Of one class, where a policy does not say more.
+    pub fn of_default() -> Self {
+        Self {
+            approver_classes: BTreeSet::from([DEFAULT_CLASS.to_owned()]),
+            approvers: 1,
+            expires_after_ms: DEFAULT_EXPIRES_AFTER_MS,
+        }
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.approver_classes
+            .extend(other.approver_classes.iter().cloned());
+        self.approvers = self.approvers.max(other.approvers);
+        self.expires_after_ms = self.expires_after_ms.min(other.expires_after_ms);
+    }
+}
+
+fn ungranted() -> Fired {
+    Fired {
+        name: RuleName {
+            policy: "none".into(),
+            rule: "match".into(),
+        },
+        verdict: Verdict::Deny,
+        message: "no enforcing policy covers this change".into(),
+        retry_after_ms: None,
+    }
+}
+
+/// Denies what would ask people when too much waits for them already.
+fn refuse_a_crowd(
+    ruling: &mut Ruling,
+    proposal: &Proposal,
+    policies: &[Policy],
+    facts: &Facts,
+    now: Timestamp,
+) {
+    let binding = policies
+        .iter()
+        .filter(|policy| policy.mode == Mode::Enforce && policy.covers.covers(&proposal.subject));
+    let crowd: Vec<Fired> = binding
+        .flat_map(|policy| {
+            super::limits::pending(&Look {
+                policy,
+                proposal,
+                facts,
+                now,
+            })
+        })
+        .collect();
+    if !crowd.is_empty() {
+        ruling.fired.extend(crowd);
+        ruling.decision = Decision::Denied;
+    }
+}
