@@ -7,17 +7,18 @@
 //! spent from it.
 
 mod apply;
+mod difference;
 mod step;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{Currency, ObjectId};
-use crate::spend_root::{Budget, Node, Placed, SpendRoot, Switch};
+use crate::spend_root::{Budget, Node, SpendRoot, Switch};
 
 pub use apply::Impossible;
 pub use step::Step;
@@ -217,7 +218,7 @@ impl Effect {
         now: Timestamp,
     ) -> Result<Self, Impossible> {
         let after = apply::apply(root, currency, change)?;
-        Self::between(root, &after, change, now)
+        difference::between(root, &after, change, now)
     }
 
     /// What it does to a financial record.
@@ -231,7 +232,7 @@ impl Effect {
         let change = i128::from(after_micros) - i128::from(before);
         Ok(Self {
             currency: Some(currency),
-            financial: delta([change])?,
+            financial: difference::delta([change])?,
             amount_micros: Some(after_micros),
             is_percent_undefined: before <= 0 && after_micros > 0,
             steps: Step::between(before.into(), after_micros.into())
@@ -270,6 +271,18 @@ impl Effect {
         budgets || self.financial.increase_micros > 0
     }
 
+    /// Whether it switches something off and makes nothing rise: the one kind
+    /// of change that no policy stops.
+    pub fn only_stops(&self) -> bool {
+        let rises = self.daily.increase_micros > 0
+            || self.lifetime.increase_micros > 0
+            || self.exposure_micros > 0
+            || self.created > 0
+            || self.records > 0
+            || self.bid.is_some();
+        self.primitive == Primitive::Deactivate && !rises && !self.rises()
+    }
+
     fn nothing(primitive: Primitive) -> Self {
         Self {
             primitive,
@@ -290,50 +303,6 @@ impl Effect {
             records: 0,
             touched: BTreeSet::new(),
         }
-    }
-
-    fn between(
-        before: Option<&SpendRoot>,
-        after: &SpendRoot,
-        change: &Change,
-        now: Timestamp,
-    ) -> Result<Self, Impossible> {
-        let primitive = change.primitive();
-        let (old, new) = match before {
-            Some(before) => (before.budgets(now), after.budgets(now)),
-            None => (BTreeMap::new(), after.budgets(now)),
-        };
-        let created = created(before, after);
-        let pairs: Vec<_> = new
-            .iter()
-            .map(|(id, placed)| (old.get(*id).copied(), *placed))
-            .collect();
-        let is_percent_asked = matches!(primitive, Primitive::SetBudget | Primitive::SetSchedule);
-        let steps = pairs.iter().filter(|_| is_percent_asked);
-        let loses_its_end = pairs.iter().any(|(old, new)| {
-            let had = old.is_some_and(|old| old.ends_at.is_some());
-            had && new.ends_at.is_none()
-        });
-        let appears_endless = pairs
-            .iter()
-            .any(|(old, new)| old.is_none() && new.ends_at.is_none());
-        Ok(Self {
-            currency: Some(after.currency.clone()),
-            daily: delta(pairs.iter().map(|pair| risen(pair, is_daily)))?,
-            lifetime: delta(pairs.iter().map(|pair| risen(pair, is_lifetime)))?,
-            budgets: pairs.iter().filter_map(budget_change).collect(),
-            steps: steps
-                .flat_map(|(old, new)| step::views(old.as_ref(), new, now))
-                .collect(),
-            is_percent_undefined: loses_its_end || pairs.iter().any(sets_from_nothing),
-            becomes_endless: loses_its_end || appears_endless,
-            bid: change.bid(),
-            exposure_micros: exposure(&pairs, now)?,
-            created: u32::try_from(created.len()).unwrap_or(u32::MAX),
-            creates_running: created.iter().any(|id| after.is_running(id, now)),
-            touched: touched(before.unwrap_or(after), change),
-            ..Self::nothing(primitive)
-        })
     }
 }
 
@@ -373,94 +342,4 @@ impl Change {
             _ => None,
         }
     }
-}
-
-/// A budget before, if there was one, and after.
-type Pair<'r> = (Option<Placed<'r>>, Placed<'r>);
-
-fn is_daily(budget: Budget) -> bool {
-    matches!(budget, Budget::Daily { .. })
-}
-
-fn is_lifetime(budget: Budget) -> bool {
-    matches!(budget, Budget::Lifetime { .. })
-}
-
-/// By how much the spendable amount of that kind rises; it may fall.
-fn risen((old, new): &Pair<'_>, is_of_kind: fn(Budget) -> bool) -> i128 {
-    let spendable = |placed: &Placed<'_>| {
-        let counts = placed.is_live && is_of_kind(placed.budget);
-        if counts {
-            i128::from(placed.budget.amount_micros())
-        } else {
-            0
-        }
-    };
-    spendable(new) - old.as_ref().map_or(0, spendable)
-}
-
-fn delta(changes: impl IntoIterator<Item = i128>) -> Result<Delta, Impossible> {
-    let (mut increase, mut decrease) = (0_i128, 0_i128);
-    for change in changes {
-        if change > 0 {
-            increase += change;
-        } else {
-            decrease -= change;
-        }
-    }
-    let narrow = |sum: i128| i64::try_from(sum).map_err(|_| Impossible::Range);
-    Ok(Delta {
-        increase_micros: narrow(increase)?,
-        decrease_micros: narrow(decrease)?,
-    })
-}
-
-/// By how much more can be spent a day; not below zero.
-fn exposure(pairs: &[Pair<'_>], now: Timestamp) -> Result<i64, Impossible> {
-    let paces = pairs.iter().map(|(old, new)| {
-        let before = old.as_ref().map_or(0, |old| step::daily_pace(old, now));
-        (step::daily_pace(new, now) - before).max(0)
-    });
-    i64::try_from(paces.sum::<i128>()).map_err(|_| Impossible::Range)
-}
-
-fn budget_change((old, new): &Pair<'_>) -> Option<BudgetChange> {
-    let becomes_live = new.is_live && !old.is_some_and(|old| old.is_live);
-    let before = old.map(|old| old.budget);
-    if before == Some(new.budget) && !becomes_live {
-        return None;
-    }
-    Some(BudgetChange {
-        object: new.node.id.clone(),
-        before,
-        after: new.budget,
-        becomes_live,
-    })
-}
-
-fn sets_from_nothing((old, new): &Pair<'_>) -> bool {
-    let before = old.map_or(0, |old| old.budget.amount_micros());
-    before == 0 && new.budget.amount_micros() > 0
-}
-
-fn created(before: Option<&SpendRoot>, after: &SpendRoot) -> BTreeSet<ObjectId> {
-    let ids = |root: &SpendRoot| -> BTreeSet<ObjectId> {
-        root.top.family().map(|node| node.id.clone()).collect()
-    };
-    let old = before.map(ids).unwrap_or_default();
-    let new = ids(after);
-    // The holder of several new roots is no object.
-    let appeared = new.difference(&old).filter(|id| !apply::is_holder(id));
-    appeared.cloned().collect()
-}
-
-fn touched(root: &SpendRoot, change: &Change) -> BTreeSet<ObjectId> {
-    let Some(path) = change.object().and_then(|object| root.path(object)) else {
-        return BTreeSet::new();
-    };
-    let holder = path.iter().rev().find(|node| node.budget.is_some());
-    let sharing = holder.into_iter().flat_map(|holder| holder.family());
-    let below = path.last().into_iter().flat_map(|node| node.family());
-    let all = path.iter().copied().chain(sharing).chain(below);
-    all.map(|node| node.id.clone()).collect()
 }

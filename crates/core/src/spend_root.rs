@@ -2,6 +2,9 @@
 //! what switches them, and which of them are live. Knows no vendor: at Meta the
 //! root is the campaign, at Google the budget with every campaign on it.
 
+#[cfg(test)]
+pub mod sketch;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -140,6 +143,13 @@ impl SpendRoot {
         !path.is_empty() && path.iter().all(|node| node.runs(now))
     }
 
+    /// Whether the object of that id spends by itself, without an end.
+    pub fn is_endless(&self, id: &ObjectId) -> bool {
+        let path = self.path(id).unwrap_or_default();
+        let spends = path.last().is_some_and(|node| node.children.is_none());
+        spends && path.iter().all(|node| node.ends_at.is_none())
+    }
+
     /// The object of that id, to change it.
     pub fn node_mut(&mut self, id: &ObjectId) -> Option<&mut Node> {
         find_mut(&mut self.top, id)
@@ -199,8 +209,8 @@ fn collect<'r>(
         let placed = Placed {
             budget,
             is_live: spends,
-            starts_at: here.starts_at,
-            ends_at: here.ends_at.or_else(|| last_end(node)),
+            starts_at: here.starts_at.max(first_start(node, now)),
+            ends_at: earlier(here.ends_at, last_end(node, now)),
             node,
         };
         found.insert(&node.id, placed);
@@ -208,10 +218,25 @@ fn collect<'r>(
     spends
 }
 
-/// When the last child ends, where the object itself has no end: all must.
-fn last_end(node: &Node) -> Option<Timestamp> {
-    let ends = node.children.iter().flatten().map(|child| child.ends_at);
+/// When the last of what spends directly below ends, if all of it does.
+fn last_end(node: &Node, now: Timestamp) -> Option<Timestamp> {
+    let ends = spending(node, now).map(|child| child.ends_at);
     ends.collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
+/// When the first of it begins, if nothing has begun.
+fn first_start(node: &Node, now: Timestamp) -> Option<Timestamp> {
+    let starts = spending(node, now).map(|child| child.starts_at);
+    starts.collect::<Option<Vec<_>>>()?.into_iter().min()
+}
+
+/// The children that run; where none does, all that may run again. What is
+/// paused until later would make a budget seem to last longer than it does.
+fn spending(node: &Node, now: Timestamp) -> impl Iterator<Item = &Node> {
+    let children = || node.children.iter().flatten();
+    let does_one_run = children().any(|child| child.runs(now));
+    children()
+        .filter(move |child| child.runs(now) || (!does_one_run && child.switch != Switch::Gone))
 }
 
 fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {

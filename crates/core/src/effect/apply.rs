@@ -1,6 +1,8 @@
 //! A change carried out on a snapshot, and what cannot be.
 
-use crate::effect::Change;
+use std::collections::BTreeSet;
+
+use crate::effect::{Change, Primitive};
 use crate::name::{Currency, ObjectId};
 use crate::spend_root::{Budget, Node, SpendRoot, Switch};
 
@@ -61,11 +63,26 @@ pub(super) fn apply(
             _ => Err(Impossible::Meaningless("there is nothing to change")),
         };
     };
-    if root.currency != *currency {
+    let is_stop = change.primitive() == Primitive::Deactivate;
+    if root.currency != *currency && !is_stop {
         let message = "the vendor's amounts are in another currency than the account's";
         return Err(Impossible::Meaningless(message));
     }
-    let mut after = root.clone();
+    let after = match change {
+        Change::Copy {
+            object,
+            times,
+            switch,
+        } => copy(root, object, *times, *switch)?,
+        other => in_place(root.clone(), other)?,
+    };
+    if !is_stop {
+        check_distinct(&after.top)?;
+    }
+    Ok(after)
+}
+
+fn in_place(mut after: SpendRoot, change: &Change) -> Result<SpendRoot, Impossible> {
     match change {
         Change::SetBudget { object, budget } => set_budget(&mut after, object, *budget)?,
         Change::SetSchedule {
@@ -76,17 +93,23 @@ pub(super) fn apply(
             let node = changeable(&mut after, object)?;
             node.starts_at = starts_at.unwrap_or(node.starts_at);
             node.ends_at = ends_at.unwrap_or(node.ends_at);
+            if node
+                .starts_at
+                .zip(node.ends_at)
+                .is_some_and(|(start, end)| start >= end)
+            {
+                return Err(Impossible::Meaningless("it would end before it begins"));
+            }
+            refuse_schedules(&after, object)?;
         }
         Change::Activate { object } => {
-            let node = changeable(&mut after, object)?;
-            node.switch = Switch::On;
+            changeable(&mut after, object)?.switch = Switch::On;
             refuse_schedules(&after, object)?;
         }
         Change::Deactivate { object } => changeable(&mut after, object)?.switch = Switch::Off,
         Change::Delete { object } => changeable(&mut after, object)?.switch = Switch::Gone,
         Change::SetBid { object, bid } => {
-            let is_negative = |amount: Option<i64>| amount.is_some_and(|amount| amount < 0);
-            if is_negative(bid.after_micros) {
+            if bid.after_micros.is_some_and(|amount| amount < 0) {
                 return Err(Impossible::Meaningless("a bid is not below zero"));
             }
             changeable(&mut after, object)?;
@@ -94,13 +117,10 @@ pub(super) fn apply(
         Change::Create { under, node } => {
             let under = under.as_ref();
             let under = under.ok_or(Impossible::Meaningless("a new root has nothing above it"))?;
-            append(&mut after, under, vec![(**node).clone()])?;
+            append(&mut after, under, (**node).clone())?;
         }
-        Change::Copy {
-            object,
-            times,
-            switch,
-        } => return copy(root, object, *times, *switch),
+        // Copies of a root stand beside it, which is no change in place.
+        Change::Copy { .. } => return Err(Impossible::Meaningless("copies are made elsewhere")),
     }
     Ok(after)
 }
@@ -139,7 +159,12 @@ fn set_budget(root: &mut SpendRoot, object: &ObjectId, budget: Budget) -> Result
                 asked: word(asked),
             });
         }
-        _ => budget,
+        // What has no budget yet has spent nothing of it, whoever says so.
+        (_, Budget::Lifetime { amount_micros, .. }) => Budget::Lifetime {
+            amount_micros,
+            spent_micros: 0,
+        },
+        (_, daily) => daily,
     };
     node.budget = Some(next);
     Ok(())
@@ -173,18 +198,10 @@ fn changeable<'r>(root: &'r mut SpendRoot, object: &ObjectId) -> Result<&'r mut 
         .ok_or_else(|| Impossible::Unknown(object.clone()))
 }
 
-fn append(root: &mut SpendRoot, under: &ObjectId, nodes: Vec<Node>) -> Result<(), Impossible> {
-    for node in nodes.iter().flat_map(Node::family) {
-        check_new(node)?;
-        if root.node(&node.id).is_some() {
-            return Err(Impossible::Exists(node.id.clone()));
-        }
-    }
+fn append(root: &mut SpendRoot, under: &ObjectId, new: Node) -> Result<(), Impossible> {
+    new.family().try_for_each(check_new)?;
     refuse_schedules(root, under)?;
-    let brings_budget = nodes
-        .iter()
-        .flat_map(Node::family)
-        .find(|node| node.budget.is_some());
+    let brings_budget = new.family().find(|node| node.budget.is_some());
     let path = root.path(under).unwrap_or_default();
     let holder = path.iter().find(|node| node.budget.is_some());
     if let (Some(new), Some(holder)) = (brings_budget, holder) {
@@ -194,8 +211,17 @@ fn append(root: &mut SpendRoot, under: &ObjectId, nodes: Vec<Node>) -> Result<()
         });
     }
     let parent = changeable(root, under)?;
-    parent.children.get_or_insert_default().extend(nodes);
+    parent.children.get_or_insert_default().push(new);
     Ok(())
+}
+
+/// Two objects of one id would count as one.
+fn check_distinct(top: &Node) -> Result<(), Impossible> {
+    let mut seen = BTreeSet::new();
+    match top.family().find(|node| !seen.insert(&node.id)) {
+        Some(twin) => Err(Impossible::Exists(twin.id.clone())),
+        None => Ok(()),
+    }
 }
 
 fn check_new(node: &Node) -> Result<(), Impossible> {
@@ -204,6 +230,11 @@ fn check_new(node: &Node) -> Result<(), Impossible> {
     }
     if node.has_budget_schedule {
         return Err(Impossible::Scheduled(node.id.clone()));
+    }
+    if let Some(Budget::Lifetime { spent_micros, .. }) = node.budget
+        && spent_micros != 0
+    {
+        return Err(Impossible::Meaningless("what is new has spent nothing"));
     }
     Ok(())
 }
@@ -267,6 +298,7 @@ fn rename(node: &mut Node, number: u32) -> Result<(), Impossible> {
 
 fn new_root(currency: &Currency, top: Node) -> Result<SpendRoot, Impossible> {
     top.family().try_for_each(check_new)?;
+    check_distinct(&top)?;
     let currency = currency.clone();
     Ok(SpendRoot { currency, top })
 }

@@ -8,10 +8,25 @@ use crate::spend_root::{Budget, Placed};
 
 /// One view of a change: what was, and what is then, in one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub struct Step {
     before: i128,
     after: i128,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    before: i128,
+    after: i128,
+}
+
+impl TryFrom<Written> for Step {
+    type Error = &'static str;
+
+    fn try_from(Written { before, after }: Written) -> Result<Self, Self::Error> {
+        Self::between(before, after).ok_or("a step leads from a positive number to another one")
+    }
 }
 
 impl Step {
@@ -53,17 +68,39 @@ fn exceeds(change: i128, percent: u32, before: i128) -> bool {
     }
 }
 
-/// The views of a budget that existed before: what is configured, and for
-/// lifetime budgets what is left for each day that is left.
-pub(super) fn views(old: Option<&Placed<'_>>, new: &Placed<'_>, now: Timestamp) -> Vec<Step> {
-    let Some(old) = old else { return Vec::new() };
-    let amounts = (old.budget.amount_micros(), new.budget.amount_micros());
-    let configured = Step::between(amounts.0.into(), amounts.1.into());
-    let daily = match (left(old, now), left(new, now)) {
-        (Some(old), Some(new)) => pace(old, new),
-        _ => None,
+/// How much faster a lifetime budget may be spent than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// As fast as before.
+    Same,
+    /// That much faster or slower.
+    Moves(Step),
+    /// Nothing was left before, and something is.
+    FromNothing,
+    /// One of both has no days to divide by, or the budget is a daily one.
+    Unknown,
+}
+
+/// What is configured, before and after.
+pub(super) fn configured(old: &Placed<'_>, new: &Placed<'_>) -> Option<Step> {
+    let (before, after) = (old.budget.amount_micros(), new.budget.amount_micros());
+    Step::between(before.into(), after.into())
+}
+
+/// What is left of a lifetime budget for each day that is left, before and
+/// after: both over the product of their times.
+pub(super) fn pace(old: &Placed<'_>, new: &Placed<'_>, now: Timestamp) -> Pace {
+    let (Some(old), Some(new)) = (left(old, now), left(new, now)) else {
+        return Pace::Unknown;
     };
-    configured.into_iter().chain(daily).collect()
+    // INVARIANT: an i64 times the milliseconds between two timestamps fits.
+    let before = old.amount_micros * new.time_ms;
+    let after = new.amount_micros * old.time_ms;
+    match Step::between(before, after) {
+        Some(step) => Pace::Moves(step),
+        None if before == after => Pace::Same,
+        None => Pace::FromNothing,
+    }
 }
 
 /// What can be spent from a budget a day; an endless or ended lifetime budget
@@ -106,11 +143,4 @@ fn left(placed: &Placed<'_>, now: Timestamp) -> Option<Left> {
         amount_micros: amount_micros.max(0),
         time_ms,
     })
-}
-
-/// Both over the product of their times.
-fn pace(old: Left, new: Left) -> Option<Step> {
-    let before = old.amount_micros.checked_mul(new.time_ms)?;
-    let after = new.amount_micros.checked_mul(old.time_ms)?;
-    Step::between(before, after)
 }
