@@ -8,6 +8,8 @@
 
 mod apply;
 mod difference;
+#[cfg(test)]
+pub(crate) mod sketch;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -264,11 +266,9 @@ impl Effect {
 
     /// Whether it makes more money spendable, or records worth more.
     pub fn rises(&self) -> bool {
-        let budgets = self.budgets.iter().any(|change| {
-            let before = change.before.map_or(0, Budget::amount_micros);
-            change.becomes_live || change.after.amount_micros() > before
-        });
-        budgets || self.financial.increase_micros > 0
+        self.budgets.iter().any(BudgetChange::rises)
+            || self.exposure_micros > 0
+            || self.financial.increase_micros > 0
     }
 
     /// Whether it switches something off and makes nothing rise: the one kind
@@ -276,7 +276,6 @@ impl Effect {
     pub fn only_stops(&self) -> bool {
         let rises = self.daily.increase_micros > 0
             || self.lifetime.increase_micros > 0
-            || self.exposure_micros > 0
             || self.created > 0
             || self.records > 0
             || self.bid.is_some();
@@ -303,6 +302,21 @@ impl Effect {
             records: 0,
             touched: BTreeSet::new(),
         }
+    }
+}
+
+impl BudgetChange {
+    /// Whether it is more than before, or can be spent and could not.
+    pub fn rises(&self) -> bool {
+        let before = self.before.map_or(0, Budget::amount_micros);
+        self.becomes_live || self.after.amount_micros() > before
+    }
+}
+
+impl Primitive {
+    /// Whether new objects appear.
+    pub fn creates(self) -> bool {
+        matches!(self, Self::Create | Self::Copy)
     }
 }
 

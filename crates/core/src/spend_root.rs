@@ -3,7 +3,7 @@
 //! root is the campaign, at Google the budget with every campaign on it.
 
 #[cfg(test)]
-pub mod sketch;
+pub(crate) mod sketch;
 
 use std::collections::BTreeMap;
 
@@ -198,11 +198,12 @@ fn collect<'r>(
     let spends = match &node.children {
         None => here.runs,
         Some(children) => {
-            let below = children
-                .iter()
-                .map(|child| collect(child, here, now, found));
+            let mut spends = false;
             // Every child is looked at; `any` would stop at the first.
-            below.fold(false, |spends, child| spends || child)
+            for child in children {
+                spends |= collect(child, here, now, found);
+            }
+            spends
         }
     };
     if let Some(budget) = node.budget {

@@ -75,11 +75,6 @@ impl Node {
         self.children = Some(children.into_iter().collect());
         self
     }
-
-    fn scheduled(mut self) -> Self {
-        self.has_budget_schedule = true;
-        self
-    }
 }
 
 /// An ad set with one ad that is on.

@@ -16,7 +16,7 @@ use crate::money;
 use crate::name::{Currency, ObjectId};
 
 /// Reads a spend root in euros.
-pub fn root(text: &str, now: Timestamp) -> SpendRoot {
+pub(crate) fn root(text: &str, now: Timestamp) -> SpendRoot {
     let mut rest = text.chars().peekable();
     let top = node(&mut rest, now);
     assert_eq!(rest.next(), None, "{text}");
@@ -75,7 +75,7 @@ fn is_of_number(sign: char) -> bool {
 }
 
 /// `100` a day, `3000/2000` for life and spent.
-pub fn budget(text: &str) -> Budget {
+pub(crate) fn budget(text: &str) -> Budget {
     match text.split_once('/') {
         None => Budget::Daily {
             amount_micros: money::micros(text).unwrap(),
@@ -88,6 +88,6 @@ pub fn budget(text: &str) -> Budget {
 }
 
 /// That many days, in a decimal.
-pub fn days(text: &str) -> SignedDuration {
+pub(crate) fn days(text: &str) -> SignedDuration {
     SignedDuration::from_micros(money::micros(text).unwrap() * 24 * 3600)
 }

@@ -1,330 +1,102 @@
 //! Which amounts move, what is refused, and what is concerned.
 
 use super::*;
+use crate::effect::sketch::change;
+use crate::spend_root::sketch;
+
+/// What happens, the spend root, the change; rise and fall of daily and of
+/// lifetime budgets.
+const MOVES: &str = "
+a live daily budget rises                     | c:200[a[x] b[y]]         | set c 250           | 50 0 0 0
+a live daily budget falls                     | c:200[a[x] b[y]]         | set c 150           | 0 50 0 0
+a paused campaign's budget charges nothing    | c:200~[a[x] b[y]]        | set c 900           | 0 0 0 0
+a paused ad set's budget charges nothing      | c[a:50[x] d:30~[z]]      | set d 900           | 0 0 0 0
+one ad set's budget alone                     | c[a:50[x] b:70[y]]       | set a 60            | 10 0 0 0
+a campaign's one budget counts once           | c:200~[a[x] b[y] d~[z]]  | activate c          | 200 0 0 0
+paused ad sets do not count                   | c~[a:50[x] b:70[y] d:30~[z]] | activate c      | 120 0 0 0
+an ad set of a live campaign                  | c[a:50[x] d:30~[z]]      | activate d          | 30 0 0 0
+an ad set of a paused campaign                | c~[a:50[x] d:30~[z]]     | activate d          | 0 0 0 0
+an ad set under a live campaign budget        | c:200[a[x] d~[z]]        | activate d          | 0 0 0 0
+the only ad of a live ad set                  | c[a:50[x~]]              | activate x          | 50 0 0 0
+a second ad of a live ad set                  | c[a:50[x~ y]]            | activate x          | 0 0 0 0
+an ad set without ads spends nothing          | c~[a:50[]]               | activate c          | 0 0 0 0
+an ended ad set does not count                | c~[a:50@-1[x]]           | activate c          | 0 0 0 0
+a shared budget in use already                | b:80[x y~]               | activate y          | 0 0 0 0
+a shared budget without a user                | b:80[x~ y~]              | activate y          | 80 0 0 0
+what is live already                          | c:200[a[x]]              | activate c          | 0 0 0 0
+a pause                                       | c:200[a[x] b[y]]         | deactivate c        | 0 200 0 0
+a pause of one of two                         | c[a:50[x] b:70[y]]       | deactivate a        | 0 50 0 0
+a deletion                                    | c[a:50[x] b:70[y]]       | delete b            | 0 70 0 0
+a lifetime budget rises                       | c:3000/2000@10[a[x]]     | set c 4000/0        | 0 0 1000 0
+a lifetime budget becomes live as a whole     | c:3000/2000@10~[a[x]]    | activate c          | 0 0 3000 0
+an end that moves on makes it live again      | c[a:50@-1[x]]            | end a 3             | 50 0 0 0
+an end that moves on makes all live again     | c@-1[a:50[x] b:70[y] d:30~[z]] | end c 3       | 120 0 0 0
+an end that comes sooner charges nothing      | c[a:100/0@10[x]]         | end a 2             | 0 0 0 0
+created below a live parent it is live        | c[a:50[x]]               | create c n:40[y]    | 40 0 0 0
+created paused it is not                      | c[a:50[x]]               | create c n:40~[y]   | 0 0 0 0
+the first ad of a live ad set makes it live   | c[a:50[]]                | create a y          | 50 0 0 0
+a root of its own is live at once             | c                        | create - n:40[y]    | 40 0 0 0
+copies count each                             | c[a:50[x]]               | copy a 3 on         | 150 0 0 0
+copies of a root are roots                    | c:200[a[x]]              | copy c 2 on         | 400 0 0 0
+paused copies count nothing                   | c:200[a[x]]              | copy c 2 off        | 0 0 0 0
+a bid is no budget                            | c:200[a[x]]              | bid c 1 9           | 0 0 0 0
+";
 
 #[test]
 fn each_primitive_moves_what_becomes_live_and_nothing_else() {
-    let shared = |one: Node, other: Node| node("budget").with(daily(80)).over([one, other]);
-    let cases: Vec<(&str, Node, Change, [i64; 4])> = vec![
-        (
-            "a live daily budget rises",
-            cbo(),
-            set_budget("c", daily(250)),
-            [50, 0, 0, 0],
-        ),
-        (
-            "a live daily budget falls",
-            cbo(),
-            set_budget("c", daily(150)),
-            [0, 50, 0, 0],
-        ),
-        (
-            "a paused campaign's budget charges nothing",
-            cbo().off(),
-            set_budget("c", daily(900)),
-            [0; 4],
-        ),
-        (
-            "a paused ad set's budget charges nothing",
-            abo(),
-            set_budget("d", daily(900)),
-            [0; 4],
-        ),
-        (
-            "one ad set's budget alone",
-            abo(),
-            set_budget("a", daily(60)),
-            [10, 0, 0, 0],
-        ),
-        (
-            "a campaign's one budget counts once",
-            cbo().off(),
-            activate("c"),
-            [200, 0, 0, 0],
-        ),
-        (
-            "paused ad sets do not count",
-            abo().off(),
-            activate("c"),
-            [120, 0, 0, 0],
-        ),
-        (
-            "an ad set of a live campaign",
-            abo(),
-            activate("d"),
-            [30, 0, 0, 0],
-        ),
-        (
-            "an ad set of a paused campaign",
-            abo().off(),
-            activate("d"),
-            [0; 4],
-        ),
-        (
-            "an ad set under a live campaign budget",
-            cbo(),
-            activate("d"),
-            [0; 4],
-        ),
-        (
-            "the only ad of a live ad set counts its ad set",
-            node("c").over([node("a").with(daily(50)).over([node("ad").off()])]),
-            activate("ad"),
-            [50, 0, 0, 0],
-        ),
-        (
-            "a second ad of a live ad set counts nothing",
-            node("c").over([node("a")
-                .with(daily(50))
-                .over([node("ad").off(), node("ad2")])]),
-            activate("ad"),
-            [0; 4],
-        ),
-        (
-            "an ad set without ads spends nothing",
-            node("c").off().over([node("a").with(daily(50)).over([])]),
-            activate("c"),
-            [0; 4],
-        ),
-        (
-            "an ended ad set does not count",
-            node("c")
-                .off()
-                .over([ad_set("a").with(daily(50)).until(days(-1))]),
-            activate("c"),
-            [0; 4],
-        ),
-        (
-            "a shared budget in use already",
-            shared(node("x"), node("y").off()),
-            activate("y"),
-            [0; 4],
-        ),
-        (
-            "a shared budget without a user",
-            shared(node("x").off(), node("y").off()),
-            activate("y"),
-            [80, 0, 0, 0],
-        ),
-        ("what is live already", cbo(), activate("c"), [0; 4]),
-        (
-            "a pause",
-            cbo(),
-            Change::Deactivate { object: id("c") },
-            [0, 200, 0, 0],
-        ),
-        (
-            "a pause of one of two",
-            abo(),
-            Change::Deactivate { object: id("a") },
-            [0, 50, 0, 0],
-        ),
-        (
-            "a deletion",
-            abo(),
-            Change::Delete { object: id("b") },
-            [0, 70, 0, 0],
-        ),
-        (
-            "a lifetime budget rises",
-            node("c")
-                .with(lifetime(3_000, 2_000))
-                .until(days(10))
-                .over([ad_set("a")]),
-            set_budget("c", lifetime(4_000, 0)),
-            [0, 0, 1_000, 0],
-        ),
-        (
-            "a lifetime budget becomes live as a whole",
-            node("c")
-                .off()
-                .with(lifetime(3_000, 2_000))
-                .until(days(10))
-                .over([ad_set("a")]),
-            activate("c"),
-            [0, 0, 3_000, 0],
-        ),
-        (
-            "an end that moves on makes it live again",
-            node("c").over([ad_set("a").with(daily(50)).until(days(-1))]),
-            end_at("a", Some(days(3))),
-            [50, 0, 0, 0],
-        ),
-        (
-            "an end that comes sooner charges nothing",
-            node("c").over([ad_set("a").with(lifetime(100, 0)).until(days(10))]),
-            end_at("a", Some(days(2))),
-            [0; 4],
-        ),
-        (
-            "created below a live parent it is live",
-            abo(),
-            Change::Create {
-                under: Some(id("c")),
-                node: Box::new(ad_set("new").with(daily(40))),
-            },
-            [40, 0, 0, 0],
-        ),
-        (
-            "created paused it is not",
-            abo(),
-            Change::Create {
-                under: Some(id("c")),
-                node: Box::new(ad_set("new").with(daily(40)).off()),
-            },
-            [0; 4],
-        ),
-        (
-            "the first ad of a live ad set makes it live",
-            node("c").over([node("a").with(daily(50)).over([])]),
-            Change::Create {
-                under: Some(id("a")),
-                node: Box::new(node("ad")),
-            },
-            [50, 0, 0, 0],
-        ),
-        (
-            "copies count each",
-            abo(),
-            Change::Copy {
-                object: id("a"),
-                times: 3,
-                switch: Switch::On,
-            },
-            [150, 0, 0, 0],
-        ),
-        (
-            "copies of a root are roots",
-            cbo(),
-            Change::Copy {
-                object: id("c"),
-                times: 2,
-                switch: Switch::On,
-            },
-            [400, 0, 0, 0],
-        ),
-        (
-            "paused copies count nothing",
-            cbo(),
-            Change::Copy {
-                object: id("c"),
-                times: 2,
-                switch: Switch::Off,
-            },
-            [0; 4],
-        ),
-    ];
-    for (what, top, change, expected) in cases {
-        let effect = effect(top, &change).unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert_eq!(moves(&effect), expected, "{what}");
+    for [what, top, words, expected] in rows(MOVES) {
+        let change = change(words, NOW);
+        let root = sketch::root(top, NOW);
+        let before = (!words.starts_with("create -")).then_some(&root);
+        let effect = Effect::of(before, &eur(), &change, NOW);
+        let effect = effect.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let expected: Vec<i64> = expected.split(' ').map(|it| it.parse().unwrap()).collect();
+        assert_eq!(moves(&effect).to_vec(), expected, "{what}");
     }
 }
 
+/// The spend root, the change, and why not.
+const REFUSALS: &str = "
+c:200[a[x]]           | set a 10         | `a` has no budget of its own; its budget is that of `c`
+c[a:50[x]]            | set c 10         | `c` has no budget of its own; its budget is that of `a`
+c:200[a[x]]           | set c 10/0       | `c` has a daily budget, and that cannot be changed into a lifetime one
+c:10/0@1[a[x]]        | set c 10         | `c` has a lifetime budget, and that cannot be changed into a daily one
+c:200*[a[x]]          | set c 10         | `c` has a budget schedule, which changes its budget by itself
+c*[a:5[x]]            | set a 10         | `c` has a budget schedule, which changes its budget by itself
+c~[a:5*[x]]           | activate c       | `a` has a budget schedule, which changes its budget by itself
+c:200*[a[x]]          | create a y       | `c` has a budget schedule, which changes its budget by itself
+c:200*[a[x]]          | copy a 1 on      | `c` has a budget schedule, which changes its budget by itself
+c[a[x]]               | create c n:5*[y] | `n` has a budget schedule, which changes its budget by itself
+c:200[a[x]]           | activate e       | `e` is not part of what was read from the vendor
+c:200[a[x]]           | set e 1          | `e` is not part of what was read from the vendor
+c:200[a[x]]           | set c -1         | a budget is not below zero
+c[a[x]]               | create c n:-1[y] | a budget is not below zero
+c:200[a[x]]           | bid c 1 -1       | a bid is not below zero
+c:200[a[x]]           | create c n:1[y]  | `n` has no budget of its own; its budget is that of `c`
+c:200[a[x]]           | create c a       | `a` exists already
+c:200[a[x]]           | copy a 0 off     | 1 to 100 copies can be made
+c:200[a[x]]           | copy a 101 off   | 1 to 100 copies can be made
+c!:200[a[x]]          | activate c       | `c` is archived or deleted
+c!:200[a[x]]          | activate a       | `c` is archived or deleted
+c!:200[a[x]]          | set c 1          | `c` is archived or deleted
+c[a!:1[x] b[y]]       | copy a 1 on      | `a` is archived or deleted
+";
+
 #[test]
 fn what_does_not_fit_is_refused_and_never_converted() {
-    let cases: Vec<(Node, Change, &str)> = vec![
-        (
-            cbo(),
-            set_budget("a", daily(10)),
-            "`a` has no budget of its own; its budget is that of `c`",
-        ),
-        (
-            abo(),
-            set_budget("c", daily(10)),
-            "`c` has no budget of its own; its budget is that of `a`",
-        ),
-        (
-            cbo(),
-            set_budget("c", lifetime(10, 0)),
-            "`c` has a daily budget, and that cannot be changed into a lifetime one",
-        ),
-        (
-            node("c")
-                .with(lifetime(10, 0))
-                .until(days(1))
-                .over([ad_set("a")]),
-            set_budget("c", daily(10)),
-            "`c` has a lifetime budget, and that cannot be changed into a daily one",
-        ),
-        (
-            cbo().scheduled(),
-            set_budget("c", daily(10)),
-            "`c` has a budget schedule, which changes its budget by itself",
-        ),
-        (
-            node("c").scheduled().over([ad_set("a").with(daily(5))]),
-            set_budget("a", daily(10)),
-            "`c` has a budget schedule, which changes its budget by itself",
-        ),
-        (
-            node("c")
-                .off()
-                .over([ad_set("a").with(daily(5)).scheduled()]),
-            activate("c"),
-            "`a` has a budget schedule, which changes its budget by itself",
-        ),
-        (
-            cbo(),
-            activate("elsewhere"),
-            "`elsewhere` is not part of what was read from the vendor",
-        ),
-        (
-            cbo(),
-            set_budget("elsewhere", daily(1)),
-            "`elsewhere` is not part of what was read from the vendor",
-        ),
-        (
-            cbo(),
-            set_budget("c", daily(-1)),
-            "a budget is not below zero",
-        ),
-        (
-            cbo(),
-            Change::Create {
-                under: Some(id("c")),
-                node: Box::new(ad_set("new").with(daily(1))),
-            },
-            "`new` has no budget of its own; its budget is that of `c`",
-        ),
-        (
-            cbo(),
-            Change::Create {
-                under: Some(id("c")),
-                node: Box::new(node("a")),
-            },
-            "`a` exists already",
-        ),
-        (
-            cbo(),
-            Change::Copy {
-                object: id("a"),
-                times: 0,
-                switch: Switch::Off,
-            },
-            "1 to 100 copies can be made",
-        ),
-        (
-            cbo(),
-            Change::Copy {
-                object: id("a"),
-                times: 101,
-                switch: Switch::Off,
-            },
-            "1 to 100 copies can be made",
-        ),
-    ];
-    for (top, change, expected) in cases {
-        let error = effect(top, &change).unwrap_err();
-        assert_eq!(error.to_string(), expected);
+    for [top, words, expected] in rows(REFUSALS) {
+        let change = change(words, NOW);
+        let root = sketch::root(top, NOW);
+        let error = Effect::of(Some(&root), &eur(), &change, NOW).unwrap_err();
+        assert_eq!(error.to_string(), expected, "{top} {words}");
     }
-    let mut gone = cbo();
-    gone.switch = Switch::Gone;
-    for change in [activate("c"), activate("a"), set_budget("c", daily(1))] {
-        assert_eq!(
-            effect(gone.clone(), &change),
-            Err(Impossible::Gone(id("c")))
-        );
-    }
+}
+
+fn rows<const CELLS: usize>(table: &str) -> impl Iterator<Item = [&str; CELLS]> {
+    table.trim().lines().map(|line| {
+        let cells: Vec<_> = line.split(" | ").map(str::trim).collect();
+        cells.try_into().unwrap()
+    })
 }
 
 #[test]
