@@ -5,6 +5,8 @@ pub mod amount;
 pub mod decide;
 pub mod facts;
 mod limits;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 

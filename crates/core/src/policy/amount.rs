@@ -68,10 +68,12 @@ pub struct ExchangeRate {
 }
 
 impl ExchangeRate {
-    /// Whether it may be used at `now`; not before it was true, either.
+    /// Whether it may be used at `now`; not before it was true, either, and
+    /// never one by which all amounts are nothing.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         let age = now.duration_since(self.as_of);
-        !age.is_negative() && age <= SignedDuration::from_millis(self.max_age_ms)
+        let is_of_age = age <= SignedDuration::from_millis(self.max_age_ms);
+        !age.is_negative() && is_of_age && self.rate_nanos > 0
     }
 
     /// An amount of the other currency in the policy's, rounded up: against

@@ -1,7 +1,7 @@
 //! The decision over a change (WRITES §5). Pure, and cheap enough to be made
 //! inside a transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::facts::{Facts, Proposal};
 use super::limits::{Look, look};
 use super::{Mode, Policy};
-use crate::effect::Primitive;
 
 /// How long a permission is good (WRITES §1): what waited longer is decided
 /// again.
@@ -44,11 +43,37 @@ pub enum Decision {
     Denied,
 }
 
-/// A change that may be made. Nothing but [`decide`] makes one:
+/// A change that may be made. Nothing but [`decide`] makes one; whoever has
+/// one can only ask how long it is good:
 ///
-/// ```compile_fail
+/// ```
 /// use tenantry_core::policy::decide::Permitted;
-/// let forged = Permitted { good_until: jiff::Timestamp::now() };
+/// fn is_good(permitted: Permitted, good_until: jiff::Timestamp) -> bool {
+///     permitted.is_good(good_until)
+/// }
+/// ```
+///
+/// It cannot be made elsewhere, with the very same names:
+///
+/// ```compile_fail,E0451
+/// use tenantry_core::policy::decide::Permitted;
+/// fn forged(good_until: jiff::Timestamp) -> Permitted {
+///     Permitted { good_until }
+/// }
+/// ```
+///
+/// Nor can one be read from somewhere, as the terms of an approval can:
+///
+/// ```
+/// use tenantry_core::policy::decide::Terms;
+/// fn read<T: serde::de::DeserializeOwned>() {}
+/// let read_terms = read::<Terms>;
+/// ```
+///
+/// ```compile_fail,E0277
+/// use tenantry_core::policy::decide::Permitted;
+/// fn read<T: serde::de::DeserializeOwned>() {}
+/// let read_permission = read::<Permitted>;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permitted {
@@ -108,22 +133,24 @@ pub enum Verdict {
     Ask(Terms),
 }
 
-/// Decides over `proposal` at `now`. Rules in `agreed` were shown to people who
-/// agreed, and do not ask again; they still may deny.
+/// What people were shown and have agreed to: the rules that asked, each with
+/// the terms on which it did.
+pub type Agreed = BTreeMap<RuleName, Terms>;
+
+/// Decides over `proposal` at `now`. Rules in `agreed` do not ask again, unless
+/// they ask on other terms by now; they still may deny.
 pub fn decide(
     proposal: &Proposal,
     policies: &[Policy],
     facts: &Facts,
-    agreed: &BTreeSet<RuleName>,
+    agreed: &Agreed,
     now: Timestamp,
 ) -> Ruling {
     let mut fired = Vec::new();
     let mut shadow = Vec::new();
-    let mut is_granted = proposal.effect.primitive == Primitive::Deactivate;
-    for policy in policies
-        .iter()
-        .filter(|policy| policy.covers.covers(&proposal.subject))
-    {
+    let is_stop = proposal.effect.only_stops();
+    let mut is_granted = is_stop;
+    for policy in policies.iter().filter(|it| it.covers.binds(proposal)) {
         let found = look(&Look {
             policy,
             proposal,
@@ -132,7 +159,7 @@ pub fn decide(
         });
         match policy.mode {
             Mode::Enforce => {
-                is_granted = true;
+                is_granted |= policy.covers.covers(&proposal.subject);
                 fired.extend(found);
             }
             Mode::Shadow => shadow.extend(found),
@@ -141,14 +168,18 @@ pub fn decide(
     if !is_granted {
         fired.push(ungranted());
     }
-    fired.retain(|one| one.verdict == Verdict::Deny || !agreed.contains(&one.name));
+    fired.retain(|one| match &one.verdict {
+        Verdict::Deny => true,
+        Verdict::Ask(terms) => agreed.get(&one.name) != Some(terms),
+    });
     let decision = merge(&fired, now);
     let mut ruling = Ruling {
         decision,
         fired,
         shadow,
     };
-    if let Decision::NeedsApproval(_) = ruling.decision {
+    // A full queue does not keep anything running.
+    if matches!(ruling.decision, Decision::NeedsApproval(_)) && !is_stop {
         refuse_a_crowd(&mut ruling, proposal, policies, facts, now);
     }
     ruling
@@ -212,7 +243,7 @@ fn refuse_a_crowd(
 ) {
     let binding = policies
         .iter()
-        .filter(|policy| policy.mode == Mode::Enforce && policy.covers.covers(&proposal.subject));
+        .filter(|policy| policy.mode == Mode::Enforce && policy.covers.binds(proposal));
     let crowd: Vec<Fired> = binding
         .flat_map(|policy| {
             super::limits::pending(&Look {

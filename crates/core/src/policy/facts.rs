@@ -133,6 +133,20 @@ impl Scope {
 impl Match {
     /// Whether it speaks of a change like that.
     pub fn covers(&self, subject: &Subject) -> bool {
+        self.holds(subject, |object| subject.path.contains(object))
+    }
+
+    /// Whether it binds this change: it speaks of it, or of an object below
+    /// whose budget the change sets or makes live. To bind is not to grant.
+    pub fn binds(&self, proposal: &Proposal) -> bool {
+        let Proposal { subject, effect } = proposal;
+        self.holds(subject, |object| {
+            let mut budgets = effect.budgets.iter();
+            subject.path.contains(object) || budgets.any(|budget| budget.object == *object)
+        })
+    }
+
+    fn holds(&self, subject: &Subject, concerns: impl Fn(&ObjectId) -> bool) -> bool {
         let Self {
             connectors,
             accounts,
@@ -146,9 +160,7 @@ impl Match {
             && fits(tools.as_ref(), |all| all.contains(&subject.tool))
             && fits(classes.as_ref(), |all| all.contains(&subject.class))
             && fits(keys.as_ref(), |all| all.contains(&subject.key))
-            && fits(objects.as_ref(), |all| {
-                subject.path.iter().any(|object| all.contains(object))
-            })
+            && fits(objects.as_ref(), |all| all.iter().any(concerns))
     }
 }
 

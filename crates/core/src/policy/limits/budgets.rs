@@ -2,11 +2,11 @@
 
 use jiff::SignedDuration;
 
-use super::look::{DAY_MS, Look};
+use super::look::{DAY_MS, Look, Part, length};
 use crate::effect::{BudgetChange, Primitive, Step};
 use crate::policy::amount::Amount;
 use crate::policy::decide::{Fired, Terms};
-use crate::policy::facts::{Charge, Standing};
+use crate::policy::facts::Standing;
 use crate::policy::{PerWindow, Scope};
 use crate::spend_root::Budget;
 
@@ -29,45 +29,35 @@ pub(super) fn limits(look: &Look<'_>) -> Vec<Fired> {
 fn per_change(look: &Look<'_>) -> Vec<Fired> {
     let limits = &look.policy.budget.per_change;
     let effect = &look.proposal.effect;
-    let increases = [
-        (
-            "Daily",
-            effect.daily.increase_micros,
-            limits.max_daily_increase,
-        ),
-        (
-            "Lifetime",
-            effect.lifetime.increase_micros,
-            limits.max_lifetime_increase,
-        ),
-    ];
-    let mut fired = Vec::new();
-    for (what, micros, limit) in increases {
-        let (Some(limit), Some(rise)) = (limit, look.own(micros)) else {
-            continue;
-        };
-        if rise > i128::from(limit.micros()) {
-            let message = format!(
-                "{} budgets would rise by {}; one change may add {}",
-                what.to_lowercase(),
-                look.sum(rise),
-                look.amount(limit)
-            );
-            fired.push(look.deny(format!("budget.perChange.max{what}Increase"), message));
-        }
+    let (daily, lifetime) = (effect.daily, effect.lifetime);
+    let over = |rule, micros, limit, what| {
+        look.above(rule, micros, limit, |rise, most| {
+            format!("{what} budgets would rise by {rise}; one change may add {most}")
+        })
+    };
+    let rule = "budget.perChange.maxDailyIncrease";
+    let daily = over(
+        rule,
+        daily.increase_micros,
+        limits.max_daily_increase,
+        "daily",
+    );
+    let rule = "budget.perChange.maxLifetimeIncrease";
+    let most = limits.max_lifetime_increase;
+    let lifetime = over(rule, lifetime.increase_micros, most, "lifetime");
+    let mut fired: Vec<_> = daily.into_iter().chain(lifetime).collect();
+    // Those of financial records have limits of their own.
+    if effect.primitive == Primitive::FinancialAmount {
+        return fired;
     }
     let steps = &effect.steps;
-    // Those of financial records have limits of their own.
-    let is_budget = effect.primitive != Primitive::FinancialAmount;
     if let Some(percent) = limits.max_increase_percent
-        && is_budget
         && let Some(step) = steps.iter().find(|step| step.rises_over(percent))
     {
         let message = format!("a rise of {} %; {percent} % is the limit", step.percent());
         fired.push(look.deny("budget.perChange.maxIncreasePercent", message));
     }
     if let Some(percent) = limits.max_decrease_percent
-        && is_budget
         && let Some(step) = steps.iter().find(|step| step.falls_over(percent))
     {
         let message = format!("a fall of {} %; {percent} % is the limit", -step.percent());
@@ -79,10 +69,11 @@ fn per_change(look: &Look<'_>) -> Vec<Fired> {
 /// From nothing there is no percentage: a person looks at it.
 fn undefined(look: &Look<'_>) -> Option<Fired> {
     let effect = &look.proposal.effect;
-    let asks = matches!(
+    let sets = matches!(
         effect.primitive,
-        Primitive::SetBudget | Primitive::SetSchedule | Primitive::Create
+        Primitive::SetBudget | Primitive::SetSchedule
     );
+    let asks = sets || effect.primitive.creates();
     if !asks || !effect.is_percent_undefined {
         return None;
     }
@@ -90,62 +81,61 @@ fn undefined(look: &Look<'_>) -> Option<Fired> {
     Some(look.ask("budget.perChange", Terms::of_default(), message))
 }
 
-/// A budget that rises, or becomes live; decreases meet no such limit.
-fn rises(change: &BudgetChange) -> bool {
-    let before = change.before.map_or(0, Budget::amount_micros);
-    change.becomes_live || change.after.amount_micros() > before
-}
-
 fn per_object(look: &Look<'_>) -> Vec<Fired> {
     let limits = &look.policy.budget.per_object;
+    // Decreases meet no such limit.
+    let rising = || {
+        look.proposal
+            .effect
+            .budgets
+            .iter()
+            .filter(|one| one.rises())
+    };
     let mut fired = Vec::new();
-    for change in look.proposal.effect.budgets.iter().filter(|one| rises(one)) {
+    for change in rising() {
         let (rule, limit) = match change.after {
             Budget::Daily { .. } => ("budget.perObject.maxDaily", limits.max_daily),
             Budget::Lifetime { .. } => ("budget.perObject.maxLifetime", limits.max_lifetime),
         };
-        let amount = look.own(change.after.amount_micros());
-        let (Some(limit), Some(amount)) = (limit, amount) else {
-            continue;
-        };
-        if amount > i128::from(limit.micros()) {
-            let message = format!(
-                "`{}` would have {}; {} is the most for one object",
-                change.object,
-                look.sum(amount),
-                look.amount(limit)
-            );
-            fired.push(look.deny(rule, message));
-        }
+        let amount = change.after.amount_micros();
+        fired.extend(look.above(rule, amount, limit, |amount, most| {
+            let object = &change.object;
+            format!("`{object}` would have {amount}; {most} is the most for one object")
+        }));
     }
     if let Some(percent) = limits.max_increase_percent_per_day {
-        fired.extend(per_day(look, percent));
+        fired.extend(rising().find_map(|change| per_day(look, change, percent)));
     }
     fired
 }
 
 /// From the lowest live value of the last 24 hours, so that many small steps
 /// are no way around.
-fn per_day(look: &Look<'_>, percent: u32) -> Option<Fired> {
-    let over = look.proposal.effect.budgets.iter().find_map(|change| {
-        let before = change.before.map(Budget::amount_micros)?;
-        let lowest = look.facts.lowest_micros.get(&change.object);
-        let lowest = lowest.map_or(before, |lowest| before.min(*lowest));
-        let step = Step::between(lowest.into(), change.after.amount_micros().into())?;
-        step.rises_over(percent).then_some((change, step))
-    });
-    let (change, step) = over?;
+fn per_day(look: &Look<'_>, change: &BudgetChange, percent: u32) -> Option<Fired> {
+    const RULE: &str = "budget.perObject.maxIncreasePercentPerDay";
+    let before = change.before.map(Budget::amount_micros)?;
+    let lowest = look.facts.lowest_micros.get(&change.object);
+    let lowest = lowest.map_or(before, |lowest| before.min(*lowest));
+    let object = &change.object;
+    if lowest <= 0 && before > 0 {
+        let message =
+            format!("`{object}` had nothing within 24 hours, and no percentage is of that");
+        return Some(look.ask(RULE, Terms::of_default(), message));
+    }
+    let step = Step::between(lowest.into(), change.after.amount_micros().into())?;
     let message = format!(
-        "`{}` would be {} % above its lowest value of the last 24 hours; {percent} % is the limit",
-        change.object,
+        "`{object}` would be {} % above its lowest value of the last 24 hours; {percent} % is the limit",
         step.percent()
     );
-    Some(look.deny("budget.perObject.maxIncreasePercentPerDay", message))
+    step.rises_over(percent).then(|| look.deny(RULE, message))
 }
 
 /// How often an object may change, in either direction.
 fn rhythm(look: &Look<'_>) -> Vec<Fired> {
     let limits = &look.policy.budget.per_object;
+    if look.proposal.effect.primitive.creates() {
+        return Vec::new();
+    }
     let mut fired = Vec::new();
     if let Some(interval_ms) = limits.min_interval_ms {
         let recent = look.changes_of_object(interval_ms);
@@ -161,7 +151,7 @@ fn rhythm(look: &Look<'_>) -> Vec<Fired> {
             })
             .max();
         if let Some(wait_ms) = wait_ms {
-            let message = format!("it changed less than {} s ago", interval_ms / 1000);
+            let message = format!("it changed less than {} ago", length(interval_ms));
             let mut denied = look.deny("budget.perObject.minInterval", message);
             denied.retry_after_ms = Some(wait_ms);
             fired.push(denied);
@@ -179,51 +169,44 @@ fn rhythm(look: &Look<'_>) -> Vec<Fired> {
 
 fn per_window(look: &Look<'_>, window: &PerWindow) -> Vec<Fired> {
     let effect = &look.proposal.effect;
-    let parts: [(&str, i64, Option<Amount>, fn(&Charge) -> i64); 2] = [
-        (
-            "maxDailyIncrease",
-            effect.daily.increase_micros,
-            window.max_daily_increase,
-            |charge| charge.daily_micros,
-        ),
-        (
-            "maxLifetimeIncrease",
-            effect.lifetime.increase_micros,
-            window.max_lifetime_increase,
-            |charge| charge.lifetime_micros,
-        ),
-    ];
-    let mut fired = Vec::new();
-    for (name, micros, limit, part) in parts {
-        let (Some(limit), true) = (limit, micros > 0) else {
-            continue;
-        };
-        let rule = format!("budget.perWindow.{name}");
-        fired.extend(in_window(
+    let fits = |rule, micros: i64, limit: Option<Amount>, part: Part| {
+        let limit = limit.filter(|_| micros > 0)?;
+        in_window(
             look,
-            &rule,
-            window.scope,
-            window.window_ms,
+            rule,
+            (window.scope, window.window_ms),
             micros,
             limit,
             part,
-        ));
-    }
-    fired
+        )
+    };
+    let daily = fits(
+        "budget.perWindow.maxDailyIncrease",
+        effect.daily.increase_micros,
+        window.max_daily_increase,
+        |charge| charge.daily_micros,
+    );
+    let lifetime = fits(
+        "budget.perWindow.maxLifetimeIncrease",
+        effect.lifetime.increase_micros,
+        window.max_lifetime_increase,
+        |charge| charge.lifetime_micros,
+    );
+    daily.into_iter().chain(lifetime).collect()
 }
 
 /// Whether an increase still fits into a window.
 pub(super) fn in_window(
     look: &Look<'_>,
     rule: &str,
-    scope: Scope,
-    window_ms: i64,
+    (scope, window_ms): (Scope, i64),
     micros: i64,
     limit: Amount,
-    part: fn(&Charge) -> i64,
+    part: Part,
 ) -> Option<Fired> {
-    // What cannot be converted at all is denied by `exchangeRates`.
-    let rise = look.own(micros)?;
+    let Some(rise) = look.own(micros) else {
+        return Some(look.unconverted());
+    };
     let Some(used) = look.used(scope, window_ms, part) else {
         let message = "the window holds changes in a currency without a fresh exchange rate";
         return Some(look.deny(rule, message));
@@ -232,10 +215,10 @@ pub(super) fn in_window(
         return None;
     }
     let message = format!(
-        "{} are used of {} in {} h, and this would add {}",
+        "{} are used of {} in {}, and this would add {}",
         look.sum(used),
         look.amount(limit),
-        window_ms / 3_600_000,
+        length(window_ms),
         look.sum(rise)
     );
     Some(look.deny(rule, message))
@@ -250,9 +233,10 @@ fn exposure(look: &Look<'_>) -> Option<Fired> {
     if rise <= 0 {
         return None;
     }
-    let snapshot = look.facts.exposure.as_ref();
-    let fresh =
-        snapshot.filter(|snapshot| look.now.duration_since(snapshot.as_of) <= EXPOSURE_MAX_AGE);
+    let fresh = look.facts.exposure.as_ref().filter(|snapshot| {
+        let age = look.now.duration_since(snapshot.as_of);
+        !age.is_negative() && age <= EXPOSURE_MAX_AGE
+    });
     let Some(snapshot) = fresh else {
         let message = "what is live was not read in the last 15 minutes";
         return Some(look.ask(RULE, Terms::of_default(), message));
@@ -266,7 +250,8 @@ fn exposure(look: &Look<'_>) -> Option<Fired> {
         .charges
         .iter()
         .filter(|charge| match charge.standing {
-            Standing::Applied(at) => at > snapshot.as_of,
+            // What was applied at that very moment may not have been read.
+            Standing::Applied(at) => at >= snapshot.as_of,
             Standing::Open | Standing::Pending => true,
         });
     let since = since.map(|charge| {
@@ -285,10 +270,11 @@ fn exposure(look: &Look<'_>) -> Option<Fired> {
         .chain([own])
         .map(|(connector, currency, micros)| {
             let known = look.facts.overspend_percent.get(connector).copied();
-            let percent = limits.overspend_percent.or(known).unwrap_or(100);
+            let said = limits.overspend_percent.or(known);
+            let percent = said.map_or(100, |percent| percent.max(100));
             Some(look.worth(micros, currency)?.saturating_mul(percent.into()))
         })
-        .sum();
+        .try_fold(0_i128, |sum, one| Some(sum.saturating_add(one?)));
     let Some(exposed) = exposed else {
         let message = "live budgets are in a currency without a fresh exchange rate";
         return Some(look.deny(RULE, message));

@@ -9,8 +9,17 @@ use crate::policy::decide::{Fired, RuleName, Terms, Verdict};
 use crate::policy::facts::{Charge, Facts, Proposal, Standing};
 use crate::policy::{Policy, Scope};
 
+/// The rule that denies what cannot be converted.
+pub const UNCONVERTED: &str = "exchangeRates";
+
 /// Milliseconds of the day that limits mean: the last 24 hours.
-pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// Milliseconds of an hour.
+pub const HOUR_MS: i64 = 60 * 60 * 1000;
+
+/// The part of a charge that a window adds up.
+pub type Part = fn(&Charge) -> i64;
 
 /// One policy, one change.
 #[derive(Clone, Copy)]
@@ -47,35 +56,61 @@ impl<'l> Look<'l> {
         }
     }
 
-    /// An amount in the policy's currency; none if no fresh rate leads there.
-    /// Nothing is nothing in every currency.
+    /// An amount in the policy's currency; none if one of both is unknown, or
+    /// no fresh rate leads there. Nothing is nothing in every currency.
     pub fn worth(&self, micros: i64, currency: Option<&Currency>) -> Option<i128> {
-        if micros == 0 || currency == self.policy.currency.as_ref() {
+        if micros == 0 {
+            return Some(0);
+        }
+        let (from, into) = (currency?, self.policy.currency.as_ref()?);
+        if from == into {
             return Some(micros.into());
         }
         let rates = &self.policy.exchange_rates;
-        let rate = rates.iter().find(|rate| Some(&rate.currency) == currency)?;
+        let rate = rates.iter().find(|rate| rate.currency == *from)?;
         rate.is_fresh(self.now).then(|| rate.convert(micros.into()))
     }
 
-    /// An amount of this change in the policy's currency. What cannot be
-    /// converted is denied elsewhere, once.
+    /// An amount of this change in the policy's currency.
     pub fn own(&self, micros: i64) -> Option<i128> {
         self.worth(micros, self.proposal.effect.currency.as_ref())
     }
 
-    /// An increase that the policy limits and cannot convert.
+    /// An increase that the policy cannot convert.
     pub fn unconvertible(&self) -> Option<Fired> {
-        let effect = &self.proposal.effect;
-        let currency = effect.currency.as_ref()?;
         // A policy without amounts has no currency, and nothing to convert to.
-        let into = self.policy.currency.as_ref()?;
-        let rises = effect.rises();
-        if !rises || currency == into || self.worth(1, Some(currency)).is_some() {
-            return None;
-        }
-        let message = format!("there is no fresh exchange rate from {currency} to {into}");
-        Some(self.deny("exchangeRates", message))
+        let has_currency = self.policy.currency.is_some();
+        let is_known = self.own(1).is_some();
+        (has_currency && self.proposal.effect.rises() && !is_known).then(|| self.unconverted())
+    }
+
+    /// An amount of this change that a limit needs and nobody can convert.
+    pub fn unconverted(&self) -> Fired {
+        let name = |currency: Option<&Currency>| match currency {
+            Some(currency) => currency.to_string(),
+            None => "no currency".to_owned(),
+        };
+        let from = name(self.proposal.effect.currency.as_ref());
+        let into = name(self.policy.currency.as_ref());
+        let message = format!("there is no fresh exchange rate from {from} to {into}");
+        self.deny(UNCONVERTED, message)
+    }
+
+    /// Denies an amount of this change above a limit, and one that nobody can
+    /// compare with it; `say` is given both.
+    pub fn above(
+        &self,
+        rule: &str,
+        micros: i64,
+        limit: Option<Amount>,
+        say: impl FnOnce(String, String) -> String,
+    ) -> Option<Fired> {
+        let limit = limit?;
+        let Some(amount) = self.own(micros) else {
+            return Some(self.unconverted());
+        };
+        let is_above = amount > i128::from(limit.micros());
+        is_above.then(|| self.deny(rule, say(self.sum(amount), self.amount(limit))))
     }
 
     /// The charges within a window that this policy adds to this change.
@@ -99,14 +134,20 @@ impl<'l> Look<'l> {
 
     /// What those charges add up to in the policy's currency; none if one of
     /// them cannot be converted.
-    pub fn used(&self, scope: Scope, window_ms: i64, part: fn(&Charge) -> i64) -> Option<i128> {
+    pub fn used(
+        &self,
+        scope: Scope,
+        window_ms: i64,
+        part: impl Fn(&Charge) -> i64,
+    ) -> Option<i128> {
         self.charges(scope, window_ms)
             .map(|charge| self.worth(part(charge), charge.currency.as_ref()))
-            .sum()
+            .try_fold(0_i128, |sum, one| Some(sum.saturating_add(one?)))
     }
 
     /// The changes of the same object in the last `window_ms`: what was
-    /// applied, is open or unknown. What waits for people has not happened.
+    /// applied, is open or unknown. What waits for people has not happened, and
+    /// what is created below or beside an object does not change it.
     pub fn changes_of_object(&self, window_ms: i64) -> impl Iterator<Item = &'l Charge> + use<'l> {
         let Self {
             proposal,
@@ -118,7 +159,8 @@ impl<'l> Look<'l> {
         facts.charges.iter().filter(move |charge| {
             object.is_some()
                 && charge.subject.path.last() == object
-                && charge.subject.connector == proposal.subject.connector
+                && Scope::Account.adds(&proposal.subject, &charge.subject)
+                && !charge.primitive.creates()
                 && charge.standing != Standing::Pending
                 && charge.is_within(window_ms, now)
         })
@@ -140,5 +182,14 @@ impl<'l> Look<'l> {
             Some(currency) => format!("{text} {currency}"),
             None => text,
         }
+    }
+}
+
+/// How a length of time reads to a caller: `24 h`, `5 min`.
+pub fn length(ms: i64) -> String {
+    match ms {
+        ms if ms >= HOUR_MS && ms % HOUR_MS == 0 => format!("{} h", ms / HOUR_MS),
+        ms if ms >= 60_000 && ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        ms => format!("{} s", ms / 1000),
     }
 }

@@ -1,0 +1,90 @@
+//! Decisions as tables: one line a case, in YAML, by topic. Every case goes
+//! through `decide`, on an effect that is computed from a spend root.
+
+mod read;
+mod words;
+
+use std::collections::BTreeSet;
+
+use super::decide::{Decision, Fired, Ruling, Verdict, decide};
+use read::Case;
+
+/// The pages, by name.
+const PAGES: &[(&str, &str)] = &[
+    ("match", include_str!("tests/match.yaml")),
+    ("budget", include_str!("tests/budget.yaml")),
+    ("window", include_str!("tests/window.yaml")),
+    ("currency", include_str!("tests/currency.yaml")),
+    ("exposure", include_str!("tests/exposure.yaml")),
+    ("others", include_str!("tests/others.yaml")),
+    ("asking", include_str!("tests/asking.yaml")),
+    ("worked", include_str!("tests/worked.yaml")),
+];
+
+#[test]
+fn every_case_is_decided_as_its_line_says() {
+    let mut wrong = Vec::new();
+    let mut names = BTreeSet::new();
+    for (page, text) in PAGES {
+        let cases: Vec<Case> =
+            serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{page}: {error}"));
+        for case in cases {
+            let name = format!("{page}: {}", case.name);
+            match outcome(&case) {
+                Ok(found) if found == case.expect => {}
+                Ok(found) => wrong.push(format!("{name}\n  {} expected, not {found}", case.expect)),
+                Err(error) => wrong.push(format!("{name}\n  {error}")),
+            }
+            assert!(names.insert(name.clone()), "two cases are called `{name}`");
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(names.len() >= 150, "{} cases", names.len());
+}
+
+fn outcome(case: &Case) -> Result<String, String> {
+    let question = read::question(case)?;
+    let ruling = decide(
+        &question.proposal,
+        &question.policies,
+        &question.facts,
+        &question.agreed,
+        read::NOW,
+    );
+    Ok(written(&ruling))
+}
+
+/// A ruling as the tables write it: the decision, the rules that led to it and
+/// the terms, where people are asked; then what Shadow would have said.
+fn written(ruling: &Ruling) -> String {
+    let mut text = match &ruling.decision {
+        Decision::Permitted(_) => "permitted".to_owned(),
+        Decision::Denied => format!("denied {}", rules(&ruling.fired)),
+        Decision::NeedsApproval(terms) => {
+            let classes: Vec<_> = terms.approver_classes.iter().map(String::as_str).collect();
+            let (count, hours) = (terms.approvers, terms.expires_after_ms / 3_600_000);
+            let classes = classes.join("+");
+            format!("asks {classes} {count} {hours}h {}", rules(&ruling.fired))
+        }
+    };
+    if !ruling.shadow.is_empty() {
+        text = format!("{text} | shadow {}", rules(&ruling.shadow));
+    }
+    text
+}
+
+/// The rules, with the policy before those of any but `p`; those that ask are
+/// marked.
+fn rules(fired: &[Fired]) -> String {
+    let one = |fired: &Fired| {
+        let mark = match fired.verdict {
+            Verdict::Deny => "",
+            Verdict::Ask(_) => "?",
+        };
+        match fired.name.policy.as_str() {
+            "p" => format!("{}{mark}", fired.name.rule),
+            policy => format!("{policy}:{}{mark}", fired.name.rule),
+        }
+    };
+    fired.iter().map(one).collect::<Vec<_>>().join(" ")
+}

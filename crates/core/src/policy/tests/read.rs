@@ -1,0 +1,222 @@
+//! A case as its line says it, and what is decided over then.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::words;
+use crate::access::ToolClass;
+use crate::name::{AccountId, ConnectorName, Currency, KeyId, ObjectId, ToolName};
+use crate::policy::Policy;
+use crate::policy::decide::{Agreed, RuleName, Terms};
+use crate::policy::facts::{ExposureSnapshot, Facts, Proposal, Subject};
+use crate::spend_root::SpendRoot;
+
+pub const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+/// One line of a table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// A sentence.
+    #[serde(rename = "case")]
+    pub name: String,
+    /// One policy; left out, one that limits nothing.
+    policy: Option<Value>,
+    /// Several.
+    policies: Option<Vec<Value>>,
+    /// The spend root, sketched; left out, a campaign with 100 a day.
+    on: Option<String>,
+    /// The change, in the words of `words::effect`.
+    #[serde(rename = "do")]
+    change: String,
+    /// Who, where it matters.
+    #[serde(default, rename = "as")]
+    by: BTreeMap<String, String>,
+    /// What the account is in; left out, EUR.
+    currency: Option<String>,
+    /// Earlier changes, in the words of `words::charge`.
+    #[serde(default)]
+    charges: Vec<String>,
+    /// Anything else that is known.
+    #[serde(default)]
+    facts: Known,
+    /// Rules that people have agreed to.
+    #[serde(default)]
+    agreed: Vec<String>,
+    /// What must become of it.
+    pub expect: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Known {
+    lowest: BTreeMap<String, String>,
+    /// `15m meta/EUR=9000 google/USD=1`
+    exposure: Option<String>,
+    overspend: BTreeMap<String, u32>,
+    pending_of_key: u32,
+    pending_of_tenant: u32,
+}
+
+/// What is decided over.
+pub struct Question {
+    pub proposal: Proposal,
+    pub policies: Vec<Policy>,
+    pub facts: Facts,
+    pub agreed: Agreed,
+}
+
+pub fn question(case: &Case) -> Result<Question, String> {
+    let none = json!({});
+    let policies = match (&case.policies, &case.policy) {
+        (Some(several), _) => several.clone(),
+        (None, one) => vec![one.clone().unwrap_or(none)],
+    };
+    let policies = policies.into_iter().map(policy);
+    Ok(Question {
+        proposal: proposal(case)?,
+        policies: policies.collect::<Result<_, _>>()?,
+        facts: facts(case),
+        agreed: case.agreed.iter().map(|text| agreed(text)).collect(),
+    })
+}
+
+/// A policy in its own form, except that `p`, Enforce and EUR are understood,
+/// durations carry a unit and `asOf` is an age.
+fn policy(mut value: Value) -> Result<Policy, String> {
+    in_full(&mut value);
+    let fields = value.as_object_mut().ok_or("a policy is a mapping")?;
+    for (field, usual) in [("name", "p"), ("mode", "Enforce"), ("currency", "EUR")] {
+        fields.entry(field).or_insert(usual.into());
+    }
+    fields.retain(|_, value| !value.is_null());
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+fn in_full(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str() {
+                    Some(text) if name.ends_with("Ms") => *value = words::length_ms(text).into(),
+                    Some(text) if name == "asOf" => *value = words::ago(text).to_string().into(),
+                    _ => in_full(value),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(in_full),
+        _ => {}
+    }
+}
+
+/// `q:approvals.big = fin+legal 2 48h`; without terms, those of no entry.
+fn agreed(text: &str) -> (RuleName, Terms) {
+    let (name, terms) = text.split_once(" = ").unwrap_or((text, "default 1 24h"));
+    let (policy, rule) = name.split_once(':').unwrap_or(("p", name));
+    let name = RuleName {
+        policy: policy.into(),
+        rule: rule.into(),
+    };
+    let words: Vec<&str> = terms.split(' ').collect();
+    let terms = Terms {
+        approver_classes: words[0].split('+').map(str::to_owned).collect(),
+        approvers: words[1].parse().unwrap(),
+        expires_after_ms: words::length_ms(words[2]),
+    };
+    (name, terms)
+}
+
+fn proposal(case: &Case) -> Result<Proposal, String> {
+    let root = root(case);
+    let (effect, object) = words::effect(&root, &case.change)?;
+    let path = object.map(|object| {
+        let path = root.path(&object).unwrap_or_default();
+        let mut path: Vec<_> = path.iter().map(|node| node.id.clone()).collect();
+        if path.is_empty() {
+            path.push(object);
+        }
+        path
+    });
+    let mut subject = Subject {
+        path: path.unwrap_or_default(),
+        ..someone()
+    };
+    for (field, value) in &case.by {
+        set(&mut subject, field, value);
+    }
+    Ok(Proposal { subject, effect })
+}
+
+fn root(case: &Case) -> SpendRoot {
+    let text = case.on.as_deref().unwrap_or("c:100[a]");
+    let mut root = crate::spend_root::sketch::root(text, NOW);
+    if let Some(currency) = &case.currency {
+        root.currency = Currency::parse(currency).unwrap();
+    }
+    root
+}
+
+pub fn someone() -> Subject {
+    Subject {
+        connector: ConnectorName::parse("meta").unwrap(),
+        account: AccountId::parse("act_1").unwrap(),
+        tool: ToolName::parse("meta_set_budget").unwrap(),
+        class: ToolClass::Spend,
+        key: KeyId::parse("bot").unwrap(),
+        path: Vec::new(),
+    }
+}
+
+pub fn set(subject: &mut Subject, field: &str, value: &str) {
+    match field {
+        "connector" => subject.connector = ConnectorName::parse(value).unwrap(),
+        "account" => subject.account = AccountId::parse(value).unwrap(),
+        "tool" => subject.tool = ToolName::parse(value).unwrap(),
+        "class" => subject.class = serde_json::from_value(value.into()).unwrap(),
+        "key" => subject.key = KeyId::parse(value).unwrap(),
+        "path" => subject.path = value.split('>').map(words::id).collect(),
+        _ => panic!("nobody has a `{field}`"),
+    }
+}
+
+fn facts(case: &Case) -> Facts {
+    let known = &case.facts;
+    let lowest = known.lowest.iter();
+    Facts {
+        charges: case
+            .charges
+            .iter()
+            .map(|text| words::charge(text))
+            .collect(),
+        lowest_micros: lowest
+            .map(|(id, amount)| (words::id(id), words::micros(amount)))
+            .collect::<BTreeMap<ObjectId, i64>>(),
+        exposure: known.exposure.as_deref().map(exposure),
+        overspend_percent: known
+            .overspend
+            .iter()
+            .map(|(name, percent)| (ConnectorName::parse(name).unwrap(), *percent))
+            .collect(),
+        pending_of_key: known.pending_of_key,
+        pending_of_tenant: known.pending_of_tenant,
+    }
+}
+
+fn exposure(text: &str) -> ExposureSnapshot {
+    let mut words = text.split_whitespace();
+    ExposureSnapshot {
+        as_of: words::ago(words.next().unwrap()),
+        active_daily_micros: words
+            .map(|word| {
+                let (place, amount) = word.split_once('=').unwrap();
+                let (connector, currency) = place.split_once('/').unwrap();
+                let connector = ConnectorName::parse(connector).unwrap();
+                let currency = Currency::parse(currency).unwrap();
+                ((connector, currency), words::micros(amount))
+            })
+            .collect(),
+    }
+}
