@@ -314,6 +314,38 @@ impl BudgetChange {
 }
 
 impl Primitive {
+    /// Every kind, in order.
+    pub const ALL: [Self; 11] = [
+        Self::SetBudget,
+        Self::SetSchedule,
+        Self::Activate,
+        Self::Deactivate,
+        Self::Create,
+        Self::Copy,
+        Self::SetBid,
+        Self::FinancialAmount,
+        Self::FinancialState,
+        Self::Records,
+        Self::Delete,
+    ];
+
+    /// The word in policies and the record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SetBudget => "set_budget",
+            Self::SetSchedule => "set_schedule",
+            Self::Activate => "activate",
+            Self::Deactivate => "deactivate",
+            Self::Create => "create",
+            Self::Copy => "copy",
+            Self::SetBid => "set_bid",
+            Self::FinancialAmount => "financial_amount",
+            Self::FinancialState => "financial_state",
+            Self::Records => "records",
+            Self::Delete => "delete",
+        }
+    }
+
     /// Whether new objects appear.
     pub fn creates(self) -> bool {
         matches!(self, Self::Create | Self::Copy)

@@ -3,6 +3,7 @@
 
 pub mod amount;
 pub mod decide;
+pub mod expression;
 pub mod facts;
 mod limits;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::ToolClass;
 use crate::name::{AccountId, ConnectorName, Currency, KeyId, ObjectId, ToolName};
 use crate::policy::amount::{Amount, ExchangeRate};
+use crate::policy::expression::Expression;
 
 /// One policy that binds a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,9 @@ pub struct Policy {
     /// When people are asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<Ask>,
+    /// What no other field can say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
     /// Objects that are never changed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub protected: BTreeSet<ObjectId>,
@@ -322,6 +327,36 @@ pub struct When {
     /// The tool is of one of these classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<BTreeSet<ToolClass>>,
+    /// The expression holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cel: Option<Expression>,
+}
+
+/// What an expression says about a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// What makes it act.
+    pub when: Expression,
+    /// What it does.
+    pub action: RuleAction,
+    /// What the caller hears.
+    pub message: String,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all_fields = "camelCase")]
+pub enum RuleAction {
+    /// It refuses the change.
+    Deny,
+    /// It asks people.
+    Ask {
+        /// Who may decide.
+        approver_class: String,
+    },
 }
 
 /// Increases that add up.

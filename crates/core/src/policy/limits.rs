@@ -32,6 +32,7 @@ pub(super) fn look(look: &Look<'_>) -> Vec<Fired> {
     fired.extend(others::create(look));
     fired.extend(others::records(look));
     fired.extend(asking::approvals(look));
+    fired.extend(asking::rules(look));
     say_once(&mut fired, look::UNCONVERTED);
     fired
 }

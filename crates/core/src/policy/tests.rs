@@ -1,11 +1,12 @@
 //! Decisions as tables: one line a case, in YAML, by topic. Every case goes
 //! through `decide`, on an effect that is computed from a spend root.
 
-mod read;
-mod words;
+pub(super) mod read;
+pub(super) mod words;
 
 use std::collections::BTreeSet;
 
+use super::Policy;
 use super::decide::{Decision, Fired, Ruling, Verdict, decide};
 use read::Case;
 
@@ -18,28 +19,48 @@ const PAGES: &[(&str, &str)] = &[
     ("exposure", include_str!("tests/exposure.yaml")),
     ("others", include_str!("tests/others.yaml")),
     ("asking", include_str!("tests/asking.yaml")),
+    ("rules", include_str!("tests/rules.yaml")),
     ("worked", include_str!("tests/worked.yaml")),
 ];
+
+/// Every case, with the page it is on.
+fn cases() -> impl Iterator<Item = (&'static str, Case)> {
+    PAGES.iter().flat_map(|(page, text)| {
+        let cases: Vec<Case> =
+            serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{page}: {error}"));
+        cases.into_iter().map(|case| (*page, case))
+    })
+}
 
 #[test]
 fn every_case_is_decided_as_its_line_says() {
     let mut wrong = Vec::new();
     let mut names = BTreeSet::new();
-    for (page, text) in PAGES {
-        let cases: Vec<Case> =
-            serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{page}: {error}"));
-        for case in cases {
-            let name = format!("{page}: {}", case.name);
-            match outcome(&case) {
-                Ok(found) if found == case.expect => {}
-                Ok(found) => wrong.push(format!("{name}\n  {} expected, not {found}", case.expect)),
-                Err(error) => wrong.push(format!("{name}\n  {error}")),
-            }
-            assert!(names.insert(name.clone()), "two cases are called `{name}`");
+    for (page, case) in cases() {
+        let name = format!("{page}: {}", case.name);
+        match outcome(&case) {
+            Ok(found) if found == case.expect => {}
+            Ok(found) => wrong.push(format!("{name}\n  {} expected, not {found}", case.expect)),
+            Err(error) => wrong.push(format!("{name}\n  {error}")),
         }
+        assert!(names.insert(name.clone()), "two cases are called `{name}`");
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
-    assert!(names.len() >= 150, "{} cases", names.len());
+    assert!(names.len() >= 350, "{} cases", names.len());
+}
+
+#[test]
+fn a_policy_reads_back_as_it_is_written() {
+    for (page, case) in cases() {
+        for policy in read::question(&case).unwrap().policies {
+            let text = serde_json::to_string(&policy).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Policy>(&text).unwrap(),
+                policy,
+                "{page}"
+            );
+        }
+    }
 }
 
 fn outcome(case: &Case) -> Result<String, String> {

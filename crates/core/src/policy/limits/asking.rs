@@ -3,24 +3,72 @@
 use super::look::{Look, Part};
 use crate::policy::amount::Amount;
 use crate::policy::decide::{Fired, Terms};
-use crate::policy::{Ask, WindowIncrease};
+use crate::policy::expression::{Doubt, Expression, Known};
+use crate::policy::{Ask, RuleAction, WindowIncrease};
 
 pub(super) fn approvals(look: &Look<'_>) -> Vec<Fired> {
-    let asking = look.policy.approvals.iter().filter(|ask| asks(look, ask));
-    let fired = asking.map(|ask| {
-        let terms = Terms {
-            approver_classes: [ask.approver_class.clone()].into(),
-            // An entry that asks nobody is no consent.
-            approvers: ask.approvers.max(1),
-            expires_after_ms: ask.expires_after_ms,
-        };
-        let message = format!("`{}` must agree", ask.approver_class);
-        look.ask(format!("approvals.{}", ask.name), terms, message)
+    let entries = look.policy.approvals.iter();
+    entries.filter_map(|ask| approval(look, ask)).collect()
+}
+
+fn approval(look: &Look<'_>, ask: &Ask) -> Option<Fired> {
+    if !asks(look, ask) {
+        return None;
+    }
+    let rule = format!("approvals.{}", ask.name);
+    match ask.when.cel.as_ref().map(|cel| holds(look, cel)) {
+        None | Some(Ok(true)) => {}
+        Some(Ok(false)) => return None,
+        // Nobody can be asked to agree to what nobody knows: whom it would
+        // concern is what the expression was to say.
+        Some(Err(doubt)) => return Some(look.deny(rule, in_doubt(doubt))),
+    }
+    let terms = Terms {
+        approver_classes: [ask.approver_class.clone()].into(),
+        // An entry that asks nobody is no consent.
+        approvers: ask.approvers.max(1),
+        expires_after_ms: ask.expires_after_ms,
+    };
+    Some(look.ask(rule, terms, format!("`{}` must agree", ask.approver_class)))
+}
+
+/// A rule that fails denies.
+pub(super) fn rules(look: &Look<'_>) -> Vec<Fired> {
+    let fired = look.policy.rules.iter().filter_map(|rule| {
+        let name = format!("rules.{}", rule.name);
+        match (holds(look, &rule.when), &rule.action) {
+            (Ok(false), _) => None,
+            (Err(doubt), _) => Some(look.deny(name, in_doubt(doubt))),
+            (Ok(true), RuleAction::Deny) => Some(look.deny(name, &rule.message)),
+            (Ok(true), RuleAction::Ask { approver_class }) => {
+                let terms = Terms {
+                    approver_classes: [approver_class.clone()].into(),
+                    ..Terms::of_default()
+                };
+                Some(look.ask(name, terms, &rule.message))
+            }
+        }
     });
     fired.collect()
 }
 
-/// Everything that is said must hold. What cannot be compared may be more, and
+fn holds(look: &Look<'_>, expression: &Expression) -> Result<bool, Doubt> {
+    // A policy without a currency sees amounts as the account has them.
+    let worth = |micros: i64| match look.policy.currency {
+        Some(_) => look.own(micros),
+        None => Some(micros.into()),
+    };
+    expression.holds(&Known {
+        proposal: look.proposal,
+        worth: &worth,
+    })
+}
+
+fn in_doubt(doubt: Doubt) -> String {
+    format!("its expression comes to nothing here: {doubt}")
+}
+
+/// Everything that is said in fields must hold. What cannot be compared may be more, and
 /// holds; an increase that cannot be is denied elsewhere as well.
 fn asks(look: &Look<'_>, ask: &Ask) -> bool {
     let effect = &look.proposal.effect;
