@@ -1,6 +1,7 @@
 //! Decisions as tables: one line a case, in YAML, by topic. Every case goes
 //! through `decide`, on an effect that is computed from a spend root.
 
+mod properties;
 pub(super) mod read;
 pub(super) mod words;
 

@@ -1,0 +1,132 @@
+//! What holds for every policy, however they come together: the changes and
+//! policies are those of the tables, in any combination.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::cases;
+use super::read::{self, NOW, Question};
+use crate::policy::decide::{Decision, Fired, Ruling, decide};
+use crate::policy::{Match, Mode, Policy};
+
+static QUESTIONS: LazyLock<Vec<Question>> = LazyLock::new(|| {
+    let questions = cases().map(|(_, case)| read::question(&case).unwrap());
+    questions.collect()
+});
+
+static POLICIES: LazyLock<Vec<Policy>> = LazyLock::new(|| {
+    let all = QUESTIONS.iter().flat_map(|question| &question.policies);
+    all.cloned().collect()
+});
+
+/// One that grants everything and limits nothing.
+fn wide() -> Policy {
+    Policy {
+        name: "wide".into(),
+        mode: Mode::Enforce,
+        unaccepted: None,
+        covers: Match::default(),
+        currency: None,
+        budget: crate::policy::Budgets::default(),
+        bids: None,
+        financial: None,
+        create: None,
+        records: None,
+        deactivate: None,
+        approvals: Vec::new(),
+        rules: Vec::new(),
+        protected: std::collections::BTreeSet::new(),
+        exchange_rates: Vec::new(),
+        pending: crate::policy::Pending::default(),
+    }
+}
+
+fn ruled(question: &Question, policies: &[Policy]) -> Ruling {
+    let Question {
+        proposal,
+        facts,
+        agreed,
+        ..
+    } = question;
+    decide(proposal, policies, facts, agreed, NOW)
+}
+
+/// Whether `then` lets through no more than `before`.
+fn is_as_strict(before: &Decision, then: &Decision) -> bool {
+    match (before, then) {
+        (_, Decision::Denied) | (Decision::Permitted(_), _) => true,
+        (Decision::NeedsApproval(before), Decision::NeedsApproval(then)) => {
+            then.approver_classes.is_superset(&before.approver_classes)
+                && then.approvers >= before.approvers
+                && then.expires_after_ms <= before.expires_after_ms
+        }
+        (Decision::NeedsApproval(_) | Decision::Denied, _) => false,
+    }
+}
+
+fn sorted(mut fired: Vec<Fired>) -> Vec<String> {
+    let mut all: Vec<_> = fired.drain(..).map(|one| format!("{one:?}")).collect();
+    all.sort();
+    all
+}
+
+fn some_policies() -> impl Strategy<Value = Vec<Policy>> {
+    let some = prop::collection::vec(any::<Index>(), 0..4);
+    some.prop_map(|all| {
+        all.iter()
+            .map(|index| index.get(&POLICIES).clone())
+            .collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Where one grants already, another one only tightens.
+    #[test]
+    fn another_policy_never_lets_more_through(
+        question in any::<Index>(), some in some_policies(), more in any::<Index>(),
+    ) {
+        let question = question.get(&QUESTIONS);
+        let mut policies = some;
+        policies.push(wide());
+        let before = ruled(question, &policies);
+        let more = more.get(&POLICIES).clone();
+        let is_shadow = more.mode == Mode::Shadow;
+        policies.push(more);
+        let then = ruled(question, &policies);
+        prop_assert!(
+            is_as_strict(&before.decision, &then.decision),
+            "{:?} became {:?} by {:?}", before, then, policies.last()
+        );
+        if is_shadow {
+            prop_assert_eq!(before.decision, then.decision);
+        }
+    }
+
+    /// The order in which policies are read is nobody's choice.
+    #[test]
+    fn the_order_of_policies_does_not_matter(
+        question in any::<Index>(),
+        (some, shuffled) in some_policies().prop_flat_map(|some| (Just(some.clone()), Just(some).prop_shuffle())),
+    ) {
+        let question = question.get(&QUESTIONS);
+        let (one, other) = (ruled(question, &some), ruled(question, &shuffled));
+        prop_assert_eq!(one.decision, other.decision);
+        prop_assert_eq!(sorted(one.fired), sorted(other.fired));
+        prop_assert_eq!(sorted(one.shadow), sorted(other.shadow));
+    }
+
+    /// Whatever the policies are, the stop button meets only its own limit.
+    #[test]
+    fn only_its_own_limit_meets_a_stop(question in any::<Index>(), some in some_policies()) {
+        let question = question.get(&QUESTIONS);
+        let ruling = ruled(question, &some);
+        if question.proposal.effect.only_stops() {
+            let is_own = |fired: &Fired| fired.name.rule.starts_with("deactivate.");
+            prop_assert!(ruling.fired.iter().all(is_own), "{ruling:?}");
+        }
+    }
+}
