@@ -1,6 +1,8 @@
 //! The one bridge from form to meaning: what an `McpTenant` says, as the
 //! contract that its server obeys. Pure.
 
+pub mod policy;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tenantry_core::access::Access;

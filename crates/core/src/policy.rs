@@ -71,6 +71,30 @@ pub struct Policy {
     pub pending: Pending,
 }
 
+impl Policy {
+    /// A policy that enforces nothing yet, over everything.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            mode: Mode::Enforce,
+            unaccepted: None,
+            covers: Match::default(),
+            currency: None,
+            budget: Budgets::default(),
+            bids: None,
+            financial: None,
+            create: None,
+            records: None,
+            deactivate: None,
+            approvals: Vec::new(),
+            rules: Vec::new(),
+            protected: BTreeSet::new(),
+            exchange_rates: Vec::new(),
+            pending: Pending::default(),
+        }
+    }
+}
+
 /// Whether a policy decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the words are those of SafetyPolicy")]

@@ -1,0 +1,177 @@
+//! The cases that a policy carries along, tried before it is accepted.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tenantry_core::access::ToolClass;
+use tenantry_core::effect::{Change, Effect, Impossible};
+use tenantry_core::money::MoneyError;
+use tenantry_core::name::{
+    AccountId, ConnectorName, Currency, KeyId, NameError, ObjectId, ToolName,
+};
+use tenantry_core::policy::amount::Amount;
+use tenantry_core::policy::decide::{Agreed, Decision, decide};
+use tenantry_core::policy::facts::{Facts, Proposal, Subject};
+use tenantry_core::policy::{Mode, Policy};
+use tenantry_core::spend_root::{Budget, Node, SpendRoot, Switch};
+
+use crate::safety_policy::test_case::{self, BeforeAfter, ExpectedDecision, TestCase};
+
+/// What stands for whatever a case leaves out.
+const UNNAMED: &str = "case";
+
+/// ISO 4217 for no currency, where neither case nor policy has one.
+const NO_CURRENCY: &str = "XXX";
+
+/// Why a case is no change.
+#[derive(Debug, thiserror::Error)]
+enum CaseError {
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+    #[error("a change has one of daily, lifetime and financial")]
+    Several,
+}
+
+/// Tries every case against the policy alone, as if it were enforced, at `now`
+/// and with nothing changed before. Answers what decided out otherwise.
+pub fn prove(policy: &Policy, cases: &[TestCase], now: Timestamp) -> Vec<String> {
+    let enforced = Policy {
+        mode: Mode::Enforce,
+        ..policy.clone()
+    };
+    cases
+        .iter()
+        .filter_map(|case| {
+            let outcome = differs(&enforced, case, now);
+            let told = outcome.unwrap_or_else(|error| Some(error.to_string()));
+            told.map(|told| format!("tests[{}]: {told}", case.name))
+        })
+        .collect()
+}
+
+fn differs(policy: &Policy, case: &TestCase, now: Timestamp) -> Result<Option<String>, CaseError> {
+    let proposal = proposal(policy, &case.change, now)?;
+    let policies = std::slice::from_ref(policy);
+    let ruling = decide(&proposal, policies, &Facts::default(), &Agreed::new(), now);
+    let decided = match ruling.decision {
+        Decision::Permitted(_) => ExpectedDecision::Permitted,
+        Decision::NeedsApproval(_) => ExpectedDecision::NeedsApproval,
+        Decision::Denied => ExpectedDecision::Denied,
+    };
+    let fired: BTreeSet<&str> = ruling
+        .fired
+        .iter()
+        .map(|one| one.name.rule.as_str())
+        .collect();
+    let expected = case.expect.rules.iter().flatten();
+    let missing: Vec<&str> = expected
+        .map(String::as_str)
+        .filter(|rule| !fired.contains(rule))
+        .collect();
+    if decided == case.expect.decision && missing.is_empty() {
+        return Ok(None);
+    }
+    let list = |rules: Vec<&str>| {
+        if rules.is_empty() {
+            "none".to_owned()
+        } else {
+            rules.join(", ")
+        }
+    };
+    let mut told = format!(
+        "{decided:?} instead of {:?}; the rules that fired: {}",
+        case.expect.decision,
+        list(fired.into_iter().collect())
+    );
+    if !missing.is_empty() {
+        told = format!("{told}; missing: {}", list(missing));
+    }
+    Ok(Some(told))
+}
+
+fn proposal(
+    policy: &Policy,
+    change: &test_case::Change,
+    now: Timestamp,
+) -> Result<Proposal, CaseError> {
+    let currency = match (&change.currency, &policy.currency) {
+        (Some(code), _) => Currency::parse(code)?,
+        (None, Some(currency)) => currency.clone(),
+        (None, None) => Currency::parse(NO_CURRENCY)?,
+    };
+    let object = ObjectId::parse(change.object.as_deref().unwrap_or(UNNAMED))?;
+    let daily = change.daily.as_ref().map(amounts).transpose()?;
+    let lifetime = change.lifetime.as_ref().map(amounts).transpose()?;
+    let financial = change.financial.as_ref().map(amounts).transpose()?;
+    let (class, effect) = match (daily, lifetime, financial) {
+        (Some((before, after)), None, None) => {
+            let budget = |amount_micros| Budget::Daily { amount_micros };
+            let effect = set_budget(&object, &currency, before.map(budget), budget(after), now)?;
+            (ToolClass::Spend, effect)
+        }
+        (None, Some((before, after)), None) => {
+            let budget = |amount_micros| Budget::Lifetime {
+                amount_micros,
+                spent_micros: 0,
+            };
+            let effect = set_budget(&object, &currency, before.map(budget), budget(after), now)?;
+            (ToolClass::Spend, effect)
+        }
+        (None, None, Some((before, after))) => {
+            let effect = Effect::financial(object.clone(), currency, before, after)?;
+            (ToolClass::Financial, effect)
+        }
+        (None, None, None) => (ToolClass::Write, Effect::records([object.clone()])),
+        _ => return Err(CaseError::Several),
+    };
+    let (connector, _) = change.tool.split_once('_').unwrap_or((&change.tool, ""));
+    let subject = Subject {
+        connector: ConnectorName::parse(connector)?,
+        account: AccountId::parse(change.account.as_deref().unwrap_or(UNNAMED))?,
+        tool: ToolName::parse(&change.tool)?,
+        class,
+        key: KeyId::parse(UNNAMED)?,
+        path: vec![object],
+    };
+    Ok(Proposal { subject, effect })
+}
+
+fn amounts(form: &BeforeAfter) -> Result<(Option<i64>, i64), MoneyError> {
+    let before = form.before.as_deref().map(Amount::parse).transpose()?;
+    let after = Amount::parse(&form.after)?;
+    Ok((before.map(Amount::micros), after.micros()))
+}
+
+/// The budget of an object that is live, as most are when an agent asks.
+fn set_budget(
+    object: &ObjectId,
+    currency: &Currency,
+    before: Option<Budget>,
+    after: Budget,
+    now: Timestamp,
+) -> Result<Effect, CaseError> {
+    let node = |id: ObjectId, budget, children| Node {
+        id,
+        kind: "object".into(),
+        switch: Switch::On,
+        starts_at: None,
+        ends_at: None,
+        budget,
+        has_budget_schedule: false,
+        children,
+    };
+    let spender = node(ObjectId::parse("below")?, None, None);
+    let root = SpendRoot {
+        currency: currency.clone(),
+        top: node(object.clone(), before, Some(vec![spender])),
+    };
+    let change = Change::SetBudget {
+        object: object.clone(),
+        budget: after,
+    };
+    Ok(Effect::of(Some(&root), currency, &change, now)?)
+}
