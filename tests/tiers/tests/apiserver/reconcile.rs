@@ -341,19 +341,17 @@ fn a_tenant_of_a_later_release_is_told_so_and_hides_nobody() {
     // show the field until the API server has ended it, and then only with the
     // next change.
     let tenant = wait_for("the tenant to be refused", || {
-        let nudge = format!(
-            "nudge={}",
-            org.get("mcptenant/later")?["metadata"]["resourceVersion"]
-                .as_str()
-                .unwrap_or_default()
-        );
+        let tenant = org.get("mcptenant/later")?;
+        let version = &tenant["metadata"]["resourceVersion"];
+        let patch = json!({"metadata": {"annotations": {"nudge": version}}}).to_string();
         org.kubectl.run(&[
-            "annotate",
-            "--overwrite",
+            "patch",
             "-n",
             "later",
             "mcpt/later",
-            &nudge,
+            "--type=merge",
+            "-p",
+            &patch,
         ])?;
         let tenant = org.get("mcptenant/later")?;
         Ok((condition(&tenant, "Ready")["reason"] == "SpecInvalid").then_some(tenant))
