@@ -397,6 +397,47 @@ mod tests {
         assert_eq!(events(&text, &audit)[0]["call_id"], "first");
     }
 
+    /// A stdout that takes a part of the first line, fails twice, and then takes all.
+    struct Torn {
+        tries: u32,
+        text: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Torn {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.tries += 1;
+            if matches!(self.tries, 2 | 3) {
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            let taken = if self.tries == 1 { 10 } else { bytes.len() };
+            let taken = bytes.get(..taken).unwrap();
+            self.text.lock().unwrap().extend_from_slice(taken);
+            Ok(taken.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_that_are_lost_at_the_end_are_told() {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let out = Torn {
+            tries: 0,
+            text: Arc::clone(&text),
+        };
+        let metrics = Arc::new(Metrics::new());
+        let (audit, writer) = Audit::start(Box::new(out), "boot".into(), metrics).unwrap();
+        audit.identify(identity());
+        // More than one write takes.
+        for _ in 0..200 {
+            audit.reserve().await.unwrap().put(event("late"));
+        }
+        assert!(!writer.close(Duration::from_secs(10)).await);
+        assert_eq!(text.lock().unwrap().len(), 10);
+    }
+
     #[tokio::test]
     async fn what_strangers_cause_is_sampled_and_counted() {
         let (audit, writer, gate, text) = started();

@@ -56,7 +56,11 @@ impl Program {
             .arg("--report-file")
             .arg(report);
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        Self::watch(command.spawn().unwrap())
+    }
+
+    /// Keeps what it says on stderr.
+    fn watch(mut child: Child) -> Self {
         let log = Arc::new(Mutex::new(vec![]));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let kept = Arc::clone(&log);
@@ -361,6 +365,20 @@ async fn a_key_that_is_revoked_in_the_folder_opens_nothing() {
     tokio::time::timeout(PATIENCE, patience)
         .await
         .expect("the key still opens");
+    served.program.end();
+}
+
+#[tokio::test]
+async fn a_record_that_is_lost_at_the_end_is_no_success() {
+    let served = Served::start().await;
+    let mut full = command(served.dir.path());
+    let full = full.stdout(fs::File::create("/dev/full").unwrap());
+    let mut program = Program::watch(full.stderr(Stdio::piped()).spawn().unwrap());
+    call(&program.url().await).await;
+    let id = program.child.id().to_string();
+    let killed = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(killed.unwrap().success());
+    assert_eq!(program.child.wait().unwrap().code(), Some(1));
     served.program.end();
 }
 

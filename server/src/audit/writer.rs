@@ -49,7 +49,8 @@ pub(super) struct Line {
 pub struct AuditWriter {
     queue: mpsc::Sender<Queued>,
     closing: Arc<AtomicBool>,
-    done: oneshot::Receiver<()>,
+    /// Whether every line is out.
+    done: oneshot::Receiver<bool>,
 }
 
 /// What the thread is made of.
@@ -73,13 +74,14 @@ impl AuditWriter {
             identity: None,
             unsigned_since: None,
             closing: Arc::clone(&closing),
+            has_lost: false,
         };
         std::thread::Builder::new()
             .name("audit".into())
             .spawn(move || {
-                pen.write_all(lines);
+                let is_whole = pen.write_all(lines);
                 // The other end is gone only when nobody waits for the end.
-                let _ = finished.send(());
+                let _ = finished.send(is_whole);
             })?;
         Ok(Self {
             queue,
@@ -88,14 +90,14 @@ impl AuditWriter {
         })
     }
 
-    /// Writes what is queued and ends; answers whether that was possible
+    /// Writes what is queued and ends; answers whether all of it was written
     /// within `limit`.
     pub async fn close(self, limit: Duration) -> bool {
         self.closing.store(true, Ordering::Relaxed);
         let end = async {
             // A closed queue means that the thread has ended already.
             let _ = self.queue.send(Queued::Close).await;
-            self.done.await.is_ok()
+            self.done.await.unwrap_or(false)
         };
         tokio::time::timeout(limit, end).await.unwrap_or(false)
     }
@@ -108,10 +110,14 @@ struct Pen {
     identity: Option<Arc<Identity>>,
     unsigned_since: Option<Instant>,
     closing: Arc<AtomicBool>,
+    /// Something is missing from the stream, perhaps the half of a line:
+    /// nothing is written behind it.
+    has_lost: bool,
 }
 
 impl Pen {
-    fn write_all(mut self, mut lines: mpsc::Receiver<Queued>) {
+    /// Answers whether everything was written.
+    fn write_all(mut self, mut lines: mpsc::Receiver<Queued>) -> bool {
         let wake = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut came = Vec::with_capacity(BATCH);
         let mut is_open = true;
@@ -140,7 +146,9 @@ impl Pen {
         }
         if let Err(error) = self.parts.out.flush() {
             tracing::error!(%error, "the audit stream could not be flushed");
+            self.has_lost = true;
         }
+        !self.has_lost
     }
 
     fn sign_at(&self) -> Option<Instant> {
@@ -186,6 +194,9 @@ impl Pen {
     /// Writes all of `text`, however often it takes; gives up only at the end
     /// of the process.
     fn write(&mut self, text: &[u8]) -> bool {
+        if self.has_lost {
+            return false;
+        }
         let mut rest = text;
         while !rest.is_empty() {
             let written = match self.parts.out.write(rest) {
@@ -207,7 +218,8 @@ impl Pen {
         true
     }
 
-    fn fail(&self, error: &std::io::Error) -> bool {
+    fn fail(&mut self, error: &std::io::Error) -> bool {
+        self.has_lost = true;
         let sequence = self.parts.chain.sequence();
         tracing::error!(%error, sequence, "audit lines are lost at the end of the process");
         false
