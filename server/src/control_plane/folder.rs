@@ -6,6 +6,7 @@ mod document;
 pub mod documents;
 pub mod files;
 pub mod flaw;
+mod judge;
 mod report;
 mod restraint;
 mod sight;
@@ -28,8 +29,8 @@ use crate::credentials::Credentials;
 use crate::credentials::held::HeldSecrets;
 use crate::in_force::Workshop;
 use crate::knowledge::{Knowledge, RawContract, Topic};
-use documents::{Declared, Refused, declared};
-use files::{Source, sources};
+use documents::{Declared, Refused};
+use judge::Judge;
 use restraint::Restraint;
 use sight::{Change, Sight};
 
@@ -71,10 +72,7 @@ pub enum FolderError {
 
 /// A folder of documents.
 pub struct Folder {
-    path: PathBuf,
-    view: OperatorView,
-    /// Tries whether a contract can be obeyed, before anything of it is.
-    trial: Workshop,
+    judge: Arc<Judge>,
     secrets: Arc<HeldSecrets>,
     report_file: Option<PathBuf>,
     contract: Mutex<Option<RawContract>>,
@@ -101,16 +99,15 @@ impl Folder {
             corridor_limits: CorridorLimits::PRODUCTION,
             transport: None,
         };
+        let judge = Judge { path, view, trial };
+        let declared = judge.obeyable(&judge.look()?)?;
         let folder = Self {
-            path,
-            view,
-            trial,
+            judge: Arc::new(judge),
             secrets,
             report_file,
             contract: Mutex::default(),
             last: Mutex::default(),
         };
-        let declared = folder.obeyable(&sources(&folder.path)?)?;
         let has = |name: &ConnectorName| {
             declared
                 .tenant
@@ -118,7 +115,13 @@ impl Folder {
                 .iter()
                 .any(|one| one.name == *name)
         };
-        if let Some(name) = folder.view.sandbox_base_urls.keys().find(|name| !has(name)) {
+        if let Some(name) = folder
+            .judge
+            .view
+            .sandbox_base_urls
+            .keys()
+            .find(|name| !has(name))
+        {
             return Err(FolderError::Sandbox(name.clone()));
         }
         folder.secrets.hold(&declared.secrets);
@@ -133,46 +136,24 @@ impl Folder {
         Arc::clone(&self.secrets)
     }
 
-    fn declared(&self, sources: &[Source]) -> Result<Declared, FolderError> {
-        declared(sources, &self.view).map_err(|refused| FolderError::Documents {
-            path: self.path.clone(),
-            refused,
-        })
-    }
-
-    /// The files as they are now. A slow disk keeps a thread of its own waiting,
-    /// and nobody who is being answered.
-    async fn look(&self) -> Result<Vec<Source>, FolderError> {
-        let path = self.path.clone();
-        let looked = tokio::task::spawn_blocking(move || sources(&path)).await;
-        looked.unwrap_or_else(|cause| {
+    /// Lets the judge work. A slow disk or many documents keep a thread of
+    /// their own busy, and nobody who is being answered.
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Judge) -> Result<T, FolderError> + Send + 'static,
+    ) -> Result<T, FolderError> {
+        let judge = Arc::clone(&self.judge);
+        let done = tokio::task::spawn_blocking(move || work(&judge)).await;
+        done.unwrap_or_else(|cause| {
             Err(FolderError::Read {
-                path: self.path.clone(),
+                path: self.judge.path.clone(),
                 cause: io::Error::other(cause),
             })
         })
     }
 
-    /// What is declared, if it can be obeyed: who takes it up afterwards does
-    /// so as a whole.
-    fn obeyable(&self, sources: &[Source]) -> Result<Declared, FolderError> {
-        let declared = self.declared(sources)?;
-        let raw = RawContract {
-            uid: UID.into(),
-            generation: None,
-            contract: value(&declared),
-        };
-        match self.trial.take_up(Arc::new(raw), None) {
-            Ok(_) => Ok(declared),
-            Err(error) => Err(FolderError::Documents {
-                path: self.path.clone(),
-                refused: declared.refused(&chain(&error)),
-            }),
-        }
-    }
-
-    fn take_up(&self, sources: &[Source], knowledge: &Knowledge) {
-        match self.obeyable(sources) {
+    fn take_up(&self, judged: Result<Declared, FolderError>, knowledge: &Knowledge) {
+        match judged {
             Ok(declared) => {
                 let contract = self.raw_contract(&declared);
                 // What tightens comes first.
@@ -236,16 +217,19 @@ impl ControlPlane for Folder {
             let mut is_first = true;
             let mut sight = Sight::default();
             loop {
-                match self.look().await {
+                match self.ask(Judge::look).await {
                     Ok(present) => {
+                        let present = Arc::new(present);
                         if sight.got() == Change::Turned {
                             tracing::info!("the documents are in sight again");
                         }
                         let is_settled = is_first || seen.as_ref() == Some(&present);
                         is_first = false;
                         if is_settled && judged.as_ref() != Some(&present) {
-                            self.take_up(&present, &knowledge);
-                            judged = Some(present.clone());
+                            let sources = Arc::clone(&present);
+                            let verdict = self.ask(move |judge| judge.obeyable(&sources)).await;
+                            self.take_up(verdict, &knowledge);
+                            judged = Some(Arc::clone(&present));
                         }
                         seen = Some(present);
                         for topic in [Topic::Contract, Topic::Keys, Topic::Freezes] {
@@ -268,8 +252,7 @@ impl ControlPlane for Folder {
 
     fn read_live<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<Live, LiveError>> {
         Box::pin(async move {
-            let present = self.look().await;
-            let read = present.and_then(|present| self.declared(&present));
+            let read = self.ask(|judge| judge.declared(&judge.look()?)).await;
             let declared = read.map_err(|error| LiveError {
                 what: "the documents",
                 cause: Box::new(error),
