@@ -62,7 +62,7 @@ pub enum FolderError {
         refused: Refused,
     },
     /// The report would stand among the documents, or in place of one.
-    #[error("--report-file `{}` is in the folder of the documents; name a file elsewhere", .0.display())]
+    #[error("--report-file `{}` is in the folder of the documents, or one of them by way of a link; name a file elsewhere", .0.display())]
     ReportInside(PathBuf),
     /// A fake for a connector that there is not, while another one would go to
     /// the real vendor.
@@ -281,12 +281,15 @@ impl ControlPlane for Folder {
             let Some(file) = &self.report_file else {
                 return Ok(());
             };
-            report::write(file, report)
-                .await
-                .map_err(|cause| ReportError {
-                    pod: report.pod.clone(),
-                    cause: Box::new(cause),
-                })
+            let (file, written) = (file.clone(), report.clone());
+            let work = move |judge: &Judge| Ok(report::write(&file, &judge.path, &written));
+            let failed = |cause: Box<dyn std::error::Error + Send + Sync>| ReportError {
+                pod: report.pod.clone(),
+                cause,
+            };
+            let done = self.ask(work).await;
+            done.map_err(|cause| failed(Box::new(cause)))?
+                .map_err(|cause| failed(Box::new(cause)))
         })
     }
 }

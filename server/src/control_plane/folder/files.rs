@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::FolderError;
 
@@ -30,15 +30,10 @@ pub fn sources(path: &Path) -> Result<Vec<Source>, FolderError> {
         path: path.to_owned(),
         cause,
     };
-    if !fs::metadata(path).map_err(failed)?.is_dir() {
+    let Some(paths) = within(path).map_err(failed)? else {
         let text = text(path).map_err(failed)?;
         return Ok(vec![Source::new(path, Ok(text))]);
-    }
-    let entries = fs::read_dir(path).map_err(failed)?;
-    let entries = entries.map(|entry| Ok(entry?.path()));
-    let mut paths = entries.collect::<io::Result<Vec<_>>>().map_err(failed)?;
-    paths.retain(|path| !is_aside(path));
-    paths.sort();
+    };
     let too_many = (paths.len() > MOST_FILES).then(|| {
         let found = paths.len();
         let told =
@@ -47,6 +42,23 @@ pub fn sources(path: &Path) -> Result<Vec<Source>, FolderError> {
     });
     let read = paths.iter().take(MOST_FILES).map(|path| source(path));
     Ok(read.chain(too_many).collect())
+}
+
+/// Where the documents at `path` stand: there, or in the files within.
+pub(super) fn paths(path: &Path) -> io::Result<Vec<PathBuf>> {
+    Ok(within(path)?.unwrap_or_else(|| vec![path.to_owned()]))
+}
+
+/// What is in a folder, by name; `None` of a file.
+fn within(path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(None);
+    }
+    let entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path()));
+    let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
+    paths.retain(|path| !is_aside(path));
+    paths.sort();
+    Ok(Some(paths))
 }
 
 impl Source {
