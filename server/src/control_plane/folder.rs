@@ -10,6 +10,7 @@ mod judge;
 mod report;
 mod restraint;
 mod sight;
+mod split;
 
 use std::io;
 use std::path::PathBuf;

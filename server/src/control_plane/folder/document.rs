@@ -17,7 +17,6 @@ use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
 
-use super::files::Source;
 use super::flaw::Flaw;
 use crate::cause::chain;
 
@@ -28,7 +27,6 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub(super) struct Document {
     pub(super) file: String,
     pub(super) line: u64,
-    /// As many lines before it as in the file, so that its parser counts right.
     text: String,
     pub(super) head: Head,
 }
@@ -117,6 +115,24 @@ impl Kind {
 }
 
 impl Document {
+    /// The document in `text`, which begins in that line of the file.
+    pub(super) fn read(file: &str, line: u64, text: &str) -> Result<Self, Flaw> {
+        match parse::<Head>(text) {
+            Ok(head) if head.is_named() => Ok(Self {
+                file: file.to_owned(),
+                line,
+                text: text.to_owned(),
+                head,
+            }),
+            other => Err(Flaw::of_line(
+                file,
+                line - 1 + other.err().map_or(1, |(at, _)| at),
+                // Without the parser's words: it may be a Secret.
+                "this is no document with apiVersion, kind and metadata.name, or its YAML is broken",
+            )),
+        }
+    }
+
     pub(super) fn name(&self) -> String {
         format!("{} `{}`", self.head.kind, self.head.metadata.name)
     }
@@ -127,12 +143,13 @@ impl Document {
     }
 
     pub(super) fn flaw(&self, reason: impl Into<String>) -> Flaw {
-        self.flaw_at(self.line, reason)
+        self.flaw_at(1, reason)
     }
 
+    /// At that line of the document, from 1.
     fn flaw_at(&self, line: u64, reason: impl Into<String>) -> Flaw {
         Flaw {
-            place: self.place(line),
+            place: self.place(self.line - 1 + line),
             reason: reason.into(),
         }
     }
@@ -218,87 +235,7 @@ impl Document {
     }
 }
 
-/// The documents of all files; what is none is a flaw.
-pub(super) fn documents(sources: &[Source], flaws: &mut Vec<Flaw>) -> Vec<Document> {
-    let mut documents = Vec::new();
-    for Source { file, text } in sources {
-        let text = match text {
-            Ok(text) => text,
-            Err(reason) => {
-                flaws.push(Flaw::of_file(file, reason));
-                continue;
-            }
-        };
-        let stray = text
-            .lines()
-            .zip(1..)
-            .filter(|(line, _)| has_stray_text(line));
-        flaws.extend(stray.map(|(_, number)| {
-            Flaw::of_line(
-                file,
-                number,
-                "behind `---` stands a comment at most; the document begins in the next line",
-            )
-        }));
-        for (line, text) in parts(text) {
-            match parse::<Head>(&text) {
-                Ok(head) if head.is_named() => documents.push(Document {
-                    file: file.clone(),
-                    line,
-                    text,
-                    head,
-                }),
-                other => flaws.push(Flaw::of_line(
-                    file,
-                    other.err().map_or(line, |(at, _)| at.max(line)),
-                    // Without the parser's words: it may be a Secret.
-                    "this is no document with apiVersion, kind and metadata.name, or its YAML is broken",
-                )),
-            }
-        }
-    }
-    documents
-}
-
-/// The documents in a text, each with the line where it begins and with as
-/// many empty lines before it.
-fn parts(text: &str) -> Vec<(u64, String)> {
-    let mut parts: Vec<(u64, Vec<&str>)> = vec![(1, vec![])];
-    for (line, number) in text.lines().zip(1..) {
-        if behind_separator(line).is_some() {
-            parts.push((number + 1, vec![]));
-        } else if let Some((_, lines)) = parts.last_mut() {
-            lines.push(line);
-        }
-    }
-    let says = |lines: &[&str]| {
-        lines
-            .iter()
-            .map(|line| line.trim_start())
-            .any(|line| !line.is_empty() && !line.starts_with('#'))
-    };
-    let whole = |(line, lines): (u64, Vec<&str>)| {
-        let before = "\n".repeat(usize::try_from(line - 1).unwrap_or_default());
-        (line, before + &lines.join("\n"))
-    };
-    parts
-        .into_iter()
-        .filter(|(_, lines)| says(lines))
-        .map(whole)
-        .collect()
-}
-
-/// What stands behind the `---` that parts documents; `None` in other lines.
-fn behind_separator(line: &str) -> Option<&str> {
-    let rest = line.strip_prefix("---")?;
-    (rest.is_empty() || rest.starts_with([' ', '\t'])).then(|| rest.trim())
-}
-
-fn has_stray_text(line: &str) -> bool {
-    behind_separator(line).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('#'))
-}
-
-/// Reads strictly; else the line and what is wrong there.
+/// Reads strictly; else the line, from 1, and what is wrong there.
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, (u64, String)> {
     let mut options = serde_saphyr::Options::default();
     options.duplicate_keys = DuplicateKeyPolicy::Error;
@@ -307,7 +244,9 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, (u64, String)> {
     options.strict_booleans = true;
     options.with_snippet = false;
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let line = error.location().map_or(1, |location| location.line());
+        let line = error
+            .location()
+            .map_or(1, |location| location.line().max(1));
         let reason = DefaultMessageFormatter.format_message(&error);
         (line, reason.into_owned())
     })

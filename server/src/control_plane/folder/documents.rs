@@ -12,9 +12,10 @@ use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{ConnectorName, KeyId};
 use tenantry_core::tenant::TenantConfig;
 
-use super::document::{Document, Head, Kind, documents};
+use super::document::{Document, Head, Kind};
 use super::files::Source;
 use super::flaw::{Flaw, Flaws};
+use super::split;
 use crate::credentials::held::Secrets;
 
 /// What the documents declare together.
@@ -87,9 +88,11 @@ struct Found<'d> {
 
 /// Reads all of `sources` as one organisation.
 pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Refused> {
-    let mut flaws = Vec::new();
-    let documents = documents(sources, &mut flaws);
-    let is_whole = flaws.is_empty();
+    let split::Found {
+        documents,
+        mut flaws,
+        hides,
+    } = split::documents(sources);
     let mut found = Found::default();
     for document in &documents {
         flaws.extend(found.take(document).err());
@@ -116,7 +119,7 @@ pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Ref
             flaws: or_no_tenant(sources, flaws),
             freezes: found.freezes,
             keys: found.named,
-            is_whole,
+            is_whole: !hides,
         }),
     }
 }

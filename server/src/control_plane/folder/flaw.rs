@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// How many of them are told: more than anybody mends at once, and few enough
+/// for a line of the log.
+pub(super) const MOST_TOLD: usize = 20;
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
@@ -50,7 +54,11 @@ impl fmt::Display for Flaw {
 
 impl fmt::Display for Flaws {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told: Vec<_> = self.0.iter().map(ToString::to_string).collect();
-        out.write_str(&told.join("; "))
+        let told: Vec<_> = self.0.iter().take(MOST_TOLD).map(Flaw::to_string).collect();
+        out.write_str(&told.join("; "))?;
+        match self.0.len().saturating_sub(MOST_TOLD) {
+            0 => Ok(()),
+            more => write!(out, "; and {more} more mistakes"),
+        }
     }
 }

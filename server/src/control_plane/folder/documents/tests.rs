@@ -103,7 +103,8 @@ fn what_is_missing_is_said_with_what_to_do() {
     let empty = "there is no McpTenant, and no file *.yaml, *.yml or *.json at all";
     assert_eq!(told(&[]), format!("{empty}; {remedy}"));
     let nothing = "there is no McpTenant among the documents";
-    assert_eq!(told(&["# empty\n"]), format!("{nothing}; {remedy}"));
+    let freeze = document("McpFreeze", "stop", "spec: {}");
+    assert_eq!(told(&[&freeze]), format!("{nothing}; {remedy}"));
 }
 
 #[test]
@@ -141,6 +142,76 @@ fn a_field_at_the_wrong_place_is_refused() {
     let told = told(&[TENANT, secret]);
     assert!(
         told.contains("a Secret does not have") && !told.contains("hush"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_file_without_a_document_is_told() {
+    for empty in [
+        "",
+        "\u{feff}",
+        "\n",
+        "# stop\r\n---\r\n",
+        "--- # later\n  # x",
+    ] {
+        assert_eq!(
+            told(&[TENANT, empty]),
+            "`2.yaml`: it is empty; take the file away to take its documents away",
+            "{empty:?}"
+        );
+    }
+}
+
+#[test]
+fn a_line_that_ends_for_yaml_alone_is_told_and_its_freeze_holds() {
+    let freeze = document("McpFreeze", "stop", "spec: {access: Disabled}");
+    for mac in [
+        format!("# stop\r{freeze}"),
+        format!("# stop\n{freeze}").replace('\n', "\r"),
+        format!("a: b\r\n---\r{freeze}"),
+        format!("# stop\r\r\n{freeze}"),
+    ] {
+        let refused = read(&[TENANT, &mac]).err().unwrap();
+        let told = refused.flaws.to_string();
+        assert!(told.contains("carriage return"), "{told}");
+        assert_eq!(refused.freezes.iter().count(), 1, "{mac:?}");
+    }
+    let lines = read(&[TENANT, &freeze.replace('\n', "\r\n")]);
+    assert_eq!(lines.unwrap().freezes.iter().count(), 1);
+}
+
+#[test]
+fn too_many_documents_are_told_and_hide_no_small_file() {
+    let garbage = "---\na\n".repeat(17_000);
+    let freeze = document("McpFreeze", "stop", "spec: {access: Disabled}");
+    let began = std::time::Instant::now();
+    let refused = read(&[TENANT, &garbage, &freeze]).err().unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(5));
+    assert_eq!(refused.freezes.iter().count(), 1);
+    let told = refused.flaws.to_string();
+    assert!(
+        told.contains("17002 documents are here, and 2048 are read"),
+        "{told}"
+    );
+    assert!(
+        told.contains("more mistakes") && told.len() < 10_000,
+        "{told}"
+    );
+}
+
+#[test]
+fn a_mistake_far_down_is_told_with_its_line() {
+    let freeze = document("McpFreeze", "stop", "spec: {}");
+    let odd = document("McpApiKey", "demo", "spec:\n  owner: a\n  ownr: b");
+    let all = format!("{TENANT}---\n{freeze}---\n{odd}---\na: [");
+    let told = told(&[&all]);
+    assert!(
+        told.contains("`1.yaml`, line 23 (McpApiKey `demo`)"),
+        "{told}"
+    );
+    assert!(
+        told.contains("`1.yaml`, line 25: this is no document"),
         "{told}"
     );
 }
