@@ -185,7 +185,7 @@ impl Folder {
     fn tighten(&self, refused: &Refused, knowledge: &Knowledge) {
         let mut last = self.last();
         last.tighten(refused);
-        knowledge.tell_freezes(last.freezes_in_doubt());
+        knowledge.tell_freezes(last.freezes_in_doubt().iter().cloned());
         knowledge.tell_keys(last.keys.iter().cloned());
     }
 
@@ -299,3 +299,6 @@ fn value(declared: &Declared) -> serde_json::Value {
     // A struct of strings, numbers and vectors always has a JSON form.
     serde_json::to_value(&declared.tenant).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

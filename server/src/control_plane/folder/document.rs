@@ -18,10 +18,28 @@ use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
 
 use super::flaw::Flaw;
+use super::restraint::put_beside;
 use crate::cause::chain;
 
 /// The namespace of documents that name none, as for kubectl.
 const DEFAULT_NAMESPACE: &str = "default";
+
+/// What Kubernetes knows of a document's metadata, beside its name and namespace.
+const METADATA: [&str; 13] = [
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
 
 /// One document and where it begins.
 pub(super) struct Document {
@@ -66,6 +84,10 @@ pub(super) struct Names {
     #[serde(default)]
     pub(super) name: String,
     namespace: Option<String>,
+    /// The names of its other fields.
+    #[serde(flatten)]
+    #[expect(clippy::zero_sized_map_values, reason = "no set can be flattened")]
+    others: BTreeMap<String, IgnoredAny>,
 }
 
 /// A document whose spec is read elsewhere.
@@ -186,13 +208,19 @@ impl Document {
 
     pub(super) fn put_freeze(&self, freezes: &mut Freezes) -> Result<(), Flaw> {
         let open: Open = self.typed()?;
-        let mut freeze = mcp_freeze::read(&self.head.metadata.name, &open.spec);
-        if freezes.iter().any(|other| other.name == freeze.name) {
-            // A document that stands twice is refused; until then both hold.
-            freeze.name = format!("{} (line {} of {})", freeze.name, self.line, self.file);
-        }
-        freezes.put(freeze);
+        let freeze = mcp_freeze::read(&self.head.metadata.name, &open.spec);
+        // A document that stands twice is refused; until then both hold.
+        put_beside(freezes, freeze);
         Ok(())
+    }
+
+    /// And a name that no cluster would take.
+    pub(super) fn has_good_name(&self) -> Result<(), Flaw> {
+        let kind = self.head.kind();
+        if kind.fields().is_none() || is_dns_subdomain(&self.head.metadata.name) {
+            return Ok(());
+        }
+        Err(self.flaw("metadata.name: a name is 1-253 of a-z, 0-9, `-` and `.`, and each part of it starts and ends with a letter or digit"))
     }
 
     /// What kubectl would refuse: a version that there is not.
@@ -213,13 +241,20 @@ impl Document {
         let Some(known) = kind.fields() else {
             return Ok(());
         };
-        let mut others = self.head.others.keys();
-        match others.find(|field| !known.contains(&field.as_str())) {
+        let Head {
+            metadata, others, ..
+        } = &self.head;
+        let beside_spec = stray(others.keys(), known).map(|field| format!("`{field}`"));
+        let found = beside_spec.or_else(|| {
+            let field = stray(metadata.others.keys(), &METADATA)?;
+            Some(format!("metadata.{field}"))
+        });
+        match found {
             // In a Secret even a name may be one, if it is indented wrong.
             Some(_) if kind == Kind::Secret => {
                 Err(self.flaw("it has a field that a Secret does not have"))
             }
-            Some(field) => Err(self.flaw(format!("`{field}`: there is no such field here"))),
+            Some(field) => Err(self.flaw(format!("{field}: there is no such field here"))),
             None => Ok(()),
         }
     }
@@ -233,6 +268,21 @@ impl Document {
     pub(super) fn typed<T: DeserializeOwned>(&self) -> Result<T, Flaw> {
         parse(&self.text).map_err(|(line, reason)| self.flaw_at(line, reason))
     }
+}
+
+fn stray<'f>(mut fields: impl Iterator<Item = &'f String>, known: &[&str]) -> Option<&'f String> {
+    fields.find(|field| !known.contains(&field.as_str()))
+}
+
+fn is_dns_subdomain(name: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(is_inner)
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_part)
 }
 
 /// Reads strictly; else the line, from 1, and what is wrong there.

@@ -128,6 +128,7 @@ impl<'d> Found<'d> {
     fn take(&mut self, document: &'d Document) -> Result<(), Flaw> {
         let read = self
             .read(document)
+            .and_then(|()| document.has_good_name())
             .and_then(|()| document.has_known_version())
             .and_then(|()| document.has_no_stray_field());
         if let Some(id) = document.key_id() {

@@ -20,13 +20,7 @@ impl Restraint {
             let is_alike =
                 |known: &Freeze| known.scope == freeze.scope && known.access == freeze.access;
             if !self.freezes.iter().any(is_alike) {
-                // Under a name of its own, and none that a document can have:
-                // what holds already under that name may be stricter.
-                let name = format!("{} ({})", freeze.name, self.freezes.iter().count());
-                self.freezes.put(Freeze {
-                    name,
-                    ..freeze.clone()
-                });
+                put_beside(&mut self.freezes, freeze.clone());
             }
         }
         for key in &mut self.keys {
@@ -36,10 +30,22 @@ impl Restraint {
 
     /// The freezes, and one more: what cannot be read may have been a freeze, so
     /// nothing may change.
-    pub(super) fn freezes_in_doubt(&self) -> impl Iterator<Item = Freeze> {
+    pub(super) fn freezes_in_doubt(&self) -> Freezes {
         let flaw = "the documents cannot be read".to_owned();
-        let doubt = Freeze::unreadable("(documents)", None, flaw);
-        self.freezes.iter().cloned().chain([doubt])
+        let mut freezes = self.freezes.clone();
+        put_beside(&mut freezes, Freeze::unreadable("(documents)", None, flaw));
+        freezes
+    }
+}
+
+/// Puts a freeze beside the others, under another name if its own is taken:
+/// the one that is there already may be stricter, or cover something else.
+pub(super) fn put_beside(freezes: &mut Freezes, freeze: Freeze) {
+    let is_taken = |name: &str| freezes.iter().any(|known| known.name == name);
+    let numbered = (freezes.iter().count()..).map(|number| format!("{} ({number})", freeze.name));
+    let mut names = std::iter::once(freeze.name.clone()).chain(numbered);
+    if let Some(name) = names.find(|name| !is_taken(name)) {
+        freezes.put(Freeze { name, ..freeze });
     }
 }
 
@@ -73,7 +79,7 @@ mod tests {
         let mut told = Freezes::default();
         for freeze in then {
             last.tighten(&refused([freeze.clone()]));
-            told = last.freezes_in_doubt().collect();
+            told = last.freezes_in_doubt();
         }
         told.access_of_all(Access::ReadWrite)
     }

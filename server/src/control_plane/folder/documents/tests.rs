@@ -182,6 +182,45 @@ fn a_line_that_ends_for_yaml_alone_is_told_and_its_freeze_holds() {
 }
 
 #[test]
+fn a_name_that_no_cluster_would_take_is_refused() {
+    for name in [
+        "(documents)",
+        "stop (1)",
+        "Stop",
+        "a..b",
+        "-a",
+        "a_b",
+        &"a".repeat(254),
+    ] {
+        let name = format!("\"{name}\"");
+        let freeze = document("McpFreeze", &name, "spec: {access: Disabled}");
+        let refused = read(&[TENANT, &freeze]).err().unwrap();
+        let told = refused.flaws.to_string();
+        assert!(told.contains("metadata.name: "), "{told}");
+        assert_eq!(refused.freezes.iter().count(), 1);
+    }
+    let freeze = document("McpFreeze", "stop-1.acme.example", "spec: {}");
+    // Kubernetes' own roles have such names.
+    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: \"system:x\"}\n";
+    assert!(read(&[TENANT, &freeze, role]).is_ok());
+}
+
+#[test]
+fn a_stray_field_of_the_metadata_is_refused() {
+    let freeze = document("McpFreeze", "stop", "spec: {}");
+    let stray = freeze.replace("{name", "{disabled: true, name");
+    assert!(told(&[TENANT, &stray]).contains("metadata.disabled: there is no such field"));
+    let known = freeze.replace("{name", "{labels: {a: b}, uid: x, managedFields: [], name");
+    assert!(read(&[TENANT, &known]).is_ok());
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {hush: a, name: x, namespace: acme}\n";
+    let told = told(&[TENANT, secret]);
+    assert!(
+        told.contains("a Secret does not have") && !told.contains("hush"),
+        "{told}"
+    );
+}
+
+#[test]
 fn too_many_documents_are_told_and_hide_no_small_file() {
     let garbage = "---\na\n".repeat(17_000);
     let freeze = document("McpFreeze", "stop", "spec: {access: Disabled}");
