@@ -7,6 +7,7 @@ pub mod documents;
 pub mod files;
 pub mod flaw;
 mod judge;
+mod narrow;
 mod report;
 mod restraint;
 mod sight;

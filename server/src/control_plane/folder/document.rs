@@ -13,6 +13,7 @@ use serde_saphyr::{DefaultMessageFormatter, MessageFormatter as _};
 use tenantry_api::mcp_api_key::McpApiKey;
 use tenantry_api::mcp_freeze;
 use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_core::access::Access;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
@@ -212,6 +213,18 @@ impl Document {
         // A document that stands twice is refused; until then both hold.
         put_beside(freezes, freeze);
         Ok(())
+    }
+
+    /// The access that an McpTenant asks for, whatever else is wrong with it.
+    pub(super) fn access(&self) -> Option<Access> {
+        if self.head.kind() != Kind::McpTenant {
+            return None;
+        }
+        let open: Open = self.typed().ok()?;
+        match open.spec.get("access") {
+            Some(access) => Access::deserialize(access).ok(),
+            None => Some(Access::ReadOnly),
+        }
     }
 
     /// And a name that no cluster would take.

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Resource as _;
 use tenantry_api::compile::{OperatorView, compile};
 use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_core::access::Access;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{ConnectorName, KeyId};
@@ -38,13 +39,15 @@ impl Declared {
     /// The same where the organisation cannot be obeyed after all.
     pub fn refused(self, reason: &str) -> Refused {
         let keys = self.keys.into_iter();
+        let access = Some(self.tenant.access);
         Refused {
             flaws: Flaws(vec![Flaw {
                 place: self.home,
                 reason: reason.to_owned(),
             }]),
             freezes: self.freezes,
-            keys: keys.map(|key| (key.id, !key.disabled)).collect(),
+            keys: keys.map(|key| (key.id.clone(), Some(key))).collect(),
+            access,
             is_whole: true,
         }
     }
@@ -58,19 +61,13 @@ pub struct Refused {
     pub flaws: Flaws,
     /// The freezes that could be read.
     pub freezes: Freezes,
-    /// The keys that are named, and whether each opens anything still: one
-    /// that is revoked does not, nor one whose document is wrong.
-    pub keys: BTreeMap<KeyId, bool>,
+    /// What each document of a key says; `None` of one that cannot be read.
+    /// One that is wrong in another way says that its key is revoked.
+    pub keys: Vec<(KeyId, Option<KeyRecord>)>,
+    /// The strictest access that the organisation asks for, where that can be read.
+    pub access: Option<Access>,
     /// Whether every document could be read as far as its name.
     pub is_whole: bool,
-}
-
-impl Refused {
-    /// Whether that key opens nothing any more. One that is not named was
-    /// taken away, unless it may be in what cannot be read.
-    pub fn revokes(&self, key: &KeyId) -> bool {
-        self.keys.get(key).map_or(self.is_whole, |opens| !opens)
-    }
 }
 
 const LIST: &str = "a List is not read; write its items as documents, parted by `---`";
@@ -80,7 +77,8 @@ const LIST: &str = "a List is not read; write its items as documents, parted by 
 struct Found<'d> {
     tenant: Option<(&'d Document, McpTenant)>,
     keys: Vec<(&'d Document, KeyRecord)>,
-    named: BTreeMap<KeyId, bool>,
+    /// Of documents that are right and of those that are not.
+    named: Vec<(KeyId, Option<KeyRecord>)>,
     freezes: Freezes,
     secrets: Vec<Secret>,
     ignored: Vec<String>,
@@ -119,6 +117,7 @@ pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Ref
             flaws: or_no_tenant(sources, flaws),
             freezes: found.freezes,
             keys: found.named,
+            access: documents.iter().filter_map(Document::access).max(),
             is_whole: !hides,
         }),
     }
@@ -132,9 +131,11 @@ impl<'d> Found<'d> {
             .and_then(|()| document.has_known_version())
             .and_then(|()| document.has_no_stray_field());
         if let Some(id) = document.key_id() {
-            let last = self.keys.last().map(|(_, key)| key);
-            let is_disabled = last.is_some_and(|key| key.id == id && key.disabled);
-            *self.named.entry(id).or_insert(true) &= read.is_ok() && !is_disabled;
+            let mut said = document.key().ok();
+            if let Some(key) = &mut said {
+                key.disabled |= read.is_err();
+            }
+            self.named.push((id, said));
         }
         read
     }

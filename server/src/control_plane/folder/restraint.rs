@@ -1,10 +1,12 @@
 //! What keeps callers from something while the documents are wrong somewhere:
 //! it grows until they are right again, and never shrinks.
 
-use tenantry_core::freeze::{Freeze, Freezes};
+use tenantry_core::access::Access;
+use tenantry_core::freeze::{Freeze, FreezeScope, Freezes};
 use tenantry_core::key::KeyRecord;
 
 use super::documents::Refused;
+use super::narrow::narrow;
 
 /// What keeps callers from something.
 #[derive(Default)]
@@ -16,7 +18,8 @@ pub(super) struct Restraint {
 impl Restraint {
     /// Lets what stops somebody take hold, beside all that did before.
     pub(super) fn tighten(&mut self, refused: &Refused) {
-        for freeze in refused.freezes.iter() {
+        let of_access = refused.access.and_then(of_access);
+        for freeze in refused.freezes.iter().chain(&of_access) {
             let is_alike =
                 |known: &Freeze| known.scope == freeze.scope && known.access == freeze.access;
             if !self.freezes.iter().any(is_alike) {
@@ -24,7 +27,7 @@ impl Restraint {
             }
         }
         for key in &mut self.keys {
-            key.disabled |= refused.revokes(&key.id);
+            narrow(key, refused);
         }
     }
 
@@ -49,10 +52,20 @@ pub(super) fn put_beside(freezes: &mut Freezes, freeze: Freeze) {
     }
 }
 
+/// As the operator does with a tenant that it holds: a stricter access takes hold.
+fn of_access(access: Access) -> Option<Freeze> {
+    (access > Access::ReadWrite).then(|| Freeze {
+        name: "(access)".into(),
+        scope: FreezeScope::All,
+        access,
+        note: Some("the McpTenant's access says so; the documents are wrong elsewhere".into()),
+        flaw: None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use tenantry_api::compile::OperatorView;
-    use tenantry_core::access::Access;
 
     use super::*;
     use crate::control_plane::folder::documents::declared;
