@@ -1,7 +1,7 @@
 //! What a decision is made on, beside the change itself: read in the ledger,
 //! under its locks, at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,8 @@ pub struct Charge {
     pub primitive: Primitive,
     /// What its amounts are in.
     pub currency: Option<Currency>,
+    /// The objects whose budget it set or made live.
+    pub budgets: BTreeSet<ObjectId>,
     /// The increase of live daily budgets.
     pub daily_micros: i64,
     /// The increase of live lifetime budgets.
@@ -143,6 +145,14 @@ impl Match {
         self.holds(subject, |object| {
             let mut budgets = effect.budgets.iter();
             subject.path.contains(object) || budgets.any(|budget| budget.object == *object)
+        })
+    }
+
+    /// Whether an earlier change is added to those that it limits: whatever it
+    /// would have bound.
+    pub fn counts(&self, charge: &Charge) -> bool {
+        self.holds(&charge.subject, |object| {
+            charge.subject.path.contains(object) || charge.budgets.contains(object)
         })
     }
 

@@ -128,7 +128,7 @@ impl<'l> Look<'l> {
         facts.charges.iter().filter(move |charge| {
             charge.is_within(window_ms, now)
                 && scope.adds(&proposal.subject, &charge.subject)
-                && policy.covers.covers(&charge.subject)
+                && policy.covers.counts(charge)
         })
     }
 

@@ -1,5 +1,7 @@
 //! The words of the tables: changes, charges and lengths of time.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::read::{NOW, set, someone};
@@ -90,6 +92,7 @@ pub fn charge(text: &str) -> Charge {
         standing,
         primitive: Primitive::SetBudget,
         currency: Currency::parse("EUR").ok(),
+        budgets: BTreeSet::new(),
         daily_micros: 0,
         lifetime_micros: 0,
         exposure_micros: 0,
@@ -101,6 +104,7 @@ pub fn charge(text: &str) -> Charge {
     for word in words {
         let (field, value) = word.split_once('=').unwrap();
         match field {
+            "budgets" => charge.budgets = value.split('+').map(id).collect(),
             "daily" => charge.daily_micros = micros(value),
             "lifetime" => charge.lifetime_micros = micros(value),
             "exposure" => charge.exposure_micros = micros(value),
