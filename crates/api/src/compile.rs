@@ -4,9 +4,10 @@
 pub mod policy;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use tenantry_core::access::Access;
-use tenantry_core::name::{AccountId, ConnectorName, Currency, NameError, Organization, ToolName};
+use tenantry_core::name::{AccountId, ConnectorName, Currency, Organization, ToolName};
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::{
     AccountConfig, CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, TenantConfig, ToolRules,
@@ -59,7 +60,7 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
     let mut flaws = Flaws::default();
     let namespace = flaws.present(tenant.metadata.namespace.as_deref(), "metadata.namespace");
     let tenant_uid = flaws.present(tenant.metadata.uid.as_deref(), "metadata.uid");
-    let organization = flaws.name(Organization::parse(&spec.organization), "spec.organization");
+    let organization = flaws.good(Organization::parse(&spec.organization), "spec.organization");
     let connectors: Vec<_> = spec
         .connectors
         .iter()
@@ -138,7 +139,7 @@ fn tools(form: Option<&Tools>, flaws: &mut Flaws) -> ToolRules {
     let mut parse = |names: &[String], path: &str| {
         let parsed = names
             .iter()
-            .map(|name| flaws.name(ToolName::parse(name), path));
+            .map(|name| flaws.good(ToolName::parse(name), path));
         parsed.flatten().collect::<BTreeSet<_>>()
     };
     ToolRules {
@@ -152,7 +153,7 @@ fn tools(form: Option<&Tools>, flaws: &mut Flaws) -> ToolRules {
 
 fn connector(form: &Connector, view: &OperatorView, flaws: &mut Flaws) -> Option<ConnectorConfig> {
     let path = format!("spec.connectors[{}]", form.name);
-    let name = flaws.name(ConnectorName::parse(&form.name), &path)?;
+    let name = flaws.good(ConnectorName::parse(&form.name), &path)?;
     let accounts: Vec<_> = form
         .accounts
         .iter()
@@ -168,8 +169,8 @@ fn connector(form: &Connector, view: &OperatorView, flaws: &mut Flaws) -> Option
 
 fn account(form: &Account, connector: &str, flaws: &mut Flaws) -> Option<AccountConfig> {
     let path = format!("{connector}.accounts[{}]", form.id);
-    let id = flaws.name(AccountId::parse(&form.id), &path);
-    let currency = flaws.name(Currency::parse(&form.currency), &format!("{path}.currency"));
+    let id = flaws.good(AccountId::parse(&form.id), &path);
+    let currency = flaws.good(Currency::parse(&form.currency), &format!("{path}.currency"));
     Some(AccountConfig {
         id: id?,
         currency: currency?,
@@ -215,12 +216,13 @@ fn rate(form: Rate) -> RateLimit {
     }
 }
 
-/// The flaws met so far.
+/// The flaws met so far. What is flawed is read as absent: nothing is made of it.
 #[derive(Default)]
 struct Flaws(Vec<Flaw>);
 
 impl Flaws {
-    fn name<T>(&mut self, parsed: Result<T, NameError>, path: &str) -> Option<T> {
+    /// What was read at `path`, if it could be.
+    fn good<T>(&mut self, parsed: Result<T, impl fmt::Display>, path: &str) -> Option<T> {
         parsed
             .map_err(|error| self.0.push(Flaw::spec(format!("{path}: {error}"))))
             .ok()

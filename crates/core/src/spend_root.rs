@@ -157,6 +157,20 @@ impl SpendRoot {
 }
 
 impl Node {
+    /// An object that is on, without a budget, dates or anything below it.
+    pub fn bare(id: ObjectId, kind: impl Into<String>) -> Self {
+        Self {
+            id,
+            kind: kind.into(),
+            switch: Switch::On,
+            starts_at: None,
+            ends_at: None,
+            budget: None,
+            has_budget_schedule: false,
+            children: None,
+        }
+    }
+
     /// Whether it would run at `now` if all above it did. What starts later
     /// counts: nobody is asked again when it does.
     pub fn runs(&self, now: Timestamp) -> bool {

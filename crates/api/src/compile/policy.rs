@@ -12,10 +12,11 @@ use tenantry_core::name::{
     AccountId, ConnectorName, Currency, KeyId, NameError, ObjectId, ToolName,
 };
 use tenantry_core::policy::amount::{Amount, ExchangeRate};
+use tenantry_core::policy::decide::DEFAULT_EXPIRES_AFTER_MS;
 use tenantry_core::policy::expression::Expression;
 use tenantry_core::policy::{self as core, Policy};
 
-use crate::compile::Flaw;
+use crate::compile::{Flaw, Flaws};
 use crate::safety_policy::approval::{Approval, Rule, RuleAction, When};
 use crate::safety_policy::budget::{self, Budget, PerChange, PerObject, PerWindow, WindowScope};
 use crate::safety_policy::limit::{Bids, Create, Deactivate, Financial, Pending, Records, Removal};
@@ -35,9 +36,6 @@ pub enum Origin {
 
 /// How many people must agree, where an entry does not say.
 const APPROVERS: u32 = 1;
-
-/// How long they have, where an entry does not say.
-const EXPIRES_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The window that increases add up in, where an entry does not say.
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
@@ -80,11 +78,6 @@ pub fn refusal(policy: &SafetyPolicy, origin: Origin, cause: &str) -> Policy {
     }
 }
 
-/// The flaws met so far. A field that is flawed is read as absent: the policy
-/// is not used then.
-#[derive(Default)]
-struct Flaws(Vec<Flaw>);
-
 impl Flaws {
     fn policy(&mut self, name: String, spec: &SafetyPolicySpec) -> Policy {
         let SafetyPolicySpec {
@@ -113,7 +106,7 @@ impl Flaws {
                 .as_ref()
                 .map(|form| self.covers(form))
                 .unwrap_or_default(),
-            currency: currency.and_then(|code| self.name(Currency::parse(code), "spec.currency")),
+            currency: currency.and_then(|code| self.good(Currency::parse(code), "spec.currency")),
             budget: budget
                 .as_ref()
                 .map(|form| self.budgets(form))
@@ -289,7 +282,7 @@ impl Flaws {
                 .expires_after
                 .as_deref()
                 .and_then(|text| self.duration(text, &at))
-                .unwrap_or(EXPIRES_AFTER_MS),
+                .unwrap_or(DEFAULT_EXPIRES_AFTER_MS),
         }
     }
 
@@ -314,7 +307,7 @@ impl Flaws {
             cel: form
                 .cel
                 .as_deref()
-                .and_then(|text| self.expression(text, at)),
+                .and_then(|text| self.good(Expression::parse(text), at)),
         }
     }
 
@@ -333,17 +326,10 @@ impl Flaws {
         };
         Some(core::Rule {
             name: form.name.clone(),
-            when: self.expression(&form.when, &at)?,
+            when: self.good(Expression::parse(&form.when), &at)?,
             action,
             message: form.message.clone(),
         })
-    }
-
-    fn expression(&mut self, text: &str, at: &str) -> Option<Expression> {
-        let parsed = Expression::parse(text);
-        parsed
-            .map_err(|error| self.0.push(Flaw::spec(format!("{at}: {error}"))))
-            .ok()
     }
 
     fn rate(&mut self, form: &budget::ExchangeRate) -> Option<ExchangeRate> {
@@ -356,7 +342,7 @@ impl Flaws {
             )));
         }
         Some(ExchangeRate {
-            currency: self.name(Currency::parse(&form.currency), &at)?,
+            currency: self.good(Currency::parse(&form.currency), &at)?,
             rate_nanos: rate_nanos?,
             as_of: form.as_of.0,
             max_age_ms: self.duration(&form.max_age, &at)?,
@@ -378,10 +364,7 @@ impl Flaws {
     }
 
     fn amount(&mut self, text: Option<&String>, at: &str) -> Option<Amount> {
-        let parsed = Amount::parse(text?);
-        parsed
-            .map_err(|error| self.0.push(Flaw::spec(format!("{at}: {error}"))))
-            .ok()
+        self.good(Amount::parse(text?), at)
     }
 
     fn duration(&mut self, text: &str, at: &str) -> Option<i64> {
@@ -416,19 +399,13 @@ impl Flaws {
         percent
     }
 
-    fn name<T>(&mut self, parsed: Result<T, NameError>, at: &str) -> Option<T> {
-        parsed
-            .map_err(|error| self.0.push(Flaw::spec(format!("{at}: {error}"))))
-            .ok()
-    }
-
     fn names<T: Ord>(
         &mut self,
         texts: &[String],
         parse: fn(&str) -> Result<T, NameError>,
         at: &str,
     ) -> BTreeSet<T> {
-        let parsed = texts.iter().filter_map(|text| self.name(parse(text), at));
+        let parsed = texts.iter().filter_map(|text| self.good(parse(text), at));
         parsed.collect()
     }
 }

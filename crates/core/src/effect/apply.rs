@@ -308,15 +308,10 @@ const HOLDER: &str = "_";
 /// What holds roots side by side, and is no object itself.
 fn holder(nodes: Vec<Node>) -> Result<Node, Impossible> {
     let id = ObjectId::parse(HOLDER);
+    let id = id.map_err(|_| Impossible::Meaningless("roots side by side have no name"))?;
     Ok(Node {
-        id: id.map_err(|_| Impossible::Meaningless("roots side by side have no name"))?,
-        kind: String::new(),
-        switch: Switch::On,
-        starts_at: None,
-        ends_at: None,
-        budget: None,
-        has_budget_schedule: false,
         children: Some(nodes),
+        ..Node::bare(id, "")
     })
 }
 

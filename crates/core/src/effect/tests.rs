@@ -43,16 +43,7 @@ fn lifetime(major: i64, spent: i64) -> Budget {
 
 /// An object that is on, with nothing below it yet.
 fn node(name: &str) -> Node {
-    Node {
-        id: id(name),
-        kind: "object".into(),
-        switch: Switch::On,
-        starts_at: None,
-        ends_at: None,
-        budget: None,
-        has_budget_schedule: false,
-        children: None,
-    }
+    Node::bare(id(name), "object")
 }
 
 impl Node {

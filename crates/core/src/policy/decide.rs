@@ -147,24 +147,22 @@ pub fn decide(
     now: Timestamp,
 ) -> Ruling {
     let mut fired = Vec::new();
-    let mut shadow = Vec::new();
     let is_stop = proposal.effect.only_stops();
     let mut is_granted = is_stop;
-    for policy in policies.iter().filter(|it| it.covers.binds(proposal)) {
-        let found = look(&Look {
+    let binding = policies.iter().filter(|it| it.covers.binds(proposal));
+    let (enforced, shadowed): (Vec<_>, Vec<_>) = binding
+        .map(|policy| Look {
             policy,
             proposal,
             facts,
             now,
-        });
-        match policy.mode {
-            Mode::Enforce => {
-                is_granted |= policy.covers.covers(&proposal.subject);
-                fired.extend(found);
-            }
-            Mode::Shadow => shadow.extend(found),
-        }
+        })
+        .partition(|look| look.policy.mode == Mode::Enforce);
+    for one in &enforced {
+        is_granted |= one.policy.covers.covers(&proposal.subject);
+        fired.extend(look(one));
     }
+    let shadow = shadowed.iter().flat_map(look).collect();
     if !is_granted {
         fired.push(ungranted());
     }
@@ -180,7 +178,7 @@ pub fn decide(
     };
     // A full queue does not keep anything running.
     if matches!(ruling.decision, Decision::NeedsApproval(_)) && !is_stop {
-        refuse_a_crowd(&mut ruling, proposal, policies, facts, now);
+        refuse_a_crowd(&mut ruling, &enforced);
     }
     ruling
 }
@@ -234,26 +232,8 @@ fn ungranted() -> Fired {
 }
 
 /// Denies what would ask people when too much waits for them already.
-fn refuse_a_crowd(
-    ruling: &mut Ruling,
-    proposal: &Proposal,
-    policies: &[Policy],
-    facts: &Facts,
-    now: Timestamp,
-) {
-    let binding = policies
-        .iter()
-        .filter(|policy| policy.mode == Mode::Enforce && policy.covers.binds(proposal));
-    let crowd: Vec<Fired> = binding
-        .flat_map(|policy| {
-            super::limits::pending(&Look {
-                policy,
-                proposal,
-                facts,
-                now,
-            })
-        })
-        .collect();
+fn refuse_a_crowd(ruling: &mut Ruling, enforced: &[Look<'_>]) {
+    let crowd: Vec<Fired> = enforced.iter().flat_map(super::limits::pending).collect();
     if !crowd.is_empty() {
         ruling.fired.extend(crowd);
         ruling.decision = Decision::Denied;

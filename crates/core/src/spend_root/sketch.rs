@@ -28,16 +28,7 @@ pub(crate) fn root(text: &str, now: Timestamp) -> SpendRoot {
 
 fn node(rest: &mut Peekable<Chars<'_>>, now: Timestamp) -> Node {
     let id = word(rest, |sign| sign.is_ascii_alphanumeric() || sign == '_');
-    let mut node = Node {
-        id: ObjectId::parse(&id).unwrap(),
-        kind: "object".into(),
-        switch: Switch::On,
-        starts_at: None,
-        ends_at: None,
-        budget: None,
-        has_budget_schedule: false,
-        children: None,
-    };
+    let mut node = Node::bare(ObjectId::parse(&id).unwrap(), "object");
     while let Some(sign) = rest.next_if(|sign| ":<@~!*[".contains(*sign)) {
         match sign {
             ':' => node.budget = Some(budget(&word(rest, is_of_number))),

@@ -13,7 +13,7 @@ use tenantry_core::policy::amount::Amount;
 use tenantry_core::policy::decide::{Agreed, Decision, decide};
 use tenantry_core::policy::facts::{Facts, Proposal, Subject};
 use tenantry_core::policy::{Mode, Policy};
-use tenantry_core::spend_root::{Budget, Node, SpendRoot, Switch};
+use tenantry_core::spend_root::{Budget, Node, SpendRoot};
 
 use crate::safety_policy::test_case::{self, BeforeAfter, ExpectedDecision, TestCase};
 
@@ -154,20 +154,13 @@ fn set_budget(
     after: Budget,
     now: Timestamp,
 ) -> Result<Effect, CaseError> {
-    let node = |id: ObjectId, budget, children| Node {
-        id,
-        kind: "object".into(),
-        switch: Switch::On,
-        starts_at: None,
-        ends_at: None,
-        budget,
-        has_budget_schedule: false,
-        children,
-    };
-    let spender = node(ObjectId::parse("below")?, None, None);
     let root = SpendRoot {
         currency: currency.clone(),
-        top: node(object.clone(), before, Some(vec![spender])),
+        top: Node {
+            budget: before,
+            children: Some(vec![Node::bare(ObjectId::parse("below")?, "object")]),
+            ..Node::bare(object.clone(), "object")
+        },
     };
     let change = Change::SetBudget {
         object: object.clone(),

@@ -1,3 +1,5 @@
+//! Whole forms, their flaws, and the cases that they carry along.
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tenantry_core::policy::Policy;

@@ -115,10 +115,7 @@ fn adds_up(look: &Look<'_>, window: &WindowIncrease) -> bool {
         .into_iter()
         .filter(|(micros, _)| *micros > 0)
         .any(|(micros, part)| {
-            let used = look.used(window.scope, window.window_ms, part);
-            let sum = used
-                .zip(look.own(micros))
-                .map(|(used, rise)| used.saturating_add(rise));
+            let sum = look.used_with(micros, window.scope, window.window_ms, part);
             // A sum that cannot be known may be more.
             sum.is_none_or(|sum| sum > i128::from(window.amount.micros()))
         })

@@ -145,6 +145,19 @@ impl<'l> Look<'l> {
             .try_fold(0_i128, |sum, one| Some(sum.saturating_add(one?)))
     }
 
+    /// The same with an amount of this change added; none if something in it
+    /// cannot be converted, and so may be more than anything.
+    pub fn used_with(
+        &self,
+        micros: i64,
+        scope: Scope,
+        window_ms: i64,
+        part: impl Fn(&Charge) -> i64,
+    ) -> Option<i128> {
+        let used = self.used(scope, window_ms, part)?;
+        Some(used.saturating_add(self.own(micros)?))
+    }
+
     /// The changes of the same object in the last `window_ms`: what was
     /// applied, is open or unknown. What waits for people has not happened, and
     /// what is created below or beside an object does not change it.

@@ -56,13 +56,10 @@ fn share(
 ) -> Option<Fired> {
     let (scope, window_ms, most) = window.filter(|_| micros > 0)?;
     let percent = look.policy.pending.share_percent.min(MOST_PERCENT);
-    let waiting = look.used(scope, window_ms, |charge| match charge.standing {
+    let sum = look.used_with(micros, scope, window_ms, |charge| match charge.standing {
         Standing::Pending => part(charge),
         Standing::Applied(_) | Standing::Open => 0,
     });
-    let sum = waiting
-        .zip(look.own(micros))
-        .map(|(waiting, rise)| waiting.saturating_add(rise));
     let share = i128::from(most.micros()) * i128::from(percent);
     // What cannot be added up may be more.
     let is_too_much = sum.is_none_or(|sum| sum.saturating_mul(100) > share);

@@ -9,7 +9,7 @@ use proptest::sample::Index;
 use super::cases;
 use super::read::{self, NOW, Question};
 use crate::policy::decide::{Decision, Fired, Ruling, decide};
-use crate::policy::{Match, Mode, Policy};
+use crate::policy::{Mode, Policy};
 
 static QUESTIONS: LazyLock<Vec<Question>> = LazyLock::new(|| {
     let questions = cases().map(|(_, case)| read::question(&case).unwrap());
@@ -23,24 +23,7 @@ static POLICIES: LazyLock<Vec<Policy>> = LazyLock::new(|| {
 
 /// One that grants everything and limits nothing.
 fn wide() -> Policy {
-    Policy {
-        name: "wide".into(),
-        mode: Mode::Enforce,
-        unaccepted: None,
-        covers: Match::default(),
-        currency: None,
-        budget: crate::policy::Budgets::default(),
-        bids: None,
-        financial: None,
-        create: None,
-        records: None,
-        deactivate: None,
-        approvals: Vec::new(),
-        rules: Vec::new(),
-        protected: std::collections::BTreeSet::new(),
-        exchange_rates: Vec::new(),
-        pending: crate::policy::Pending::default(),
-    }
+    Policy::named("wide")
 }
 
 fn ruled(question: &Question, policies: &[Policy]) -> Ruling {
