@@ -128,7 +128,9 @@ name!(
     |text| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 );
 
-fn is_dns_label(text: &str, longest: usize) -> bool {
+/// Whether it is a DNS label of at most that length (RFC 1123): a-z, 0-9 and
+/// `-`, starting and ending with a letter or digit.
+pub fn is_dns_label(text: &str, longest: usize) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     text.len() <= longest
         && !text.is_empty()

@@ -110,20 +110,8 @@ impl Folder {
             contract: Mutex::default(),
             last: Mutex::default(),
         };
-        let has = |name: &ConnectorName| {
-            declared
-                .tenant
-                .connectors
-                .iter()
-                .any(|one| one.name == *name)
-        };
-        if let Some(name) = folder
-            .judge
-            .view
-            .sandbox_base_urls
-            .keys()
-            .find(|name| !has(name))
-        {
+        let mut faked = folder.judge.view.sandbox_base_urls.keys();
+        if let Some(name) = faked.find(|name| declared.tenant.connector(name).is_none()) {
             return Err(FolderError::Sandbox(name.clone()));
         }
         folder.secrets.hold(&declared.secrets);
@@ -198,17 +186,13 @@ impl Folder {
     /// changes, and only then.
     fn raw_contract(&self, declared: &Declared) -> RawContract {
         let mut last = self.contract.lock().unwrap_or_else(PoisonError::into_inner);
-        let contract = value(declared);
-        if let Some(last) = last.as_ref().filter(|last| last.contract == contract) {
+        let raw = contract(declared);
+        if let Some(last) = last.as_ref().filter(|last| last.contract == raw.contract) {
             return last.clone();
         }
         let before = last.as_ref().and_then(|last| last.generation).unwrap_or(0);
-        let raw = RawContract {
-            uid: UID.into(),
-            generation: Some(before + 1),
-            contract,
-        };
-        last.insert(raw).clone()
+        let generation = Some(before + 1);
+        last.insert(RawContract { generation, ..raw }).clone()
     }
 }
 
@@ -260,11 +244,7 @@ impl ControlPlane for Folder {
                 cause: Box::new(error),
             })?;
             Ok(Live {
-                contract: Some(RawContract {
-                    uid: UID.into(),
-                    generation: None,
-                    contract: value(&declared),
-                }),
+                contract: Some(contract(&declared)),
                 key: declared.keys.into_iter().find(|record| record.id == *key),
                 freezes: declared.freezes,
             })
@@ -296,9 +276,14 @@ impl ControlPlane for Folder {
     }
 }
 
-fn value(declared: &Declared) -> serde_json::Value {
-    // A struct of strings, numbers and vectors always has a JSON form.
-    serde_json::to_value(&declared.tenant).unwrap_or_default()
+/// The contract as an object would hold it that was never written.
+fn contract(declared: &Declared) -> RawContract {
+    RawContract {
+        uid: UID.into(),
+        generation: None,
+        // A struct of strings, numbers and vectors always has a JSON form.
+        contract: serde_json::to_value(&declared.tenant).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_core::access::Access;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
-use tenantry_core::name::KeyId;
+use tenantry_core::name::{KeyId, is_dns_label};
 
 use super::flaw::Flaw;
 use super::restraint::put_beside;
@@ -288,14 +288,8 @@ fn stray<'f>(mut fields: impl Iterator<Item = &'f String>, known: &[&str]) -> Op
 }
 
 fn is_dns_subdomain(name: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_part = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(is_inner)
-            && !part.starts_with('-')
-            && !part.ends_with('-')
-    };
-    name.len() <= 253 && name.split('.').all(is_part)
+    const LONGEST: usize = 253;
+    name.len() <= LONGEST && name.split('.').all(|part| is_dns_label(part, LONGEST))
 }
 
 /// Reads strictly; else the line, from 1, and what is wrong there.

@@ -131,10 +131,12 @@ impl<'d> Found<'d> {
             .and_then(|()| document.has_known_version())
             .and_then(|()| document.has_no_stray_field());
         if let Some(id) = document.key_id() {
-            let mut said = document.key().ok();
-            if let Some(key) = &mut said {
-                key.disabled |= read.is_err();
-            }
+            let last = self.keys.last();
+            let own = last.filter(|(of, _)| std::ptr::eq(*of, document));
+            let said = own.map(|(_, key)| KeyRecord {
+                disabled: key.disabled || read.is_err(),
+                ..key.clone()
+            });
             self.named.push((id, said));
         }
         read
@@ -244,4 +246,4 @@ fn secrets_of(tenant: &McpTenant, secrets: &[Secret]) -> Secrets {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

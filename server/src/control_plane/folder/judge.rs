@@ -8,10 +8,9 @@ use tenantry_api::compile::OperatorView;
 
 use super::documents::{Declared, declared};
 use super::files::{Source, sources};
-use super::{FolderError, UID, value};
+use super::{FolderError, contract};
 use crate::cause::chain;
 use crate::in_force::Workshop;
-use crate::knowledge::RawContract;
 
 /// What documents are judged by.
 pub(super) struct Judge {
@@ -38,12 +37,7 @@ impl Judge {
     /// so as a whole.
     pub(super) fn obeyable(&self, sources: &[Source]) -> Result<Declared, FolderError> {
         let declared = self.declared(sources)?;
-        let raw = RawContract {
-            uid: UID.into(),
-            generation: None,
-            contract: value(&declared),
-        };
-        match self.trial.take_up(Arc::new(raw), None) {
+        match self.trial.take_up(Arc::new(contract(&declared)), None) {
             Ok(_) => Ok(declared),
             Err(error) => Err(FolderError::Documents {
                 path: self.path.clone(),

@@ -107,6 +107,7 @@ mod tests {
         let missing = check_place(&at("missing/report"), &at("acme"));
         assert!(matches!(missing, Err(FolderError::Read { .. })));
     }
+
     #[test]
     fn a_report_is_written_beside_a_link_and_never_through_it() {
         let dir = tempfile::tempdir().unwrap();

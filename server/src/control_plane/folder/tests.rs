@@ -4,8 +4,7 @@ use tenantry_core::access::Access;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::{KeyRecord, Scope};
 
-use super::documents::declared;
-use super::files::Source;
+use super::documents::tests::read;
 use super::*;
 
 const TENANT: &str = "apiVersion: tenantry.dev/v1alpha1
@@ -20,15 +19,6 @@ spec:
     accounts:
     - {id: act_1, currency: EUR, timeZone: Europe/Berlin}
 ";
-
-fn read(texts: &[&str]) -> Result<Declared, Refused> {
-    let source = |(text, number): (&&str, u32)| Source {
-        file: format!("{number}.yaml"),
-        text: Ok((*text).to_owned()),
-    };
-    let sources: Vec<_> = texts.iter().zip(1..).map(source).collect();
-    declared(&sources, &OperatorView::default())
-}
 
 fn document(kind: &str, name: &str, spec: &str) -> String {
     format!(

@@ -18,7 +18,8 @@ spec:
     - {id: act_1, currency: EUR, timeZone: Europe/Berlin}
 ";
 
-fn read(texts: &[&str]) -> Result<Declared, Refused> {
+/// What is declared by files with these texts.
+pub fn read(texts: &[&str]) -> Result<Declared, Refused> {
     let source = |(text, number): (&&str, u32)| Source {
         file: format!("{number}.yaml"),
         text: Ok((*text).to_owned()),
