@@ -128,17 +128,13 @@ pub async fn keep_within(
     tenant: &ObjectReference,
     ctx: &Context,
 ) -> Result<Option<McpServer>, HoldError> {
+    let is_hidden = matches!(server, Server::Hidden);
     let server = server.of(tenant, held.losses)?;
-    let shut = match shut_others(held.host(), tenant, ctx).await {
-        // The same right by which the server is hidden; where nothing is lost
-        // there is nothing to insist on.
-        Err(HoldError::Look(kube::Error::Api(status)))
-            if status.is_forbidden() && held.losses.is_empty() =>
-        {
-            Ok(())
-        }
-        shut => shut,
-    };
+    if is_hidden {
+        // Nor are the ways in shown: it is one role that shows both.
+        return Ok(None);
+    }
+    let shut = shut_others(held.host(), tenant, ctx).await;
     let server = match server {
         Some(server) => limit(held, *server, tenant, ctx).await.map(Some),
         None => Ok(None),
