@@ -24,8 +24,8 @@ pub enum ApplyError {
     /// The operator may not write in the namespace.
     #[error("the namespace does not let the operator in")]
     NotBound,
-    /// The namespace is being deleted, and all of this with it.
-    #[error("the namespace is being deleted")]
+    /// The tenant or its namespace is being deleted, and all of this with it.
+    #[error("the tenant is being deleted")]
     Leaving,
     /// Another living tenant holds it.
     #[error("`{object}` belongs to the McpTenant `{tenant}`")]

@@ -7,13 +7,15 @@
 
 use std::fmt::Debug;
 
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenantry_api::label;
+use tenantry_api::mcp_tenant::McpTenant;
 
 use super::drift::{self, Change, Drift, RESTARTED};
 use super::{ApplyError, Tools, is_leaving, lacks_rights};
@@ -111,7 +113,10 @@ impl Hand<'_> {
                     let found = serde_json::to_value(found).unwrap_or_default();
                     changes = drift::removals(&drawn.value, &found);
                 }
-                None => was_deleted = true,
+                None => {
+                    self.outlive().await?;
+                    was_deleted = true;
+                }
             }
         }
         let placed = self.apply_or_make_room(drawn, &mut changes).await?;
@@ -131,6 +136,23 @@ impl Hand<'_> {
         };
         self.tools.memory.keep(uid, &drawn.object, place);
         Ok(placed)
+    }
+
+    /// A tenant that goes takes its children along, and its watch may tell of it
+    /// later than theirs do: what was taken along is not made again.
+    async fn outlive(&self) -> Result<(), ApplyError> {
+        let ValidTenant {
+            namespace, owner, ..
+        } = self.tenant;
+        let api: Api<McpTenant> = Api::namespaced(self.tools.client.clone(), namespace);
+        let list = api.list_metadata(&ListParams::default()).await;
+        let tenants = list.map_err(|error| failed(format!("McpTenant/{}", owner.name), error))?;
+        let is_us = |live: &ObjectMeta| live.uid.as_ref() == Some(&owner.uid);
+        let mut all = tenants.iter().map(|live| &live.metadata);
+        match all.find(|live| is_us(live)) {
+            Some(live) if live.deletion_timestamp.is_none() => Ok(()),
+            _ => Err(ApplyError::Leaving),
+        }
     }
 
     /// What others made of an element of ours (its port, its name) can stand in
@@ -281,9 +303,19 @@ fn replacement(drawn: &Value, found: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Method, Request, Response};
+    use k8s_openapi::api::core::v1::Service;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::Client;
+    use kube::client::Body;
+    use tower::service_fn;
 
     use super::*;
+    use crate::memory::Memory;
+    use crate::tenant::example;
 
     fn claim() -> Claim {
         Claim {
@@ -299,6 +331,72 @@ mod tests {
             field: "spec.replicas".into(),
         };
         managers.iter().map(change).collect()
+    }
+
+    /// What becomes of a `Service/server` that was placed before and is gone,
+    /// where `tenants` are the McpTenants of the namespace.
+    async fn when_gone(tenants: Value) -> (Result<Service, ApplyError>, usize) {
+        let writes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&writes);
+        let answer = service_fn(move |request: Request<Body>| {
+            let list = tenants.clone();
+            let (code, body) = match *request.method() {
+                Method::PATCH => {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    (
+                        200,
+                        json!({"metadata": {"name": "server", "resourceVersion": "2"}}),
+                    )
+                }
+                _ if request.uri().path().ends_with("/mcptenants") => (
+                    200,
+                    json!({"metadata": {"resourceVersion": "9"}, "items": list}),
+                ),
+                _ => (
+                    404,
+                    json!({"status": "Failure", "code": 404, "reason": "NotFound", "message": ""}),
+                ),
+            };
+            let body = Body::from(body.to_string().into_bytes());
+            let answer = Response::builder().status(code).body(body);
+            async move { answer }
+        });
+        let tenant = example::valid();
+        let mut service = Service::default();
+        service.metadata.name = Some("server".into());
+        let place = Place {
+            drawn: hash(&serde_json::to_value(&service).unwrap()),
+            version: "1".into(),
+        };
+        let memory = Memory::default();
+        memory.keep(&tenant.uid, "Service/server", place);
+        let mut hand = Hand {
+            tools: Tools {
+                client: &Client::new(answer, "default"),
+                memory: &memory,
+            },
+            tenant: &tenant,
+            claims: &[],
+            drifts: &mut vec![],
+        };
+        let placed = hand.place(service).await;
+        (placed, writes.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn what_its_tenant_took_along_is_not_made_again() {
+        let us = json!({"metadata": {"name": "acme", "uid": example::UID}});
+        let mut going = us.clone();
+        going["metadata"]["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
+        let anew = json!({"metadata": {"name": "acme", "uid": "another"}});
+        for gone in [json!([]), json!([going]), json!([anew])] {
+            let (placed, writes) = when_gone(gone).await;
+            assert!(matches!(placed, Err(ApplyError::Leaving)), "{placed:?}");
+            assert_eq!(writes, 0);
+        }
+        let (placed, writes) = when_gone(json!([us])).await;
+        assert_eq!(placed.unwrap().resource_version().as_deref(), Some("2"));
+        assert_eq!(writes, 1);
     }
 
     #[test]
