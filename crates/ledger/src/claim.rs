@@ -1,0 +1,240 @@
+//! Keys of idempotency (WRITES §2): whoever claims one first has the change,
+//! everybody after that hears what became of it.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use tenantry_core::digest::Digest;
+use tenantry_core::name::ToolName;
+
+use crate::change::{ChangeId, Lease, Principal, Progress, Recorded, json};
+use crate::error::LedgerError;
+use crate::ledger::Ledger;
+use crate::page::Page;
+use crate::sql::{Row, args};
+
+/// How long a claim stands before something is decided. Its caller heard
+/// something within 25 s; after a minute it is nobody's any more, and the next
+/// one with the same key goes on.
+pub const CLAIM_LASTS: SignedDuration = SignedDuration::from_secs(60);
+
+/// What is claimed.
+#[derive(Clone, Copy)]
+pub struct Claim<'c> {
+    /// Who claims. Keys of others are other keys.
+    pub principal: &'c Principal,
+    /// The key, as the caller made it.
+    pub key: &'c str,
+    /// The tool.
+    pub tool: &'c ToolName,
+    /// The canonical form of the arguments.
+    pub fingerprint: Digest,
+    /// The name of the change, if it is a new one.
+    pub change: &'c ChangeId,
+}
+
+/// What a key opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// A change that nobody has asked for before.
+    New(Lease),
+    /// One that has been answered.
+    Replay(Replay),
+    /// One that is on its way, or waits for people.
+    InProgress {
+        /// Which.
+        change: ChangeId,
+        /// How far it has come.
+        progress: Progress,
+    },
+    /// One that waited for people until a newer one took its place.
+    Superseded {
+        /// Which.
+        change: ChangeId,
+    },
+    /// Nothing: the key was used for something else.
+    Mismatch,
+    /// Nothing any more: what it was used for is no longer kept.
+    Expired,
+}
+
+/// A stored answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// The change.
+    pub change: ChangeId,
+    /// The answer, byte for byte.
+    pub answer: String,
+    /// When it was stored.
+    pub executed_at: Timestamp,
+    /// Whether another change of the same object was applied since.
+    pub no_longer_current: bool,
+}
+
+/// The key itself stays with the caller.
+impl fmt::Debug for Claim<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Claim")
+            .field("tool", self.tool)
+            .field("change", self.change)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Claims a key: of any number that do so, one has the change.
+    pub async fn claim(&self, claim: &Claim<'_>, now: Timestamp) -> Result<Claimed, LedgerError> {
+        const FIND: &str = "SELECT change_id, fingerprint, answer, answered_at, is_expired \
+             FROM claims WHERE claim = $1";
+        let mut page = self.turn(now).await?;
+        let name = claim.name();
+        let found = page.tx.row(FIND, args![name.as_str()]).await?;
+        let claimed = match found {
+            None => page.claim_anew(&name, claim).await?,
+            Some(row) => page.meet(&row, claim).await?,
+        };
+        page.close().await?;
+        Ok(claimed)
+    }
+
+    /// Gives a key back, for a change of which nothing is to be kept: its
+    /// arguments were wrong, its vendor could not be asked.
+    pub async fn release(&self, lease: &Lease, now: Timestamp) -> Result<(), LedgerError> {
+        let mut page = self.turn(now).await?;
+        let change = Recorded::held(&mut page.tx, lease).await?;
+        if change.progress != Progress::Claimed {
+            return Err(change.out_of_order());
+        }
+        page.forget(&change).await?;
+        page.close().await
+    }
+}
+
+impl Claim<'_> {
+    /// What stands for the key in the book: the key of one principal. JSON, so
+    /// that no two run into one another.
+    fn name(&self) -> String {
+        let Principal { owner, agent } = self.principal;
+        Digest::of(json(&(owner, agent, self.key)).as_bytes()).to_string()
+    }
+
+    /// The same key for another tool is not the same change.
+    fn fingerprint(&self) -> String {
+        format!("{} {}", self.tool, self.fingerprint)
+    }
+}
+
+impl Page<'_> {
+    async fn claim_anew(&mut self, name: &str, claim: &Claim<'_>) -> Result<Claimed, LedgerError> {
+        const CLAIM: &str = "INSERT INTO claims (claim, change_id, fingerprint, is_expired) \
+             VALUES ($1, $2, $3, 0)";
+        const BEGIN: &str = "INSERT INTO changes (id, epoch, holder, progress, since, principal, tool) \
+             VALUES ($1, 1, $2, 'claimed', $3, $4, $5)";
+        let id = claim.change.as_str();
+        let keep = args![name, id, claim.fingerprint()];
+        self.tx.run(CLAIM, keep).await?;
+        let holder = self.ledger().identity.epoch;
+        let principal = json(claim.principal);
+        let begin = args![id, holder, self.now, principal, claim.tool.as_str()];
+        self.tx.run(BEGIN, begin).await?;
+        Ok(Claimed::New(Lease {
+            change: claim.change.clone(),
+            epoch: 1,
+        }))
+    }
+
+    /// What a key opens that was claimed before.
+    async fn meet(&mut self, row: &Row, claim: &Claim<'_>) -> Result<Claimed, LedgerError> {
+        let answered_at = row.maybe_time("answered_at")?;
+        let is_past =
+            answered_at.is_some_and(|at| self.now.duration_since(at) >= self.ledger().retention);
+        if row.int("is_expired")? != 0 || is_past {
+            return Ok(Claimed::Expired);
+        }
+        if row.text("fingerprint")? != claim.fingerprint() {
+            return Ok(Claimed::Mismatch);
+        }
+        let change = row.read("change_id", |text| ChangeId::parse(text).ok())?;
+        let Some(executed_at) = answered_at else {
+            return self.meet_open(&change).await;
+        };
+        let Some(answer) = row.maybe_text("answer")? else {
+            return Ok(Claimed::Superseded { change });
+        };
+        let no_longer_current = self.has_moved_on(&change).await?;
+        Ok(Claimed::Replay(Replay {
+            change,
+            answer,
+            executed_at,
+            no_longer_current,
+        }))
+    }
+
+    async fn meet_open(&mut self, change: &ChangeId) -> Result<Claimed, LedgerError> {
+        let found = Recorded::find(&mut self.tx, change).await?;
+        let found = found.ok_or_else(|| LedgerError::damaged("a claim has no change"))?;
+        let age = self.now.duration_since(found.since);
+        if found.progress == Progress::Claimed && age >= CLAIM_LASTS {
+            return Ok(Claimed::New(self.hand_over(&found).await?));
+        }
+        Ok(Claimed::InProgress {
+            change: change.clone(),
+            progress: found.progress,
+        })
+    }
+
+    async fn has_moved_on(&mut self, change: &ChangeId) -> Result<bool, LedgerError> {
+        const LATER: &str = "SELECT later.id FROM changes mine JOIN changes later \
+             ON later.object = mine.object AND later.account = mine.account \
+             AND later.connector = mine.connector AND later.id <> mine.id \
+             AND later.progress = 'applied' AND later.applied_at >= mine.applied_at \
+             WHERE mine.id = $1 LIMIT 1";
+        Ok(self.tx.row(LATER, args![change.as_str()]).await?.is_some())
+    }
+
+    /// Gives a change to this process, and takes it from whoever had it.
+    pub(crate) async fn hand_over(&mut self, change: &Recorded) -> Result<Lease, LedgerError> {
+        const HAND_OVER: &str = "UPDATE changes SET epoch = $1, holder = $2, since = CASE \
+             WHEN progress = 'claimed' THEN $3 ELSE since END WHERE id = $4";
+        let lease = Lease {
+            change: change.lease.change.clone(),
+            epoch: change.lease.epoch + 1,
+        };
+        let holder = self.ledger().identity.epoch;
+        let args = args![lease.epoch, holder, self.now, lease.change.as_str()];
+        self.tx.run(HAND_OVER, args).await?;
+        Ok(lease)
+    }
+
+    /// Takes out a change of which nothing is to be kept, and its claim.
+    pub(crate) async fn forget(&mut self, change: &Recorded) -> Result<(), LedgerError> {
+        let id = change.lease.change.as_str();
+        self.tx
+            .run("DELETE FROM changes WHERE id = $1", args![id])
+            .await?;
+        self.free_key(change).await
+    }
+
+    /// Lets the key of a change be claimed again.
+    pub(crate) async fn free_key(&mut self, change: &Recorded) -> Result<(), LedgerError> {
+        let id = change.lease.change.as_str();
+        self.tx
+            .run("DELETE FROM claims WHERE change_id = $1", args![id])
+            .await?;
+        Ok(())
+    }
+
+    /// Stores what the key of a change is answered with from now on; without an
+    /// answer, that it has ended.
+    pub(crate) async fn answer(
+        &mut self,
+        change: &Recorded,
+        answer: Option<&str>,
+    ) -> Result<(), LedgerError> {
+        const ANSWER: &str = "UPDATE claims SET answer = $1, answered_at = $2 \
+             WHERE change_id = $3 AND is_expired = 0";
+        let args = args![answer, self.now, change.lease.change.as_str()];
+        self.tx.run(ANSWER, args).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! What a decision is made on, read from the book at one moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tenantry_core::effect::Primitive;
+use tenantry_core::name::{ConnectorName, Currency, ObjectId};
+use tenantry_core::policy::facts::{Charge, ExposureSnapshot, Facts, Proposal, Standing, Subject};
+
+use crate::change::{ChangeId, Progress};
+use crate::error::LedgerError;
+use crate::page::Page;
+use crate::sql::args;
+
+/// The day that limits mean.
+pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Charges that a decision reads at most. A thousand changes a day for three
+/// months; what cannot be counted whole is not decided.
+const MOST_CHARGES: i64 = 100_000;
+
+/// What others' decisions need of a change, apart from where it stands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Charged {
+    subject: Subject,
+    primitive: Primitive,
+    currency: Option<Currency>,
+    daily_micros: i64,
+    lifetime_micros: i64,
+    exposure_micros: i64,
+    financial_micros: i64,
+    created: u32,
+    records: u32,
+}
+
+/// A charge, and whose.
+pub(crate) struct Counted {
+    pub change: ChangeId,
+    pub charge: Charge,
+}
+
+/// What was read, before anything is left out of it.
+pub(crate) struct Reading {
+    counted: Vec<Counted>,
+    lowest_micros: BTreeMap<ObjectId, i64>,
+    exposure: Option<ExposureSnapshot>,
+}
+
+impl Charged {
+    pub(crate) fn of(proposal: &Proposal) -> Self {
+        let Proposal { subject, effect } = proposal;
+        Self {
+            subject: subject.clone(),
+            primitive: effect.primitive,
+            currency: effect.currency.clone(),
+            daily_micros: effect.daily.increase_micros,
+            lifetime_micros: effect.lifetime.increase_micros,
+            exposure_micros: effect.exposure_micros,
+            financial_micros: effect.financial.increase_micros,
+            created: effect.created,
+            records: effect.records,
+        }
+    }
+
+    fn standing(self, standing: Standing) -> Charge {
+        Charge {
+            subject: self.subject,
+            standing,
+            primitive: self.primitive,
+            currency: self.currency,
+            daily_micros: self.daily_micros,
+            lifetime_micros: self.lifetime_micros,
+            exposure_micros: self.exposure_micros,
+            financial_micros: self.financial_micros,
+            created: self.created,
+            records: self.records,
+        }
+    }
+}
+
+impl Reading {
+    /// The facts, as they are for a change of `proposal` without the changes in
+    /// `left_out`.
+    pub(crate) fn facts(
+        &self,
+        proposal: &Proposal,
+        overspend_percent: &BTreeMap<ConnectorName, u32>,
+        left_out: &BTreeSet<ChangeId>,
+    ) -> Facts {
+        let counted = self.counted.iter();
+        let charges: Vec<Charge> = counted
+            .filter(|counted| !left_out.contains(&counted.change))
+            .map(|counted| counted.charge.clone())
+            .collect();
+        let pending = || {
+            let waiting = charges.iter();
+            waiting.filter(|charge| charge.standing == Standing::Pending)
+        };
+        let of_key = pending().filter(|charge| charge.subject.key == proposal.subject.key);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Facts {
+            pending_of_key: count(of_key.count()),
+            pending_of_tenant: count(pending().count()),
+            lowest_micros: self.lowest_micros.clone(),
+            exposure: self.exposure.clone(),
+            overspend_percent: overspend_percent.clone(),
+            charges,
+        }
+    }
+}
+
+impl Page<'_> {
+    /// Reads everything that a decision over `proposal` can ask about, apart
+    /// from the change `own` itself.
+    pub(crate) async fn read_facts(
+        &mut self,
+        own: &ChangeId,
+        proposal: &Proposal,
+        lookback: SignedDuration,
+    ) -> Result<Reading, LedgerError> {
+        // Limits by the day hold whatever windows a policy has.
+        let lookback = lookback.max(DAY);
+        let mut counted = self.charges(own, lookback).await?;
+        if let Some(accepted_at) = self.book.accepted_at
+            && self.now.duration_since(accepted_at) < lookback
+        {
+            counted.push(Counted {
+                change: own.clone(),
+                charge: full(proposal, accepted_at),
+            });
+        }
+        Ok(Reading {
+            counted,
+            lowest_micros: self.lowest(proposal).await?,
+            exposure: self.exposure().await?,
+        })
+    }
+
+    async fn charges(
+        &mut self,
+        own: &ChangeId,
+        lookback: SignedDuration,
+    ) -> Result<Vec<Counted>, LedgerError> {
+        // Two statements in one, each with its index.
+        const READ: &str = "SELECT id, progress, applied_at, charge FROM changes \
+             WHERE progress NOT IN ('applied', 'not_applied') AND charge IS NOT NULL AND id <> $1 \
+             UNION ALL SELECT id, progress, applied_at, charge FROM changes \
+             WHERE progress = 'applied' AND applied_at > $2 LIMIT $3";
+        let after = self.now - lookback;
+        let args = args![own.as_str(), after, MOST_CHARGES + 1];
+        let rows = self.tx.rows(READ, args).await?;
+        if i64::try_from(rows.len()).unwrap_or(i64::MAX) > MOST_CHARGES {
+            return Err(LedgerError::TooManyCharges { most: MOST_CHARGES });
+        }
+        let counted = rows.iter().map(|row| {
+            let change = row.read("id", |text| ChangeId::parse(text).ok())?;
+            let progress = row.text("progress")?;
+            let standing = match row.maybe_time("applied_at")? {
+                Some(at) => Standing::Applied(at),
+                None if is_pending(&progress) => Standing::Pending,
+                None => Standing::Open,
+            };
+            let charged: Option<Charged> = row.maybe_json("charge")?;
+            let charged = charged.ok_or_else(|| LedgerError::damaged("a charge is missing"))?;
+            Ok(Counted {
+                change,
+                charge: charged.standing(standing),
+            })
+        });
+        counted.collect()
+    }
+
+    async fn lowest(
+        &mut self,
+        proposal: &Proposal,
+    ) -> Result<BTreeMap<ObjectId, i64>, LedgerError> {
+        const READ: &str = "SELECT MIN(micros) AS lowest FROM lows \
+             WHERE object = $1 AND account = $2 AND connector = $3 AND at > $4";
+        let subject = &proposal.subject;
+        let after = self.now - DAY;
+        let mut lowest = BTreeMap::new();
+        for budget in &proposal.effect.budgets {
+            let args = args![
+                budget.object.as_str(),
+                subject.account.as_str(),
+                subject.connector.as_str(),
+                after,
+            ];
+            let row = self.tx.row(READ, args).await?;
+            let found = row.map(|row| row.maybe_int("lowest")).transpose()?;
+            if let Some(micros) = found.flatten() {
+                lowest.insert(budget.object.clone(), micros);
+            }
+        }
+        Ok(lowest)
+    }
+
+    /// Writes down how low the live budgets of an applied change were.
+    pub(crate) async fn keep_lows(
+        &mut self,
+        change: &ChangeId,
+        proposal: &Proposal,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        const KEEP: &str = "INSERT INTO lows (change_id, connector, account, object, micros, at) \
+             VALUES ($1, $2, $3, $4, $5, $6)";
+        let subject = &proposal.subject;
+        for (object, micros) in lows(proposal) {
+            let args = args![
+                change.as_str(),
+                subject.connector.as_str(),
+                subject.account.as_str(),
+                object.as_str(),
+                micros,
+                at,
+            ];
+            self.tx.run(KEEP, args).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The lowest value at which each budget of a change was live, before or after.
+fn lows(proposal: &Proposal) -> impl Iterator<Item = (&ObjectId, i64)> {
+    let effect = &proposal.effect;
+    let moved =
+        |delta: tenantry_core::effect::Delta| delta != tenantry_core::effect::Delta::default();
+    // A budget that was set moves money exactly if it is live.
+    let is_live = moved(effect.daily) || moved(effect.lifetime);
+    effect
+        .budgets
+        .iter()
+        .filter(move |_| is_live)
+        .map(|change| {
+            let after = change.after.amount_micros();
+            let before = change.before.filter(|_| !change.becomes_live);
+            let lowest = before.map_or(after, |before| before.amount_micros().min(after));
+            (&change.object, lowest)
+        })
+}
+
+fn is_pending(progress: &str) -> bool {
+    [Progress::Pending, Progress::Executing]
+        .iter()
+        .any(|known| known.as_str() == progress)
+}
+
+/// What fills every window that a decision over `proposal` can look at: nobody
+/// knows what was spent before the book was accepted.
+fn full(proposal: &Proposal, at: Timestamp) -> Charge {
+    let mut subject = proposal.subject.clone();
+    // Whatever binds the change counts it, by an object above or below.
+    let budgets = proposal.effect.budgets.iter();
+    subject
+        .path
+        .extend(budgets.map(|budget| budget.object.clone()));
+    // It is no change of the object: cooldowns are not its matter.
+    subject.path.extend(ObjectId::parse("accepted-ledger").ok());
+    Charge {
+        subject,
+        standing: Standing::Applied(at),
+        primitive: Primitive::Records,
+        currency: proposal.effect.currency.clone(),
+        daily_micros: i64::MAX,
+        lifetime_micros: i64::MAX,
+        exposure_micros: i64::MAX,
+        financial_micros: i64::MAX,
+        created: u32::MAX,
+        records: u32::MAX,
+    }
+}

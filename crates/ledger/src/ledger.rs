@@ -1,0 +1,258 @@
+//! Opening the book, and saying which one it is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, json};
+use tenantry_core::audit::chain::Head;
+use tenantry_core::digest::Digest;
+use tenantry_core::name::Organization;
+
+use crate::change::json;
+use crate::error::LedgerError;
+use crate::identity::{Expected, Found, Identity, LedgerId, Recognition};
+use crate::line::Event;
+use crate::page::{Book, Page};
+use crate::place::Place;
+use crate::place::sqlite::Space;
+use crate::schema;
+use crate::sql::{Engine, Tx, args};
+
+/// Keys and settled changes are kept at least this long (WRITES §2).
+pub const LEAST_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Audit lines that may wait to leave. A stream that stands still refuses
+/// changes before the disk is full of what nobody has seen.
+pub const MOST_WAITING: u64 = 10_000;
+
+/// What a book is opened with.
+#[derive(Debug)]
+pub struct Opening<'o> {
+    /// Where it is.
+    pub place: &'o Place,
+    /// Whose it is.
+    pub organization: &'o Organization,
+    /// What was last reported of it, if that was kept.
+    pub expected: Option<&'o Expected>,
+    /// Its name, if it is made now.
+    pub id_if_new: LedgerId,
+    /// How long keys and settled changes are kept: as long as the longest
+    /// window that a policy has, and [`LEAST_RETENTION`] at least.
+    pub retention: SignedDuration,
+    /// Audit lines that may wait to leave: [`MOST_WAITING`].
+    pub most_waiting: u64,
+}
+
+/// An open book. Each call is one transaction.
+#[derive(Debug)]
+pub struct Ledger {
+    pub(crate) engine: Engine,
+    pub(crate) identity: Identity,
+    pub(crate) retention: SignedDuration,
+    pub(crate) most_waiting: u64,
+    space: Option<Space>,
+    expected: Option<Expected>,
+    recognition: Mutex<Recognition>,
+    /// The last line of the chain that this process has seen.
+    seen: AtomicU64,
+}
+
+impl Ledger {
+    /// Opens the book, making it where there is none. An unexpected one opens
+    /// too, so that it can be looked at and accepted, but no change begins.
+    pub async fn open(opening: Opening<'_>, now: Timestamp) -> Result<Self, LedgerError> {
+        let Opening {
+            place,
+            organization,
+            expected,
+            id_if_new,
+            retention,
+            most_waiting,
+        } = opening;
+        let (engine, space) = place.connect(organization).await?;
+        schema::bring_up(&engine).await?;
+        let mut tx = engine.begin().await?;
+        begin_book(&mut tx, &id_if_new, organization, now).await?;
+        let mut book = Book::lock(&mut tx).await?;
+        if book.organization != *organization {
+            let found = book.organization.to_string();
+            return Err(LedgerError::OtherOrganization { found });
+        }
+        let recognition = recognize(&mut tx, &book, expected).await?;
+        book.epoch += 1;
+        book.clock = book.clock.max(now);
+        book.keep(&mut tx).await?;
+        tx.commit().await?;
+        Ok(Self {
+            engine,
+            identity: Identity {
+                id: book.id,
+                organization: book.organization,
+                epoch: book.epoch,
+            },
+            retention: retention.max(LEAST_RETENTION),
+            most_waiting,
+            space,
+            expected: expected.cloned(),
+            recognition: Mutex::new(recognition),
+            seen: AtomicU64::new(book.head.sequence),
+        })
+    }
+
+    /// Closes the book: what is in its log goes into the file.
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+
+    /// Which book it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// How it stands to the one that was expected.
+    pub fn recognition(&self) -> Recognition {
+        *self
+            .recognition
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last line of its chain.
+    pub async fn head(&self) -> Result<Head, LedgerError> {
+        let mut tx = self.engine.look().await?;
+        Ok(Book::read(&mut tx).await?.head)
+    }
+
+    /// What there is to report, and to expect at the next opening.
+    pub async fn to_expect(&self) -> Result<Expected, LedgerError> {
+        let head = self.head().await?;
+        Ok(Expected {
+            id: self.identity.id.clone(),
+            epoch: self.identity.epoch,
+            sequence: head.sequence,
+            digest: head.digest,
+        })
+    }
+
+    /// People accept this book in the place of the expected one: changes may
+    /// begin, with every window full for its length from now on, and no key of
+    /// before opens anything. `record` says who did, for the audit.
+    pub async fn accept(
+        &self,
+        record: &Map<String, serde_json::Value>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let mut page = self.turn(now).await?;
+        page.book.accepted_at = Some(page.now);
+        page.book.accepted_over = self.expected.clone();
+        let expire = "UPDATE claims SET is_expired = 1, answer = NULL";
+        page.tx.run(expire, args![]).await?;
+        let detail = json!({
+            "expected": self.expected,
+            "was": self.recognition().to_string(),
+        });
+        page.append(Event::LedgerAccepted, None, detail, record)
+            .await?;
+        page.close().await?;
+        self.recognize_as(Recognition::Accepted);
+        Ok(())
+    }
+
+    /// Refuses a change that would begin in the wrong book or on a full disk.
+    pub(crate) fn admit(&self) -> Result<(), LedgerError> {
+        let recognition = self.recognition();
+        if !recognition.is_trusted() {
+            return Err(LedgerError::Mismatch(recognition));
+        }
+        self.space.as_ref().map_or(Ok(()), Space::check)
+    }
+
+    /// Takes the book for one transaction, at one moment of its own clock.
+    pub(crate) async fn turn(&self, now: Timestamp) -> Result<Page<'_>, LedgerError> {
+        let mut tx = self.engine.begin().await?;
+        let book = Book::lock(&mut tx).await?;
+        let seen = self.seen.load(Ordering::SeqCst);
+        if book.id != self.identity.id || book.head.sequence < seen {
+            let found = book.head.sequence;
+            return Err(LedgerError::WentBack { seen, found });
+        }
+        if let (Engine::Sqlite(_), true) = (&self.engine, book.epoch != self.identity.epoch) {
+            return Err(LedgerError::TakenAway);
+        }
+        // Another replica may have been told.
+        if book.accepted_over.is_some() && book.accepted_over == self.expected {
+            self.recognize_as(Recognition::Accepted);
+        }
+        Ok(Page::new(self, tx, book, now))
+    }
+
+    fn recognize_as(&self, recognition: Recognition) {
+        let mut known = self
+            .recognition
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = recognition;
+    }
+
+    /// Remembers what was committed.
+    pub(crate) fn has_seen(&self, sequence: u64) {
+        self.seen.fetch_max(sequence, Ordering::SeqCst);
+    }
+}
+
+/// Writes the first page of a new book; an old one stays as it is.
+async fn begin_book(
+    tx: &mut Tx,
+    id: &LedgerId,
+    organization: &Organization,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    const BEGIN: &str = "INSERT INTO book (one, id, organization, epoch, clock, sequence, digest, \
+         emitted) VALUES (1, $1, $2, 0, $3, 0, $4, 0) ON CONFLICT (one) DO NOTHING";
+    let digest = Head::before_all().digest.to_string();
+    let args = args![id.as_str(), organization.as_str(), now, digest];
+    tx.run(BEGIN, args).await?;
+    Ok(())
+}
+
+async fn recognize(
+    tx: &mut Tx,
+    book: &Book,
+    expected: Option<&Expected>,
+) -> Result<Recognition, LedgerError> {
+    let sequence = expected.map_or(0, |expected| expected.sequence);
+    let there = "SELECT digest FROM events WHERE sequence = $1";
+    let row = tx.row(there, args![sequence]).await?;
+    let digest_there = row
+        .map(|row| row.read("digest", |text| Digest::parse(text).ok()))
+        .transpose()?;
+    let found = Found {
+        id: &book.id,
+        epoch: book.epoch,
+        head: book.head,
+        digest_there,
+        accepted_over: book.accepted_over.as_ref(),
+    };
+    Ok(Recognition::of(&found, expected))
+}
+
+impl Book {
+    /// Writes down what may have changed.
+    pub(crate) async fn keep(&self, tx: &mut Tx) -> Result<(), LedgerError> {
+        const KEEP: &str = "UPDATE book SET epoch = $1, clock = $2, sequence = $3, digest = $4, \
+             emitted = $5, accepted_at = $6, accepted_over = $7 WHERE one = 1";
+        let over = self.accepted_over.as_ref().map(json);
+        let args = args![
+            self.epoch,
+            self.clock,
+            self.head.sequence,
+            self.head.digest.to_string(),
+            self.emitted,
+            self.accepted_at,
+            over.as_deref(),
+        ];
+        tx.run(KEEP, args).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,407 @@
+//! Deciding and reserving, in one transaction: what was read is still so when
+//! the money is set aside, on every replica.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+use tenantry_core::digest::Digest;
+use tenantry_core::name::{ConnectorName, ObjectId};
+use tenantry_core::policy::decide::{Decision, Permitted, Ruling, Terms};
+use tenantry_core::policy::facts::{Facts, Proposal};
+
+use crate::change::{ChangeId, Intent, Lease, Progress, Recorded, json, select_changes};
+use crate::error::LedgerError;
+use crate::facts::{Charged, DAY};
+use crate::ledger::Ledger;
+use crate::line::Event;
+use crate::page::Page;
+use crate::sql::args;
+
+/// Bytes of an intent: the snapshot of a spend root with thousands of objects.
+pub const LARGEST_INTENT: usize = 1024 * 1024;
+
+/// What is to be decided, and what is written down if it may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The change.
+    pub proposal: &'a Proposal,
+    /// The spend roots that it changes, of the proposal's account.
+    pub roots: &'a BTreeSet<ObjectId>,
+    /// What it is meant to do, and what was there before.
+    pub intent: &'a Intent,
+    /// By what another one is known to be the same.
+    pub likeness: Option<Likeness>,
+    /// The longest window that a policy has.
+    pub lookback: SignedDuration,
+    /// How far each vendor may overspend.
+    pub overspend_percent: &'a BTreeMap<ConnectorName, u32>,
+    /// Actor and redacted arguments, for every audit line of the change.
+    pub record: &'a Map<String, Value>,
+}
+
+/// By what a change is known to be the same as another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// Its object and the absolute target.
+    Target(Digest),
+    /// The identifying fields of what it makes.
+    Made(Digest),
+}
+
+/// The moment at which a decision is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'m> {
+    /// What the book says.
+    pub facts: &'m Facts,
+    /// The book's clock.
+    pub now: Timestamp,
+    /// A change that made the same within the last 24 hours, or is about to.
+    pub twin: Option<&'m ChangeId>,
+}
+
+/// What became of the question.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reservation {
+    /// The change may be made; its money and its roots are its own.
+    Reserved {
+        /// Every reason that spoke.
+        ruling: Ruling,
+        /// For how long.
+        permitted: Permitted,
+    },
+    /// People must agree; its money is set aside, its roots are free.
+    Pending {
+        /// Every reason that spoke.
+        ruling: Ruling,
+        /// Who must agree.
+        terms: Terms,
+        /// Until when they may.
+        expires_at: Timestamp,
+        /// Older questions about the same object, which have ended with this.
+        superseded: Vec<ChangeId>,
+    },
+    /// It may not be made. Its key is free, unless people were asked before.
+    Denied {
+        /// Every reason that spoke.
+        ruling: Ruling,
+    },
+    /// Another change has one of its roots. Its key is free, unless people were
+    /// asked before.
+    RootBusy {
+        /// Which.
+        change: ChangeId,
+    },
+    /// The same is under way with another key. Its own key is free.
+    Duplicate {
+        /// Which.
+        change: ChangeId,
+    },
+    /// This change was decided before.
+    AlreadyThere {
+        /// How far it has come.
+        progress: Progress,
+    },
+}
+
+impl Ledger {
+    /// Decides over the change of `lease` and reserves what it needs, at one
+    /// moment of the book.
+    ///
+    /// `decide` is asked once or twice, on different facts, and only its answer
+    /// may depend on them: it must be pure. What stops money is neither held up
+    /// by another change of its root, nor by a full disk or a stream that
+    /// stands still.
+    pub async fn decide_and_reserve(
+        &self,
+        lease: &Lease,
+        asked: &Asked<'_>,
+        now: Timestamp,
+        decide: impl Fn(&Moment<'_>) -> Ruling,
+    ) -> Result<Reservation, LedgerError> {
+        let intent = asked.intent_text()?;
+        let mut page = self.turn(now).await?;
+        if !asked.is_stop() {
+            self.admit()?;
+            page.check_backlog()?;
+        }
+        let change = Recorded::held(&mut page.tx, lease).await?;
+        if !matches!(change.progress, Progress::Claimed | Progress::Executing) {
+            return Ok(Reservation::AlreadyThere {
+                progress: change.progress,
+            });
+        }
+        let reservation = match page.obstacle(&change, asked).await? {
+            Some(obstacle) => {
+                page.refuse(&change, asked, obstacle.told()).await?;
+                obstacle
+            }
+            None => page.decide(&change, asked, &intent, decide).await?,
+        };
+        page.close().await?;
+        Ok(reservation)
+    }
+}
+
+impl Asked<'_> {
+    fn is_stop(&self) -> bool {
+        self.proposal.effect.only_stops()
+    }
+
+    fn intent_text(&self) -> Result<String, LedgerError> {
+        let text = json(self.intent);
+        if text.len() > LARGEST_INTENT {
+            return Err(LedgerError::TooLarge {
+                what: "an intent",
+                bytes: text.len(),
+                most: LARGEST_INTENT,
+            });
+        }
+        Ok(text)
+    }
+
+    fn object(&self) -> Option<&str> {
+        self.proposal.subject.path.last().map(ObjectId::as_str)
+    }
+}
+
+impl Likeness {
+    fn text(self) -> String {
+        match self {
+            Self::Target(digest) => format!("target {digest}"),
+            Self::Made(digest) => format!("made {digest}"),
+        }
+    }
+}
+
+impl Reservation {
+    /// What the audit says of it.
+    fn told(&self) -> Value {
+        match self {
+            Self::RootBusy { change } => json!({"decision": "root_busy", "other": change}),
+            Self::Duplicate { change } => json!({"decision": "duplicate", "other": change}),
+            Self::Reserved { ruling, .. } => told("permitted", ruling),
+            Self::Pending { ruling, .. } => told("needs_approval", ruling),
+            Self::Denied { ruling } => told("denied", ruling),
+            Self::AlreadyThere { progress } => json!({"decision": progress.as_str()}),
+        }
+    }
+}
+
+fn told(decision: &str, ruling: &Ruling) -> Value {
+    json!({"decision": decision, "rules": ruling.fired, "shadow": ruling.shadow})
+}
+
+impl Page<'_> {
+    /// What stands in the way before anything is decided.
+    async fn obstacle(
+        &mut self,
+        change: &Recorded,
+        asked: &Asked<'_>,
+    ) -> Result<Option<Reservation>, LedgerError> {
+        const SAME: &str = "SELECT id FROM changes WHERE likeness = $1 AND id <> $2 \
+             AND progress NOT IN ('applied', 'not_applied') ORDER BY since, id LIMIT 1";
+        const BUSY: &str = "SELECT change_id AS id FROM roots WHERE root = $1 AND change_id <> $2 \
+             ORDER BY is_stop, change_id LIMIT 1";
+        if asked.is_stop() {
+            return Ok(None);
+        }
+        let own = change.lease.change.as_str();
+        if let Some(likeness @ Likeness::Target(_)) = asked.likeness
+            && let Some(change) = self.first(SAME, args![likeness.text(), own]).await?
+        {
+            return Ok(Some(Reservation::Duplicate { change }));
+        }
+        for root in asked.roots {
+            if let Some(change) = self.first(BUSY, args![asked.root(root), own]).await? {
+                return Ok(Some(Reservation::RootBusy { change }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn decide(
+        &mut self,
+        change: &Recorded,
+        asked: &Asked<'_>,
+        intent: &str,
+        decide: impl Fn(&Moment<'_>) -> Ruling,
+    ) -> Result<Reservation, LedgerError> {
+        let own = &change.lease.change;
+        let reading = self.read_facts(own, asked.proposal, asked.lookback).await?;
+        let twin = self.twin(own, asked).await?;
+        let now = self.now;
+        let rule = |left_out: &BTreeSet<ChangeId>| {
+            let facts = reading.facts(asked.proposal, asked.overspend_percent, left_out);
+            decide(&Moment {
+                facts: &facts,
+                now,
+                twin: twin.as_ref(),
+            })
+        };
+        // A newer question takes the place of an older one about the same
+        // object, and its money. Only a question does: a change that may be
+        // made stands beside what waits, and is counted with it.
+        let older = self.older_questions(own, asked).await?;
+        let names = older
+            .iter()
+            .map(|older| older.lease.change.clone())
+            .collect();
+        let ruling = rule(&names);
+        let asks = matches!(ruling.decision, Decision::NeedsApproval(_));
+        let ruling = if asks || older.is_empty() {
+            ruling
+        } else {
+            rule(&BTreeSet::new())
+        };
+        match ruling.decision.clone() {
+            Decision::Permitted(permitted) => {
+                self.reserve(change, asked, intent, Progress::Reserved)
+                    .await?;
+                self.take_roots(change, asked).await?;
+                let reserved = Reservation::Reserved { ruling, permitted };
+                let own = Some(own);
+                self.append(Event::Intent, own, reserved.told(), asked.record)
+                    .await?;
+                Ok(reserved)
+            }
+            Decision::NeedsApproval(terms) => {
+                self.reserve(change, asked, intent, Progress::Pending)
+                    .await?;
+                let superseded = self.supersede(&older, own).await?;
+                let expires_at = self.ask(own, &terms, &ruling).await?;
+                let pending = Reservation::Pending {
+                    ruling,
+                    terms,
+                    expires_at,
+                    superseded,
+                };
+                self.append(Event::Asked, Some(own), pending.told(), asked.record)
+                    .await?;
+                Ok(pending)
+            }
+            Decision::Denied => {
+                let denied = Reservation::Denied { ruling };
+                self.refuse(change, asked, denied.told()).await?;
+                Ok(denied)
+            }
+        }
+    }
+
+    /// A change that is not made leaves a line, and its key is free. What people
+    /// were asked about stays, for its caller to end.
+    async fn refuse(
+        &mut self,
+        change: &Recorded,
+        asked: &Asked<'_>,
+        told: Value,
+    ) -> Result<(), LedgerError> {
+        let own = Some(&change.lease.change);
+        self.append(Event::Refused, own, told, asked.record).await?;
+        if change.progress == Progress::Claimed {
+            self.forget(change).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets the money of a change aside, and writes down what it is.
+    async fn reserve(
+        &mut self,
+        change: &Recorded,
+        asked: &Asked<'_>,
+        intent: &str,
+        progress: Progress,
+    ) -> Result<(), LedgerError> {
+        const RESERVE: &str = "UPDATE changes SET progress = $1, since = $2, reserved_at = $2, \
+             record = $3, proposal = $4, intent = $5, likeness = $6, connector = $7, account = $8, \
+             object = $9, charge = $10 WHERE id = $11";
+        let subject = &asked.proposal.subject;
+        let likeness = asked.likeness.map(Likeness::text);
+        let args = args![
+            progress.as_str(),
+            self.now,
+            json(asked.record),
+            json(asked.proposal),
+            intent,
+            likeness.as_deref(),
+            subject.connector.as_str(),
+            subject.account.as_str(),
+            asked.object(),
+            json(&Charged::of(asked.proposal)),
+            change.lease.change.as_str(),
+        ];
+        self.tx.run(RESERVE, args).await?;
+        Ok(())
+    }
+
+    async fn take_roots(
+        &mut self,
+        change: &Recorded,
+        asked: &Asked<'_>,
+    ) -> Result<(), LedgerError> {
+        const TAKE: &str = "INSERT INTO roots (root, change_id, is_stop) VALUES ($1, $2, $3)";
+        for root in asked.roots {
+            let own = change.lease.change.as_str();
+            self.tx
+                .run(TAKE, args![asked.root(root), own, asked.is_stop()])
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn twin(
+        &mut self,
+        own: &ChangeId,
+        asked: &Asked<'_>,
+    ) -> Result<Option<ChangeId>, LedgerError> {
+        const TWIN: &str = "SELECT id FROM changes WHERE likeness = $1 AND id <> $2 \
+             AND progress <> 'not_applied' AND (applied_at IS NULL OR applied_at > $3) \
+             ORDER BY since, id LIMIT 1";
+        let Some(likeness @ Likeness::Made(_)) = asked.likeness else {
+            return Ok(None);
+        };
+        let after = self.now - DAY;
+        self.first(TWIN, args![likeness.text(), own.as_str(), after])
+            .await
+    }
+
+    async fn older_questions(
+        &mut self,
+        own: &ChangeId,
+        asked: &Asked<'_>,
+    ) -> Result<Vec<Recorded>, LedgerError> {
+        const OLDER: &str = select_changes!(
+            "WHERE object = $1 AND account = $2 AND connector = $3 AND progress = 'pending' AND id <> $4"
+        );
+        let Some(object) = asked.object() else {
+            return Ok(Vec::new());
+        };
+        let subject = &asked.proposal.subject;
+        let args = args![
+            object,
+            subject.account.as_str(),
+            subject.connector.as_str(),
+            own.as_str(),
+        ];
+        let rows = self.tx.rows(OLDER, args).await?;
+        rows.iter().map(Recorded::of).collect()
+    }
+
+    async fn first(
+        &mut self,
+        sql: &'static str,
+        args: &[crate::sql::Arg],
+    ) -> Result<Option<ChangeId>, LedgerError> {
+        let row = self.tx.row(sql, args).await?;
+        row.map(|row| row.read("id", |text| ChangeId::parse(text).ok()))
+            .transpose()
+    }
+}
+
+impl Asked<'_> {
+    /// A root's name in the book. Ids are unique within an account.
+    fn root(&self, root: &ObjectId) -> String {
+        let subject = &self.proposal.subject;
+        json(&(&subject.connector, &subject.account, root))
+    }
+}

@@ -1,0 +1,281 @@
+//! Sending, and what became of it: a reservation ends once, and only for the
+//! one who has the change.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tenantry_core::policy::decide::Permitted;
+
+use crate::change::{ChangeId, Lease, Progress, Recorded, json, select_changes};
+use crate::error::LedgerError;
+use crate::ledger::Ledger;
+use crate::line::Event;
+use crate::page::Page;
+use crate::sql::args;
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The vendor made it.
+    Applied {
+        /// The latest moment at which it can have done so: from then on its
+        /// money counts.
+        at: Timestamp,
+        /// What it said afterwards.
+        after: Value,
+        /// What the key is answered with.
+        answer: String,
+    },
+    /// The vendor did not make it; its money is free.
+    NotApplied {
+        /// Why.
+        why: String,
+        /// What the key is answered with, if the vendor refused for good;
+        /// without it the key can be claimed again.
+        answer: Option<String>,
+    },
+    /// Nobody knows yet; its money and its roots stay its own.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+    /// Only people can find out; its money and its roots stay its own.
+    NeedsHuman {
+        /// Why.
+        why: String,
+        /// What the key is answered with until they have.
+        answer: String,
+    },
+}
+
+/// How many changes one listing has at most.
+pub const LONGEST_LIST: u32 = 1000;
+
+impl Ledger {
+    /// Writes down that the request leaves now. Only after this answered may
+    /// it: a request that left is never sent again blindly.
+    pub async fn sending(
+        &self,
+        lease: &Lease,
+        permitted: &Permitted,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        const SENDING: &str =
+            "UPDATE changes SET progress = 'sending', since = $1, sent_at = $1 WHERE id = $2";
+        let mut page = self.turn(now).await?;
+        let change = Recorded::held(&mut page.tx, lease).await?;
+        if change.progress != Progress::Reserved {
+            return Err(change.out_of_order());
+        }
+        if !permitted.is_good(page.now) {
+            return Err(LedgerError::Stale {
+                change: lease.change.clone(),
+            });
+        }
+        page.tx
+            .run(SENDING, args![page.now, lease.change.as_str()])
+            .await?;
+        page.close().await
+    }
+
+    /// Writes down what became of a change, and posts or frees its money.
+    pub async fn settle(
+        &self,
+        lease: &Lease,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let mut page = self.turn(now).await?;
+        let change = Recorded::held(&mut page.tx, lease).await?;
+        if !outcome.follows(change.progress) {
+            return Err(change.out_of_order());
+        }
+        match outcome {
+            Outcome::Applied { at, after, answer } => {
+                page.post(&change, *at, after).await?;
+                page.answer(&change, Some(answer)).await?;
+            }
+            Outcome::NotApplied { answer: None, .. } => page.give_up(&change).await?,
+            Outcome::NotApplied { answer, .. } => {
+                page.void(&change).await?;
+                page.answer(&change, answer.as_deref()).await?;
+            }
+            Outcome::Unknown { .. } => page.move_to(&change, Progress::Unknown).await?,
+            Outcome::NeedsHuman { answer, .. } => {
+                page.move_to(&change, Progress::NeedsHuman).await?;
+                page.answer(&change, Some(answer)).await?;
+            }
+        }
+        let own = Some(&lease.change);
+        page.append(Event::Outcome, own, outcome.told(), &change.record)
+            .await?;
+        page.close().await
+    }
+
+    /// Gives up a reservation of which nothing was sent, because what it was
+    /// decided on has changed: the same change may be decided once more.
+    pub async fn step_back(
+        &self,
+        lease: &Lease,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        const BACK: &str = "UPDATE changes SET progress = 'claimed', since = $1, likeness = NULL, \
+             charge = NULL, proposal = NULL, intent = NULL, reserved_at = NULL WHERE id = $2";
+        let mut page = self.turn(now).await?;
+        let change = Recorded::held(&mut page.tx, lease).await?;
+        if change.progress != Progress::Reserved {
+            return Err(change.out_of_order());
+        }
+        page.tx
+            .run(BACK, args![page.now, lease.change.as_str()])
+            .await?;
+        page.free_roots(&change).await?;
+        let own = Some(&lease.change);
+        let detail = json!({ "why": why });
+        page.append(Event::SteppedBack, own, detail, &change.record)
+            .await?;
+        page.close().await
+    }
+
+    /// Takes a change over from an owner that is gone, as it was seen: if
+    /// anybody else was faster, this fails. The old owner can write no more.
+    pub async fn take_over(
+        &self,
+        seen: &Lease,
+        record: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Lease, LedgerError> {
+        let mut page = self.turn(now).await?;
+        let change = Recorded::held(&mut page.tx, seen).await?;
+        if change.progress.is_final() {
+            return Err(change.out_of_order());
+        }
+        let lease = page.hand_over(&change).await?;
+        let detail = json!({
+            "progress": change.progress.as_str(),
+            "from": change.holder,
+            "to": self.identity.epoch,
+        });
+        page.append(Event::TakenOver, Some(&lease.change), detail, record)
+            .await?;
+        page.close().await?;
+        Ok(lease)
+    }
+
+    /// What a process that recovers must look at, the oldest first: everything
+    /// that has begun and not ended, but for what waits for people. Whose owner
+    /// (`Recorded::holder`) is gone is for the caller to know; with SQLite,
+    /// every other's is.
+    pub async fn unsettled(&self) -> Result<Vec<Recorded>, LedgerError> {
+        const LIST: &str = select_changes!(
+            "WHERE progress IN ('claimed', 'executing', 'reserved', 'sending', 'unknown') \
+             ORDER BY since, id LIMIT $1"
+        );
+        self.list(LIST).await
+    }
+
+    /// What only people can settle, the oldest first.
+    pub async fn needing_people(&self) -> Result<Vec<Recorded>, LedgerError> {
+        const LIST: &str =
+            select_changes!("WHERE progress = 'needs_human' ORDER BY since, id LIMIT $1");
+        self.list(LIST).await
+    }
+
+    /// Everything that is kept of a change.
+    pub async fn find(&self, change: &ChangeId) -> Result<Option<Recorded>, LedgerError> {
+        let mut tx = self.engine.look().await?;
+        Recorded::find(&mut tx, change).await
+    }
+
+    async fn list(&self, sql: &'static str) -> Result<Vec<Recorded>, LedgerError> {
+        let mut tx = self.engine.look().await?;
+        let rows = tx.rows(sql, args![LONGEST_LIST]).await?;
+        rows.iter().map(Recorded::of).collect()
+    }
+}
+
+impl Outcome {
+    /// Whether a change that stands there can end so. What was never sent was
+    /// not applied; what people must find out stays with them.
+    fn follows(&self, progress: Progress) -> bool {
+        use Progress::{NeedsHuman, Reserved, Sending, Unknown};
+        match self {
+            Self::Applied { .. } => matches!(progress, Sending | Unknown | NeedsHuman),
+            Self::NotApplied { .. } => {
+                matches!(progress, Reserved | Sending | Unknown | NeedsHuman)
+            }
+            Self::Unknown { .. } | Self::NeedsHuman { .. } => {
+                matches!(progress, Sending | Unknown)
+            }
+        }
+    }
+
+    /// What the audit says of it.
+    fn told(&self) -> Value {
+        match self {
+            Self::Applied { at, after, .. } => {
+                json!({"outcome": "applied", "at": at, "after": after})
+            }
+            Self::NotApplied { why, answer } => {
+                json!({"outcome": "not_applied", "why": why, "is_final": answer.is_some()})
+            }
+            Self::Unknown { why } => json!({"outcome": "unknown", "why": why}),
+            Self::NeedsHuman { why, .. } => json!({"outcome": "needs_human", "why": why}),
+        }
+    }
+}
+
+impl Page<'_> {
+    /// Posts the money of a change.
+    async fn post(
+        &mut self,
+        change: &Recorded,
+        at: Timestamp,
+        after: &Value,
+    ) -> Result<(), LedgerError> {
+        const POST: &str = "UPDATE changes SET progress = 'applied', since = $1, applied_at = $2, \
+             after_state = $3 WHERE id = $4";
+        // Between the request and now, whatever a vendor's clock says.
+        let at = at.max(change.sent_at.unwrap_or(self.now)).min(self.now);
+        let id = &change.lease.change;
+        let args = args![self.now, at, json(after), id.as_str()];
+        self.tx.run(POST, args).await?;
+        if let Some(proposal) = &change.proposal {
+            self.keep_lows(id, proposal, at).await?;
+        }
+        self.free_roots(change).await
+    }
+
+    /// Frees the money of a change that was not made.
+    pub(crate) async fn void(&mut self, change: &Recorded) -> Result<(), LedgerError> {
+        self.move_to(change, Progress::NotApplied).await?;
+        self.free_roots(change).await
+    }
+
+    /// The same, and its key can be claimed again.
+    pub(crate) async fn give_up(&mut self, change: &Recorded) -> Result<(), LedgerError> {
+        self.void(change).await?;
+        self.free_key(change).await
+    }
+
+    pub(crate) async fn move_to(
+        &mut self,
+        change: &Recorded,
+        progress: Progress,
+    ) -> Result<(), LedgerError> {
+        const MOVE: &str = "UPDATE changes SET progress = $1, since = $2 WHERE id = $3";
+        let id = change.lease.change.as_str();
+        self.tx
+            .run(MOVE, args![progress.as_str(), self.now, id])
+            .await?;
+        Ok(())
+    }
+
+    async fn free_roots(&mut self, change: &Recorded) -> Result<(), LedgerError> {
+        let id = change.lease.change.as_str();
+        self.tx
+            .run("DELETE FROM roots WHERE change_id = $1", args![id])
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! The two engines under one face: the same statements, with integers and texts
+//! alone, run on either. Knows nothing of what they are about.
+
+use jiff::Timestamp;
+use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+
+use crate::error::LedgerError;
+
+/// Where statements run.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A transaction; dropped, it is undone.
+pub(crate) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// What stands in the place of a `$1`.
+#[derive(Debug, Clone)]
+pub(crate) enum Arg {
+    Int(Option<i64>),
+    Text(Option<String>),
+}
+
+/// A row that was found.
+pub(crate) enum Row {
+    Sqlite(sqlx::sqlite::SqliteRow),
+    Postgres(sqlx::postgres::PgRow),
+}
+
+/// The arguments of a statement.
+macro_rules! args {
+    ($($arg:expr),* $(,)?) => { &[$($crate::sql::Arg::from($arg)),*] };
+}
+pub(crate) use args;
+
+/// A statement with its arguments, for either engine.
+macro_rules! bound {
+    ($sql:expr, $args:expr) => {
+        $args
+            .iter()
+            .fold(sqlx::query($sql), |query, arg| match arg {
+                Arg::Int(value) => query.bind(*value),
+                Arg::Text(value) => query.bind(value.clone()),
+            })
+    };
+}
+
+impl Engine {
+    /// Begins a transaction that may write. On SQLite it has the book at once;
+    /// on PostgreSQL each statement sees what was committed before it, so that
+    /// whoever locks the book first sees all that happened before.
+    pub(crate) async fn begin(&self) -> Result<Tx, LedgerError> {
+        Ok(match self {
+            Self::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+                Tx::Postgres(pool.begin_with(begin).await?)
+            }
+        })
+    }
+
+    /// Begins a transaction that reads one moment of the book.
+    pub(crate) async fn look(&self) -> Result<Tx, LedgerError> {
+        Ok(match self {
+            Self::Sqlite(pool) => Tx::Sqlite(pool.begin().await?),
+            Self::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Tx::Postgres(pool.begin_with(begin).await?)
+            }
+        })
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// Runs a statement, and says how many rows it changed.
+    pub(crate) async fn run(
+        &mut self,
+        sql: &'static str,
+        args: &[Arg],
+    ) -> Result<u64, LedgerError> {
+        Ok(match self {
+            Self::Sqlite(tx) => {
+                let done = bound!(sql, args).execute(&mut **tx).await?;
+                done.rows_affected()
+            }
+            Self::Postgres(tx) => {
+                let done = bound!(sql, args).execute(&mut **tx).await?;
+                done.rows_affected()
+            }
+        })
+    }
+
+    /// The rows that a statement finds.
+    pub(crate) async fn rows(
+        &mut self,
+        sql: &'static str,
+        args: &[Arg],
+    ) -> Result<Vec<Row>, LedgerError> {
+        Ok(match self {
+            Self::Sqlite(tx) => {
+                let rows = bound!(sql, args).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::Postgres(tx) => {
+                let rows = bound!(sql, args).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// The row that a statement finds, if it finds one.
+    pub(crate) async fn row(
+        &mut self,
+        sql: &'static str,
+        args: &[Arg],
+    ) -> Result<Option<Row>, LedgerError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// Runs a script of several statements.
+    pub(crate) async fn script(&mut self, sql: &'static str) -> Result<(), LedgerError> {
+        match self {
+            Self::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
+            Self::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), LedgerError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    pub(crate) fn int(&self, column: &str) -> Result<i64, LedgerError> {
+        Ok(match self {
+            Self::Sqlite(row) => row.try_get(column)?,
+            Self::Postgres(row) => row.try_get(column)?,
+        })
+    }
+
+    pub(crate) fn maybe_int(&self, column: &str) -> Result<Option<i64>, LedgerError> {
+        Ok(match self {
+            Self::Sqlite(row) => row.try_get(column)?,
+            Self::Postgres(row) => row.try_get(column)?,
+        })
+    }
+
+    pub(crate) fn text(&self, column: &str) -> Result<String, LedgerError> {
+        Ok(match self {
+            Self::Sqlite(row) => row.try_get(column)?,
+            Self::Postgres(row) => row.try_get(column)?,
+        })
+    }
+
+    pub(crate) fn maybe_text(&self, column: &str) -> Result<Option<String>, LedgerError> {
+        Ok(match self {
+            Self::Sqlite(row) => row.try_get(column)?,
+            Self::Postgres(row) => row.try_get(column)?,
+        })
+    }
+
+    /// A count, which is never below zero.
+    pub(crate) fn count(&self, column: &str) -> Result<u64, LedgerError> {
+        let found = self.int(column)?;
+        u64::try_from(found).map_err(|_| LedgerError::damaged(format!("`{column}` is {found}")))
+    }
+
+    /// A moment.
+    pub(crate) fn time(&self, column: &str) -> Result<Timestamp, LedgerError> {
+        moment(self.int(column)?)
+    }
+
+    /// A moment, where there is one.
+    pub(crate) fn maybe_time(&self, column: &str) -> Result<Option<Timestamp>, LedgerError> {
+        self.maybe_int(column)?.map(moment).transpose()
+    }
+
+    /// What a text of the row says, by its type's own reading.
+    pub(crate) fn read<T>(
+        &self,
+        column: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, LedgerError> {
+        let text = self.text(column)?;
+        read(&text).ok_or_else(|| LedgerError::damaged(format!("`{column}` does not read back")))
+    }
+
+    /// What a JSON text of the row says, where there is one.
+    pub(crate) fn maybe_json<T: serde::de::DeserializeOwned>(
+        &self,
+        column: &str,
+    ) -> Result<Option<T>, LedgerError> {
+        let text = self.maybe_text(column)?;
+        let read = text.map(|text| serde_json::from_str(&text)).transpose();
+        read.map_err(|error| LedgerError::damaged(format!("`{column}`: {error}")))
+    }
+}
+
+fn moment(micros: i64) -> Result<Timestamp, LedgerError> {
+    Timestamp::from_microsecond(micros)
+        .map_err(|_| LedgerError::damaged(format!("{micros} is no moment")))
+}
+
+impl From<i64> for Arg {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+
+impl From<u32> for Arg {
+    fn from(value: u32) -> Self {
+        Self::Int(Some(value.into()))
+    }
+}
+
+/// Counts of ours stay far below the largest number of a column.
+impl From<u64> for Arg {
+    fn from(value: u64) -> Self {
+        Self::Int(Some(i64::try_from(value).unwrap_or(i64::MAX)))
+    }
+}
+
+impl From<bool> for Arg {
+    fn from(value: bool) -> Self {
+        Self::Int(Some(value.into()))
+    }
+}
+
+impl From<Timestamp> for Arg {
+    fn from(value: Timestamp) -> Self {
+        Self::Int(Some(value.as_microsecond()))
+    }
+}
+
+impl From<Option<Timestamp>> for Arg {
+    fn from(value: Option<Timestamp>) -> Self {
+        Self::Int(value.map(Timestamp::as_microsecond))
+    }
+}
+
+/// PostgreSQL keeps no NUL in a text, and an outcome must not fail for one.
+impl From<&str> for Arg {
+    fn from(value: &str) -> Self {
+        Self::Text(Some(value.replace('\0', "\u{fffd}")))
+    }
+}
+
+impl From<&String> for Arg {
+    fn from(value: &String) -> Self {
+        Self::from(value.as_str())
+    }
+}
+
+impl From<String> for Arg {
+    fn from(value: String) -> Self {
+        Self::from(value.as_str())
+    }
+}
+
+impl From<Option<&str>> for Arg {
+    fn from(value: Option<&str>) -> Self {
+        value.map_or(Self::Text(None), Self::from)
+    }
+}
