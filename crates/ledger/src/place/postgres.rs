@@ -26,12 +26,21 @@ const SETTINGS: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "5s"),
 ];
 
-/// Settings without which a database forgets what it confirmed.
-const MUST_BE_ON: [(&str, &str); 2] = [
+/// Settings without which a database forgets what it confirmed. The last one is
+/// ours: a pooler on the way may have dropped it, and the others with it.
+const MUST_BE_ON: [(&str, &str); 3] = [
     ("fsync", "SELECT current_setting('fsync') = 'on'"),
     (
         "full_page_writes",
         "SELECT current_setting('full_page_writes') = 'on'",
+    ),
+    (
+        "synchronous_commit",
+        "SELECT current_setting('synchronous_commit') = 'on' \
+         AND current_setting('default_transaction_isolation') = 'read committed' \
+         AND current_setting('lock_timeout') = '8s' \
+         AND current_setting('statement_timeout') = '10s' \
+         AND current_setting('idle_in_transaction_session_timeout') = '5s'",
     ),
 ];
 
