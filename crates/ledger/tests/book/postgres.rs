@@ -8,8 +8,8 @@ use std::sync::{Mutex, OnceLock};
 
 use tenantry_ledger::place::{PostgresPlace, Tls};
 
-/// Where Debian puts the programs.
-const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+/// Where Debian puts the programs, in a directory for each version.
+const VERSIONS: &str = "/usr/lib/postgresql";
 
 /// Makes a cluster, runs it, and takes it away when the pipe to this script
 /// closes, however the tests end. A database does not run as root.
@@ -53,10 +53,9 @@ pub fn in_directory(directory: &Path) -> PostgresPlace {
 }
 
 fn start() -> Server {
-    assert!(
-        Path::new(PROGRAMS).join("initdb").exists(),
-        "these tests need PostgreSQL 15 in {PROGRAMS}: install it with `apt-get install postgresql`"
-    );
+    let programs = programs().unwrap_or_else(|| {
+        panic!("these tests need PostgreSQL in {VERSIONS}: install it with `apt-get install postgresql`")
+    });
     let directory = tempfile::Builder::new()
         .prefix("tenantry-ledger-")
         .tempdir_in("/tmp")
@@ -65,8 +64,7 @@ fn start() -> Server {
     let mut script = Command::new("/bin/sh")
         .args(["-c", SCRIPT])
         .env("DIR", &directory)
-        .env("PROGRAMS", PROGRAMS)
-        // The locks and signals of the tests are none of its business.
+        .env("PROGRAMS", programs)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -81,4 +79,15 @@ fn start() -> Server {
         directory,
         _script: Mutex::new((script, stdin)),
     }
+}
+
+/// The programs of the newest version that is installed.
+fn programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir(VERSIONS).ok()?.flatten();
+    let number = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let newest = versions
+        .map(|version| version.path())
+        .filter(|version| version.join("bin/initdb").exists())
+        .max_by_key(|version| number(version));
+    newest.map(|version| version.join("bin"))
 }
