@@ -29,10 +29,11 @@ use tenantry_operator::tenant::validate::{Claim, Found, Home, validate};
 
 /// Which of our own crates each room may know. What stands here may be known,
 /// and nothing else; `ARCHITECTURE.md` says why.
-const MAY_KNOW: [(&str, &[&str]); 6] = [
+const MAY_KNOW: [(&str, &[&str]); 7] = [
     ("tenantry-core", &[]),
     ("tenantry-api", &["tenantry-core"]),
     ("tenantry-connectors", &["tenantry-core"]),
+    ("tenantry-ledger", &["tenantry-core"]),
     ("tenantry-operator", &["tenantry-api", "tenantry-core"]),
     (
         "tenantry-server",
@@ -42,13 +43,17 @@ const MAY_KNOW: [(&str, &[&str]); 6] = [
 ];
 
 /// What the pure and the clientless rooms must not link.
-const MUST_NOT_KNOW: [(&str, &[&str]); 3] = [
+const MUST_NOT_KNOW: [(&str, &[&str]); 4] = [
     (
         "tenantry-core",
         &["kube", "k8s-openapi", "tokio", "reqwest", "axum"],
     ),
     ("tenantry-api", &["tokio", "reqwest", "axum"]),
     ("tenantry-connectors", &["kube", "k8s-openapi", "axum"]),
+    (
+        "tenantry-ledger",
+        &["kube", "k8s-openapi", "reqwest", "axum"],
+    ),
 ];
 
 fn root() -> PathBuf {
