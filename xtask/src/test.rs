@@ -79,6 +79,9 @@ pub fn run(asked: &[Tier]) -> Result<ExitCode> {
         packages::ensure()?;
         packages::ensure_log_agent()?;
     }
+    if tiers.contains(&Tier::Unit) {
+        packages::ensure_database()?;
+    }
     for tier in tiers {
         let started = Instant::now();
         println!("\n=== {} ===", tier.name());

@@ -27,6 +27,7 @@ pub(crate) struct Charged {
     subject: Subject,
     primitive: Primitive,
     currency: Option<Currency>,
+    budgets: BTreeSet<ObjectId>,
     daily_micros: i64,
     lifetime_micros: i64,
     exposure_micros: i64,
@@ -55,6 +56,7 @@ impl Charged {
             subject: subject.clone(),
             primitive: effect.primitive,
             currency: effect.currency.clone(),
+            budgets: budgets(proposal),
             daily_micros: effect.daily.increase_micros,
             lifetime_micros: effect.lifetime.increase_micros,
             exposure_micros: effect.exposure_micros,
@@ -70,6 +72,7 @@ impl Charged {
             standing,
             primitive: self.primitive,
             currency: self.currency,
+            budgets: self.budgets,
             daily_micros: self.daily_micros,
             lifetime_micros: self.lifetime_micros,
             exposure_micros: self.exposure_micros,
@@ -241,6 +244,11 @@ fn lows(proposal: &Proposal) -> impl Iterator<Item = (&ObjectId, i64)> {
         })
 }
 
+fn budgets(proposal: &Proposal) -> BTreeSet<ObjectId> {
+    let budgets = proposal.effect.budgets.iter();
+    budgets.map(|budget| budget.object.clone()).collect()
+}
+
 fn is_pending(progress: &str) -> bool {
     [Progress::Pending, Progress::Executing]
         .iter()
@@ -251,11 +259,6 @@ fn is_pending(progress: &str) -> bool {
 /// knows what was spent before the book was accepted.
 fn full(proposal: &Proposal, at: Timestamp) -> Charge {
     let mut subject = proposal.subject.clone();
-    // Whatever binds the change counts it, by an object above or below.
-    let budgets = proposal.effect.budgets.iter();
-    subject
-        .path
-        .extend(budgets.map(|budget| budget.object.clone()));
     // It is no change of the object: cooldowns are not its matter.
     subject.path.extend(ObjectId::parse("accepted-ledger").ok());
     Charge {
@@ -263,6 +266,7 @@ fn full(proposal: &Proposal, at: Timestamp) -> Charge {
         standing: Standing::Applied(at),
         primitive: Primitive::Records,
         currency: proposal.effect.currency.clone(),
+        budgets: budgets(proposal),
         daily_micros: i64::MAX,
         lifetime_micros: i64::MAX,
         exposure_micros: i64::MAX,

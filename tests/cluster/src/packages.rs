@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,14 +17,17 @@ const SYSTEM_FOLDERS: [&str; 4] = [
     "/usr/lib/x86_64-linux-gnu/rsyslog",
 ];
 
-/// Something the cluster needs and this machine lacks.
+/// Where Debian keeps PostgreSQL, a folder a version.
+const POSTGRESQL: &str = "/usr/lib/postgresql";
+
+/// Something the tests or the cluster need and this machine lacks.
 #[derive(Debug, thiserror::Error)]
 pub enum PackagesError {
     /// Missing, and not ours to install.
-    #[error("this machine lacks what the local cluster needs:\n{0}")]
+    #[error("this machine lacks what is needed here:\n{0}")]
     Missing(String),
     /// Debian's installer said no.
-    #[error("cannot install the packages the local cluster needs")]
+    #[error("cannot install the packages that are needed")]
     Install(#[from] CommandError),
 }
 
@@ -72,6 +76,12 @@ const NEEDS_OF_LOG_AGENT: [Need; 2] = [
     ),
 ];
 
+const NEEDS_OF_LEDGER: [Need; 1] = [need(
+    "initdb",
+    "postgresql",
+    "a database for the ledger's tests, which start and end their own",
+)];
+
 /// Makes sure that everything is there; returns how many packages were installed.
 pub fn ensure() -> Result<usize, PackagesError> {
     install(&NEEDS)
@@ -80,6 +90,11 @@ pub fn ensure() -> Result<usize, PackagesError> {
 /// The same for what the log agent needs, which most clusters run without.
 pub fn ensure_log_agent() -> Result<usize, PackagesError> {
     install(&NEEDS_OF_LOG_AGENT)
+}
+
+/// The same for what the ledger's tests need.
+pub fn ensure_database() -> Result<usize, PackagesError> {
+    install(&NEEDS_OF_LEDGER)
 }
 
 fn install(needs: &[Need]) -> Result<usize, PackagesError> {
@@ -111,8 +126,10 @@ fn install(needs: &[Need]) -> Result<usize, PackagesError> {
 /// Where a program is, looked for on the PATH and where Debian puts system programs.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain(SYSTEM_FOLDERS.iter().map(PathBuf::from));
-    folders
+    let versions = fs::read_dir(POSTGRESQL).into_iter().flatten().flatten();
+    env::split_paths(&path)
+        .chain(SYSTEM_FOLDERS.iter().map(PathBuf::from))
+        .chain(versions.map(|version| version.path().join("bin")))
         .map(|folder| folder.join(program))
         .find(|file| Path::is_file(file))
 }
