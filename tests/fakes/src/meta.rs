@@ -8,6 +8,7 @@ mod graph;
 mod insights;
 mod oracle;
 mod paging;
+mod sandbox;
 mod spoken;
 mod tokens;
 mod usage;
