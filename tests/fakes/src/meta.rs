@@ -2,6 +2,7 @@
 //! The request log is the oracle: what reached the vendor stands there.
 
 mod asked;
+mod expansion;
 mod faults;
 mod fields;
 mod graph;

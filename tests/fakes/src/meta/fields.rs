@@ -1,6 +1,8 @@
 //! The kinds of nodes and the fields that each has: whoever asks for another
 //! one gets an error.
 
+use super::world::Kind;
+
 /// A kind of node.
 pub(super) struct Node {
     /// Meta's name of it, as errors say it.
@@ -8,6 +10,25 @@ pub(super) struct Node {
     pub fields: &'static [&'static str],
     /// What comes unasked.
     pub always: &'static [&'static str],
+    /// What can be asked for behind it.
+    pub edges: &'static [(&'static str, Edge)],
+}
+
+/// The way from a node to others.
+#[derive(Clone, Copy)]
+pub(super) enum Edge {
+    /// To those of a kind below it.
+    Below(Kind),
+    /// To the one that a field of it names.
+    Above(&'static str, Kind),
+}
+
+impl Edge {
+    pub fn node(self) -> &'static Node {
+        match self {
+            Self::Below(kind) | Self::Above(_, kind) => kind.node(),
+        }
+    }
 }
 
 pub(super) const ACCOUNT: Node = Node {
@@ -25,6 +46,11 @@ pub(super) const ACCOUNT: Node = Node {
         "min_daily_budget",
     ],
     always: &["id"],
+    edges: &[
+        ("campaigns", Edge::Below(Kind::Campaign)),
+        ("adsets", Edge::Below(Kind::AdSet)),
+        ("ads", Edge::Below(Kind::Ad)),
+    ],
 };
 
 pub(super) const CAMPAIGN: Node = Node {
@@ -49,6 +75,10 @@ pub(super) const CAMPAIGN: Node = Node {
         "spend_cap",
     ],
     always: &["id"],
+    edges: &[
+        ("adsets", Edge::Below(Kind::AdSet)),
+        ("ads", Edge::Below(Kind::Ad)),
+    ],
 };
 
 pub(super) const AD_SET: Node = Node {
@@ -74,6 +104,10 @@ pub(super) const AD_SET: Node = Node {
         "updated_time",
     ],
     always: &["id"],
+    edges: &[
+        ("ads", Edge::Below(Kind::Ad)),
+        ("campaign", Edge::Above("campaign_id", Kind::Campaign)),
+    ],
 };
 
 pub(super) const AD: Node = Node {
@@ -91,6 +125,10 @@ pub(super) const AD: Node = Node {
         "updated_time",
     ],
     always: &["id"],
+    edges: &[
+        ("adset", Edge::Above("adset_id", Kind::AdSet)),
+        ("campaign", Edge::Above("campaign_id", Kind::Campaign)),
+    ],
 };
 
 /// A node that the same token sees and that has no ad account.
@@ -98,6 +136,7 @@ pub(super) const PAGE: Node = Node {
     name: "Page",
     fields: &["id", "name", "category"],
     always: &["id"],
+    edges: &[],
 };
 
 pub(super) const REPORT: Node = Node {
@@ -111,6 +150,7 @@ pub(super) const REPORT: Node = Node {
         "date_stop",
     ],
     always: &["id"],
+    edges: &[],
 };
 
 pub(super) const ACTIVITY: Node = Node {
@@ -129,6 +169,7 @@ pub(super) const ACTIVITY: Node = Node {
         "translated_event_type",
     ],
     always: &["event_time", "event_type"],
+    edges: &[],
 };
 
 /// Rows of insights. What `breakdowns` asks for comes beside the fields and
@@ -168,4 +209,5 @@ pub(super) const INSIGHT: Node = Node {
         "impression_device",
         "device_platform",
     ],
+    edges: &[],
 };

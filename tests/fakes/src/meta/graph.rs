@@ -8,11 +8,11 @@ use super::asked::Asked;
 use super::faults::Faults;
 use super::fields::{ACCOUNT, ACTIVITY, Node, PAGE, REPORT};
 use super::insights;
-use super::paging::{page, select};
+use super::paging::{Part, View};
 use super::spoken;
 use super::tokens;
 use super::wire::{GraphError, Told};
-use super::world::{Kind, World, bare};
+use super::world::{Kind, World};
 
 /// What a POST may change here.
 const WRITABLE: &[&str] = &["name", "status", "daily_budget", "lifetime_budget"];
@@ -29,29 +29,33 @@ fn answer(world: &mut World, faults: &Faults, asked: &Asked) -> Result<Value, Gr
     let seen = tokens::authenticate(world, faults, asked)?;
     let segments = asked.segments();
     match (asked.method.as_str(), segments.get(1..).unwrap_or_default()) {
-        ("GET", ["me", "adaccounts"]) => page(faults, asked, &world.accounts(&seen), &ACCOUNT),
-        ("GET", ["debug_token"]) => tokens::inspect(world, faults, asked),
+        ("GET", path) => read(&View::new(world, faults, asked, &seen), asked, path),
+        ("POST", [id, "insights"]) => insights::start(world, faults, asked, id, &seen),
+        ("POST", [id]) => change(world, asked, id, &seen),
+        _ => Err(unknown_path(asked)),
+    }
+}
+
+fn read(view: &View<'_>, asked: &Asked, path: &[&str]) -> Result<Value, GraphError> {
+    let part = Part::of(asked);
+    match path {
+        ["me", "adaccounts"] => view.page(&part, &view.world.accounts(view.seen), &ACCOUNT),
+        ["debug_token"] => tokens::inspect(view.world, view.faults, asked),
         // `?ids=` asks for several nodes at once, whoever they belong to.
-        ("GET", []) => several(world, asked, &seen),
-        ("GET", [id]) => {
-            let mut row = node(world, asked, id, &seen)?;
-            spoken::one(&mut row, &faults.texts);
+        [] => several(view, asked),
+        [id] => {
+            let mut row = node(view, asked, id)?;
+            spoken::one(&mut row, &view.faults.texts);
             Ok(row)
         }
-        ("GET", [id, "insights"]) => insights::tell(world, faults, asked, id, &seen),
-        ("POST", [id, "insights"]) => insights::start(world, faults, asked, id, &seen),
-        ("GET", [account, "activities"]) => {
-            visible(account, &seen)?;
+        [id, "insights"] => insights::tell(view, asked, id),
+        [account, "activities"] => {
+            visible(account, view.seen)?;
             let (since, until) = (asked.parameter("since"), asked.parameter("until"));
-            page(
-                faults,
-                asked,
-                &world.activities(account, since, until),
-                &ACTIVITY,
-            )
+            let rows = view.world.activities(account, since, until);
+            view.page(&part, &rows, &ACTIVITY)
         }
-        ("GET", [id, edge]) => edge_rows(world, faults, asked, (id, edge), &seen),
-        ("POST", [id]) => change(world, asked, id, &seen),
+        [id, edge] => edge_rows(view, asked, id, edge),
         _ => Err(unknown_path(asked)),
     }
 }
@@ -62,14 +66,11 @@ fn unknown_path(asked: &Asked) -> GraphError {
 }
 
 /// One node by its id: an account, an object of one, a page, a report.
-fn node(
-    world: &World,
-    asked: &Asked,
-    id: &str,
-    seen: &BTreeSet<String>,
-) -> Result<Value, GraphError> {
-    let (row, node) = found(world, id, seen).ok_or_else(|| GraphError::no_such_object(id))?;
-    select(&row, asked, node).map(Value::Object)
+fn node(view: &View<'_>, asked: &Asked, id: &str) -> Result<Value, GraphError> {
+    let found = found(view.world, id, view.seen);
+    let (row, node) = found.ok_or_else(|| GraphError::no_such_object(id))?;
+    let fields = asked.parameter("fields").unwrap_or_default();
+    view.select(&row, fields, node).map(Value::Object)
 }
 
 fn found(
@@ -95,22 +96,21 @@ fn found(
     (id == super::PAGE_ID).then_some((page, &PAGE))
 }
 
-fn several(world: &World, asked: &Asked, seen: &BTreeSet<String>) -> Result<Value, GraphError> {
+fn several(view: &View<'_>, asked: &Asked) -> Result<Value, GraphError> {
     let ids = asked.parameter("ids").ok_or_else(|| unknown_path(asked))?;
     let nodes = ids
         .split(',')
         .take(MOST_IDS)
-        .map(|id| Ok((id.to_owned(), node(world, asked, id, seen)?)));
+        .map(|id| Ok((id.to_owned(), node(view, asked, id)?)));
     Ok(Value::Object(nodes.collect::<Result<_, GraphError>>()?))
 }
 
 /// The campaigns, ad sets or ads below an account, a campaign or an ad set.
 fn edge_rows(
-    world: &World,
-    faults: &Faults,
+    view: &View<'_>,
     asked: &Asked,
-    (parent, edge): (&str, &str),
-    seen: &BTreeSet<String>,
+    parent: &str,
+    edge: &str,
 ) -> Result<Value, GraphError> {
     let kind = match edge {
         "campaigns" => Kind::Campaign,
@@ -119,26 +119,16 @@ fn edge_rows(
         _ => return Err(unknown_path(asked)),
     };
     if parent.starts_with("act_") {
-        visible(parent, seen)?;
+        visible(parent, view.seen)?;
     } else {
-        let above = world
-            .object(parent, seen)
-            .ok_or_else(|| GraphError::no_such_object(parent))?;
+        let above = view.world.object(parent, view.seen);
+        let above = above.ok_or_else(|| GraphError::no_such_object(parent))?;
         if !above.kind.is_above(kind) {
-            let message = format!(
-                "(#100) Tried accessing nonexisting field ({edge}) on node type ({})",
-                above.kind.node().name
-            );
-            return Err(GraphError::new(100, None, &message));
+            return Err(GraphError::no_such_field(edge, above.kind.node().name));
         }
     }
-    let states = states(asked)?;
-    let mut rows = world.below(parent, kind, states.as_deref());
-    if faults.foreign_row {
-        let others = world.below(&another(parent, seen), kind, None);
-        rows.splice(1..1, others.into_iter().take(1));
-    }
-    page(faults, asked, &rows, kind.node())
+    let rows = view.below(parent, kind, asked.parameter("effective_status"))?;
+    view.page(&Part::of(asked), &rows, kind.node())
 }
 
 pub(super) fn visible(account: &str, seen: &BTreeSet<String>) -> Result<(), GraphError> {
@@ -147,22 +137,6 @@ pub(super) fn visible(account: &str, seen: &BTreeSet<String>) -> Result<(), Grap
     } else {
         Err(GraphError::no_such_object(account))
     }
-}
-
-/// An account that the same token sees and that has nothing to do with `id`.
-pub(super) fn another(id: &str, seen: &BTreeSet<String>) -> String {
-    seen.iter()
-        .rfind(|other| !id.contains(bare(other)))
-        .cloned()
-        .unwrap_or_default()
-}
-
-fn states(asked: &Asked) -> Result<Option<Vec<String>>, GraphError> {
-    let Some(text) = asked.parameter("effective_status") else {
-        return Ok(None);
-    };
-    let wrong = |_| GraphError::new(100, None, "(#100) Param effective_status must be an array");
-    serde_json::from_str(text).map(Some).map_err(wrong)
 }
 
 fn change(

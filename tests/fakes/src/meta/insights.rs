@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::asked::Asked;
 use super::faults::Faults;
 use super::fields::INSIGHT;
-use super::graph::{another, visible};
-use super::paging::page;
+use super::graph::visible;
+use super::paging::{Part, View, another};
 use super::wire::GraphError;
 use super::world::{World, object, text};
 
@@ -63,29 +63,24 @@ struct Question {
 }
 
 /// The rows of an account, an object or a report.
-pub(super) fn tell(
-    world: &mut World,
-    faults: &Faults,
-    asked: &Asked,
-    id: &str,
-    seen: &BTreeSet<String>,
-) -> Result<Value, GraphError> {
-    if let Some(report) = world.report(id, seen) {
+pub(super) fn tell(view: &View<'_>, asked: &Asked, id: &str) -> Result<Value, GraphError> {
+    let part = Part::of(asked);
+    if let Some(report) = view.world.report(id, view.seen) {
         if report.polls_left > 0 || report.fails {
             let message = "Error accessing adreport job.";
             return Err(GraphError::new(2601, Some(1_815_107), message));
         }
-        return page(faults, asked, &report.rows, &INSIGHT);
+        return view.page(&part, &report.rows, &INSIGHT);
     }
-    if faults.insights_too_large {
+    if view.faults.insights_too_large {
         let message = "Please reduce the amount of data you're asking for, then retry your request";
         return Err(GraphError {
             status: 500,
             ..GraphError::new(1, Some(99), message)
         });
     }
-    let rows = rows(world, faults, asked, id, seen)?;
-    page(faults, asked, &rows, &INSIGHT)
+    let rows = rows(view.world, view.faults, asked, id, view.seen)?;
+    view.page(&part, &rows, &INSIGHT)
 }
 
 /// Starts a report.

@@ -4,6 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::world::{Kind, Object, object, text};
 
+const CREATED: &str = "2026-09-20T09:00:00+0200";
+const UPDATED: &str = "2026-11-01T09:00:00+0200";
+/// What has a lifetime budget has an end.
+const END: &str = "2026-12-31T00:00:00+0100";
+
 /// The campaigns that an account starts with.
 enum Stock {
     Berlin,
@@ -205,6 +210,9 @@ fn campaign(account: &str, number: u32, row: CampaignRow) -> Map<String, Value> 
         "buying_type": "AUCTION",
         "budget_remaining": daily.or(lifetime).unwrap_or("0"),
         "start_time": "2026-10-01T00:00:00+0200",
+        "created_time": CREATED,
+        "updated_time": UPDATED,
+        "special_ad_categories": [],
         "spend": spend,
     }));
     for (field, value) in [("daily_budget", daily), ("lifetime_budget", lifetime)] {
@@ -265,12 +273,15 @@ fn ad_set(
         "optimization_goal": "OFFSITE_CONVERSIONS",
         "is_budget_schedule_enabled": false,
         "start_time": "2026-10-01T00:00:00+0200",
-        "created_time": "2026-09-20T09:00:00+0200",
-        "updated_time": "2026-11-01T09:00:00+0200",
+        "created_time": CREATED,
+        "updated_time": UPDATED,
         "daily_budget": "0",
         "lifetime_budget": "0",
         "budget_remaining": "0",
     }));
+    if campaign.contains_key("lifetime_budget") {
+        row.insert("end_time".into(), json!(END));
+    }
     if let Some(budget) = budget {
         // Amounts of bids are numbers, amounts of budgets are texts.
         row.insert("daily_budget".into(), json!(budget));
@@ -292,8 +303,8 @@ fn ad(ad_set: &Map<String, Value>) -> Map<String, Value> {
         "status": "ACTIVE",
         "effective_status": text(ad_set, "effective_status"),
         "creative": {"id": format!("77{id}")},
-        "created_time": "2026-09-20T09:00:00+0200",
-        "updated_time": "2026-11-01T09:00:00+0200",
+        "created_time": CREATED,
+        "updated_time": UPDATED,
     }))
 }
 

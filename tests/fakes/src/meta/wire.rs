@@ -83,6 +83,17 @@ impl GraphError {
         Self::new(100, Some(33), &message)
     }
 
+    /// 100: a parameter is wrong.
+    pub fn parameter(message: &str) -> Self {
+        Self::new(100, None, &format!("(#100) {message}"))
+    }
+
+    pub fn no_such_field(field: &str, node: &str) -> Self {
+        Self::parameter(&format!(
+            "Tried accessing nonexisting field ({field}) on node type ({node})"
+        ))
+    }
+
     pub fn transient(code: i64) -> Self {
         let message = "An unexpected error has occurred. Please retry your request later.";
         Self {

@@ -1,34 +1,10 @@
 //! The fake speaks Meta's wire format, dangers included, and its log tells the truth.
 
-#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
-
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
-use tenantry_fakes::meta::{FakeMeta, Fault, Faults, Logged, SANDBOX_TOKEN, TokenPlace};
+use tenantry_fakes::meta::{Fault, Faults, Logged, SANDBOX_TOKEN, TokenPlace};
 
-async fn start() -> (FakeMeta, Client) {
-    // Another test of this process may have installed it already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder()
-        .tls_certs_only([])
-        .no_proxy()
-        .build()
-        .unwrap();
-    (FakeMeta::start().await.unwrap(), client)
-}
-
-async fn ask(client: &Client, method: Method, url: String) -> (u16, Value) {
-    let response = client
-        .request(method, url)
-        .bearer_auth(SANDBOX_TOKEN)
-        .send()
-        .await
-        .unwrap();
-    (
-        response.status().as_u16(),
-        response.json().await.unwrap_or_default(),
-    )
-}
+use crate::bench::{ask, start};
 
 #[tokio::test]
 async fn a_get_with_a_method_parameter_changes_the_campaign() {
