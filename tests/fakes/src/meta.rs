@@ -1,20 +1,30 @@
 //! A fake Meta Graph API: in-process for tests, or as the program `fake-meta`.
-//! The request log is the oracle: what reached the vendor stands there.
+//! Two logs are the oracle: what reached the vendor, and what it changed.
 
+mod apply;
 mod asked;
+mod change;
+mod clock;
+mod creates;
+mod effects;
 mod expansion;
 mod faults;
 mod fields;
 mod graph;
 mod insights;
 mod oracle;
+mod pace;
 mod paging;
+mod rules;
 mod sandbox;
+mod schedules;
 mod spoken;
+mod status;
 mod tokens;
 mod usage;
 mod wire;
 mod world;
+mod writes;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,15 +38,18 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderMap, Method, Uri};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use effects::{Effect, EffectKind};
 pub use faults::{Fault, Faults};
 pub use oracle::{Logged, TokenPlace};
-pub use world::{EXPIRED_TOKEN, REVOKED_TOKEN, SANDBOX_TOKEN};
+pub use world::{EXPIRED_TOKEN, READ_ONLY_TOKEN, REVOKED_TOKEN, SANDBOX_TOKEN};
 
 use crate::meta::asked::Asked;
+use crate::meta::clock::Clock;
 use crate::meta::oracle::Oracle;
 use crate::meta::usage::Usage;
 use crate::meta::wire::Told;
@@ -71,7 +84,7 @@ impl FakeMeta {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(Clock::still()));
         let router = router(Arc::clone(&shared));
         let task = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
@@ -94,6 +107,28 @@ impl FakeMeta {
     pub fn grant(&self, token: &str, accounts: &[&str]) {
         let accounts = accounts.iter().map(ToString::to_string).collect();
         self.shared.lock().world.grant(token.into(), accounts);
+    }
+
+    /// Lets a token see these accounts and change nothing.
+    pub fn grant_reading(&self, token: &str, accounts: &[&str]) {
+        let accounts = accounts.iter().map(ToString::to_string).collect();
+        let mut inner = self.shared.lock();
+        inner.world.grant_reading(token.into(), accounts);
+    }
+
+    /// What was really changed, oldest first; nothing is ever forgotten.
+    pub fn effects(&self) -> Vec<Effect> {
+        self.shared.lock().world.effects.all()
+    }
+
+    /// A campaign, an ad set or an ad as it is, whatever answers say.
+    pub fn object(&self, id: &str) -> Option<Value> {
+        self.shared.lock().world.row(id).cloned().map(Value::Object)
+    }
+
+    /// Moves the clock forwards; it stands still otherwise.
+    pub fn advance(&self, seconds: u32) {
+        self.shared.lock().world.clock.advance(seconds);
     }
 
     /// What has reached it, oldest first.
@@ -140,7 +175,7 @@ pub async fn serve(
     tokens: Vec<(String, BTreeSet<String>)>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let shared = Shared::new();
+    let shared = Shared::new(Clock::running());
     for (token, accounts) in tokens {
         shared.lock().world.grant(token, accounts);
     }
@@ -160,6 +195,9 @@ fn router(shared: Arc<Shared>) -> Router {
             get(oracle::faults).put(oracle::set_faults),
         )
         .route("/_oracle/tokens", post(oracle::grant))
+        .route("/_oracle/readers", post(oracle::grant_reading))
+        .route("/_oracle/effects", get(oracle::effects))
+        .route("/_oracle/clock", get(oracle::time).post(oracle::advance))
         .route("/_oracle/healthz", get(|| async { "ok" }))
         .fallback(answer)
         .with_state(shared)
@@ -173,7 +211,7 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let asked = Asked::read(&method, &uri, &headers, &body);
-    let (number, latency_ms) = {
+    let ((number, trace), latency_ms) = {
         let mut inner = shared.lock();
         (inner.oracle.arrive(&asked), inner.faults.latency_ms)
     };
@@ -190,7 +228,7 @@ async fn answer(
         (Some(fault), _) => fault.tell(inner.faults.code),
         (None, true) => Told::throttled(),
         (None, false) => {
-            let told = graph::tell(&mut inner.world, &inner.faults, &asked);
+            let told = graph::tell(&mut inner.world, &inner.faults, &asked, &trace.request);
             inner.world.poll(asked.segments().get(1).unwrap_or(&""));
             told
         }
@@ -207,7 +245,7 @@ async fn answer(
         .served_version
         .clone()
         .unwrap_or_else(|| asked.version());
-    let mut response = told.into_response(&served, &used, fault);
+    let mut response = told.into_response(&served, &used, fault, &trace);
     if let Some(warning) = &inner.faults.version_warning
         && let Ok(warning) = warning.parse()
     {
@@ -219,9 +257,9 @@ async fn answer(
 }
 
 impl Shared {
-    fn new() -> Self {
+    fn new(clock: Clock) -> Self {
         let inner = Inner {
-            world: World::sandbox(),
+            world: World::sandbox(clock),
             faults: Faults::default(),
             oracle: Oracle::default(),
             usage: Usage::default(),
@@ -247,7 +285,7 @@ impl Shared {
 
     fn forget_requests(&self) {
         let mut inner = self.lock();
-        inner.oracle = Oracle::default();
+        inner.oracle.forget();
         inner.usage = Usage::default();
     }
 

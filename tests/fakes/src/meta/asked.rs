@@ -1,6 +1,7 @@
 //! A request, as Meta reads it.
 
 use http::{HeaderMap, Method, Uri, header};
+use serde_json::{Map, Value};
 
 use super::oracle::{Logged, TokenPlace};
 
@@ -20,7 +21,12 @@ impl Asked {
     /// Reads query and form alike; `?method=` overrides the method, as at Meta.
     pub fn read(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Self {
         let query = uri.query().unwrap_or_default().as_bytes();
-        let pairs = url::form_urlencoded::parse(query).chain(url::form_urlencoded::parse(body));
+        let mut pairs = pairs(query);
+        pairs.extend(if is_json(headers) {
+            members(body)
+        } else {
+            self::pairs(body)
+        });
         let mut asked = Self {
             method: method.to_string(),
             wire_method: method.to_string(),
@@ -35,7 +41,6 @@ impl Asked {
             asked.token_place = TokenPlace::Header;
         }
         for (name, value) in pairs {
-            let (name, value) = (name.into_owned(), value.into_owned());
             match name.as_str() {
                 "access_token" => {
                     asked.token = Some(value);
@@ -71,7 +76,7 @@ impl Asked {
             .map(|&id| id.to_owned())
     }
 
-    pub fn logged(&self) -> Logged {
+    pub fn logged(&self, request_id: &str) -> Logged {
         Logged {
             method: self.method.clone(),
             wire_method: self.wire_method.clone(),
@@ -79,6 +84,7 @@ impl Asked {
             parameters: self.parameters.clone(),
             token: self.token_place,
             status: 0,
+            request_id: request_id.to_owned(),
         }
     }
 
@@ -95,6 +101,29 @@ impl Asked {
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media = headers.get(header::CONTENT_TYPE);
+    let media = media.and_then(|value| value.to_str().ok());
+    media.is_some_and(|media| media.starts_with("application/json"))
+}
+
+fn pairs(form: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(form).into_owned().collect()
+}
+
+/// The members of a JSON object as if they had come in a form.
+fn members(body: &[u8]) -> Vec<(String, String)> {
+    let members: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+    let plain = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    members
+        .into_iter()
+        .map(|(name, value)| (name, plain(value)))
+        .collect()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {

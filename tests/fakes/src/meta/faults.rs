@@ -144,11 +144,7 @@ impl Fault {
             Self::TokenExpired => Told::Error(GraphError::expired()),
             Self::TokenInvalid => Told::Error(GraphError::invalid_token()),
             Self::SessionInvalid => error(102, None, "Session key invalid or no longer valid"),
-            Self::PermissionMissing => error(
-                200,
-                None,
-                "(#200) Ad account owner has NOT grant ads_management or ads_read permission",
-            ),
+            Self::PermissionMissing => Told::Error(GraphError::no_permission()),
             Self::BadParameter => error(100, None, "(#100) Invalid parameter"),
             Self::TokenInMessage => {
                 let message = format!(
@@ -176,10 +172,7 @@ impl Fault {
                 "The action attempted has been deemed abusive or is otherwise disallowed",
             ),
             Self::Transient => Told::Error(GraphError::transient(2)),
-            Self::InternalError => Told::Error(GraphError {
-                status: 500,
-                ..GraphError::transient(1)
-            }),
+            Self::InternalError => Told::Error(GraphError::transient(1).with_status(500)),
             Self::Unavailable => Told::Page(503),
             Self::NotFound => Told::Nothing(404),
             Self::Redirect => Told::Redirect,

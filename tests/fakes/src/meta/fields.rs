@@ -19,6 +19,8 @@ pub(super) struct Node {
 pub(super) enum Edge {
     /// To those of a kind below it.
     Below(Kind),
+    /// To the high-demand periods of its budget.
+    Periods,
     /// To the one that a field of it names.
     Above(&'static str, Kind),
 }
@@ -27,6 +29,7 @@ impl Edge {
     pub fn node(self) -> &'static Node {
         match self {
             Self::Below(kind) | Self::Above(_, kind) => kind.node(),
+            Self::Periods => &PERIOD,
         }
     }
 }
@@ -73,11 +76,13 @@ pub(super) const CAMPAIGN: Node = Node {
         "updated_time",
         "special_ad_categories",
         "spend_cap",
+        "is_budget_schedule_enabled",
     ],
     always: &["id"],
     edges: &[
         ("adsets", Edge::Below(Kind::AdSet)),
         ("ads", Edge::Below(Kind::Ad)),
+        ("budget_schedules", Edge::Periods),
     ],
 };
 
@@ -106,6 +111,7 @@ pub(super) const AD_SET: Node = Node {
     always: &["id"],
     edges: &[
         ("ads", Edge::Below(Kind::Ad)),
+        ("budget_schedules", Edge::Periods),
         ("campaign", Edge::Above("campaign_id", Kind::Campaign)),
     ],
 };
@@ -129,6 +135,23 @@ pub(super) const AD: Node = Node {
         ("adset", Edge::Above("adset_id", Kind::AdSet)),
         ("campaign", Edge::Above("campaign_id", Kind::Campaign)),
     ],
+};
+
+/// A high-demand period.
+pub(super) const PERIOD: Node = Node {
+    name: "HighDemandPeriod",
+    fields: &[
+        "id",
+        "ad_object_id",
+        "budget_value",
+        "budget_value_type",
+        "recurrence_type",
+        "time_start",
+        "time_end",
+        "weekly_schedule",
+    ],
+    always: &["id"],
+    edges: &[],
 };
 
 /// A node that the same token sees and that has no ad account.

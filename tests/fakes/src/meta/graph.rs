@@ -5,34 +5,59 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::asked::Asked;
+use super::creates;
 use super::faults::Faults;
-use super::fields::{ACCOUNT, ACTIVITY, Node, PAGE, REPORT};
+use super::fields::{ACCOUNT, ACTIVITY, AD, Node, PAGE, PERIOD, REPORT};
 use super::insights;
 use super::paging::{Part, View};
+use super::schedules;
 use super::spoken;
 use super::tokens;
 use super::wire::{GraphError, Told};
 use super::world::{Kind, World};
-
-/// What a POST may change here.
-const WRITABLE: &[&str] = &["name", "status", "daily_budget", "lifetime_budget"];
+use super::writes::{self, Call};
 
 /// The ids that one `?ids=` may hold.
 const MOST_IDS: usize = 50;
 
 /// Answers truthfully, but for faults in the content of lists.
-pub(super) fn tell(world: &mut World, faults: &Faults, asked: &Asked) -> Told {
-    answer(world, faults, asked).map_or_else(Told::Error, Told::Json)
+pub(super) fn tell(world: &mut World, faults: &Faults, asked: &Asked, request: &str) -> Told {
+    answer(world, faults, asked, request).map_or_else(Told::Error, Told::Json)
 }
 
-fn answer(world: &mut World, faults: &Faults, asked: &Asked) -> Result<Value, GraphError> {
+fn answer(
+    world: &mut World,
+    faults: &Faults,
+    asked: &Asked,
+    request: &str,
+) -> Result<Value, GraphError> {
     let seen = tokens::authenticate(world, faults, asked)?;
+    let call = Call {
+        asked,
+        seen: &seen,
+        request,
+    };
     let segments = asked.segments();
     match (asked.method.as_str(), segments.get(1..).unwrap_or_default()) {
         ("GET", path) => read(&View::new(world, faults, asked, &seen), asked, path),
         ("POST", [id, "insights"]) => insights::start(world, faults, asked, id, &seen),
-        ("POST", [id]) => change(world, asked, id, &seen),
+        ("POST", [id, "budget_schedules"]) => schedules::add(world, &call, id),
+        ("POST", [account, edge]) if account.starts_with("act_") => {
+            let kind = kind_behind(edge).ok_or_else(|| unknown_path(asked))?;
+            creates::create(world, &call, account, kind)
+        }
+        ("POST", [id]) => writes::update(world, &call, id),
+        ("DELETE", [id]) => writes::delete(world, &call, id),
         _ => Err(unknown_path(asked)),
+    }
+}
+
+fn kind_behind(edge: &str) -> Option<Kind> {
+    match edge {
+        "campaigns" => Some(Kind::Campaign),
+        "adsets" => Some(Kind::AdSet),
+        "ads" => Some(Kind::Ad),
+        _ => None,
     }
 }
 
@@ -54,6 +79,14 @@ fn read(view: &View<'_>, asked: &Asked, path: &[&str]) -> Result<Value, GraphErr
             let (since, until) = (asked.parameter("since"), asked.parameter("until"));
             let rows = view.world.activities(account, since, until);
             view.page(&part, &rows, &ACTIVITY)
+        }
+        [id, "budget_schedules"] => {
+            let found = view.world.object(id, view.seen);
+            let found = found.ok_or_else(|| GraphError::no_such_object(id))?;
+            if found.kind == Kind::Ad {
+                return Err(GraphError::no_such_field("budget_schedules", AD.name));
+            }
+            view.page(&part, &view.world.periods_of(id), &PERIOD)
         }
         [id, edge] => edge_rows(view, asked, id, edge),
         _ => Err(unknown_path(asked)),
@@ -112,12 +145,7 @@ fn edge_rows(
     parent: &str,
     edge: &str,
 ) -> Result<Value, GraphError> {
-    let kind = match edge {
-        "campaigns" => Kind::Campaign,
-        "adsets" => Kind::AdSet,
-        "ads" => Kind::Ad,
-        _ => return Err(unknown_path(asked)),
-    };
+    let kind = kind_behind(edge).ok_or_else(|| unknown_path(asked))?;
     if parent.starts_with("act_") {
         visible(parent, view.seen)?;
     } else {
@@ -137,26 +165,4 @@ pub(super) fn visible(account: &str, seen: &BTreeSet<String>) -> Result<(), Grap
     } else {
         Err(GraphError::no_such_object(account))
     }
-}
-
-fn change(
-    world: &mut World,
-    asked: &Asked,
-    id: &str,
-    seen: &BTreeSet<String>,
-) -> Result<Value, GraphError> {
-    let row = world
-        .object_mut(id, seen)
-        .ok_or_else(|| GraphError::no_such_object(id))?;
-    for (name, value) in asked
-        .parameters
-        .iter()
-        .filter(|(name, _)| WRITABLE.contains(&name.as_str()))
-    {
-        row.insert(name.clone(), json!(value));
-        if name == "status" {
-            row.insert("effective_status".into(), json!(value));
-        }
-    }
-    Ok(json!({"success": true}))
 }

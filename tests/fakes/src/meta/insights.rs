@@ -74,10 +74,7 @@ pub(super) fn tell(view: &View<'_>, asked: &Asked, id: &str) -> Result<Value, Gr
     }
     if view.faults.insights_too_large {
         let message = "Please reduce the amount of data you're asking for, then retry your request";
-        return Err(GraphError {
-            status: 500,
-            ..GraphError::new(1, Some(99), message)
-        });
+        return Err(GraphError::new(1, Some(99), message).with_status(500));
     }
     let rows = rows(view.world, view.faults, asked, id, view.seen)?;
     view.page(&part, &rows, &INSIGHT)

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::asked::Asked;
+use super::clock;
+use super::effects::Effect;
 use super::faults::Faults;
 
 /// A log nobody forgets must not eat the machine.
@@ -45,22 +47,52 @@ pub struct Logged {
     pub token: TokenPlace,
     /// The status of the answer; 0 while there is none, or if it broke off.
     pub status: u16,
+    /// Its `x-fb-request-id`.
+    pub request_id: String,
+}
+
+/// The names of a request that Meta gives with every answer.
+#[derive(Clone)]
+pub(super) struct Trace {
+    /// `x-fb-request-id`.
+    pub request: String,
+    /// `x-fb-trace-id`, in errors `fbtrace_id`.
+    pub trace: String,
+}
+
+impl Trace {
+    /// The same twenty-two letters in every run.
+    fn numbered(number: usize) -> Self {
+        Self {
+            request: format!("AReq{number:018}"),
+            trace: format!("ATrc{number:018}"),
+        }
+    }
 }
 
 #[derive(Default)]
 pub(super) struct Oracle {
     entries: Vec<Logged>,
     arrived: usize,
+    ever: usize,
 }
 
 impl Oracle {
-    /// Logs a request; answers its number.
-    pub fn arrive(&mut self, asked: &Asked) -> usize {
+    /// Logs a request; answers its number and its names.
+    pub fn arrive(&mut self, asked: &Asked) -> (usize, Trace) {
         self.arrived += 1;
+        self.ever += 1;
+        let trace = Trace::numbered(self.ever);
         if self.entries.len() < MOST_ENTRIES {
-            self.entries.push(asked.logged());
+            self.entries.push(asked.logged(&trace.request));
         }
-        self.arrived - 1
+        (self.arrived - 1, trace)
+    }
+
+    /// Forgets the log; names are not given twice all the same.
+    pub fn forget(&mut self) {
+        self.entries.clear();
+        self.arrived = 0;
     }
 
     pub fn answered(&mut self, number: usize, status: u16) {
@@ -111,6 +143,51 @@ pub(super) async fn grant(
     for (token, accounts) in tokens {
         inner.world.grant(token, accounts);
     }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Adds tokens that may change nothing.
+pub(super) async fn grant_reading(
+    State(shared): State<Arc<Shared>>,
+    body: Bytes,
+) -> Result<StatusCode, BadRequest> {
+    let tokens: BTreeMap<String, BTreeSet<String>> = read_json(&body)?;
+    let mut inner = shared.lock();
+    for (token, accounts) in tokens {
+        inner.world.grant_reading(token, accounts);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Everything that was ever changed.
+pub(super) async fn effects(State(shared): State<Arc<Shared>>) -> Json<Vec<Effect>> {
+    Json(shared.lock().world.effects.all())
+}
+
+/// What time it is here.
+#[derive(Serialize)]
+pub(super) struct Time {
+    now: String,
+}
+
+/// By how much the clock is to go forwards.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forwards {
+    advance_seconds: u32,
+}
+
+pub(super) async fn time(State(shared): State<Arc<Shared>>) -> Json<Time> {
+    let now = clock::written(shared.lock().world.clock.now());
+    Json(Time { now })
+}
+
+pub(super) async fn advance(
+    State(shared): State<Arc<Shared>>,
+    body: Bytes,
+) -> Result<StatusCode, BadRequest> {
+    let forwards: Forwards = read_json(&body)?;
+    shared.lock().world.clock.advance(forwards.advance_seconds);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -160,6 +160,7 @@ impl<'v> View<'v> {
         let id = text(row, "id");
         let rows = match edge {
             Edge::Below(kind) => self.below(id, kind, wanted.modifier("effective_status"))?,
+            Edge::Periods => self.world.periods_of(id),
             Edge::Above(field, kind) => {
                 let above = self.world.object(text(row, field), self.seen);
                 let above =

@@ -28,14 +28,26 @@ pub(super) fn authenticate(
     if let Some(secret) = &faults.app_secret {
         prove(secret, token, asked.parameter("appsecret_proof"))?;
     }
-    Ok(world.seen_by(token).cloned().unwrap_or_default())
+    let holder = world.holder(token);
+    Ok(holder
+        .map(|holder| holder.accounts.clone())
+        .unwrap_or_default())
+}
+
+/// Lets a token through that has the permission to write.
+pub(super) fn permit_writing(world: &World, asked: &Asked) -> Result<(), GraphError> {
+    let token = asked.token.as_deref().unwrap_or_default();
+    match world.holder(token) {
+        Some(holder) if !holder.is_read_only => Ok(()),
+        _ => Err(GraphError::no_permission()),
+    }
 }
 
 fn known(world: &World, token: &str) -> Result<(), GraphError> {
     match token {
         EXPIRED_TOKEN => Err(GraphError::expired()),
         REVOKED_TOKEN => Err(GraphError::revoked()),
-        token if world.seen_by(token).is_some() => Ok(()),
+        token if world.holder(token).is_some() => Ok(()),
         _ => Err(GraphError::invalid_token()),
     }
 }
@@ -76,11 +88,20 @@ pub(super) fn inspect(world: &World, faults: &Faults, asked: &Asked) -> Result<V
         "is_valid": known(world, token).is_ok(),
         "expires_at": faults.token_expires_at,
         "data_access_expires_at": 0,
-        "scopes": ["ads_read", "business_management"],
+        "scopes": scopes(world, token),
     });
     if let (Err(error), Some(fields)) = (known(world, token), facts.as_object_mut()) {
         let error = json!({"code": error.code, "subcode": error.subcode, "message": error.message});
         fields.insert("error".into(), error);
     }
     Ok(json!({"data": facts}))
+}
+
+fn scopes(world: &World, token: &str) -> &'static [&'static str] {
+    match world.holder(token) {
+        Some(holder) if !holder.is_read_only => {
+            &["ads_management", "ads_read", "business_management"]
+        }
+        _ => &["ads_read", "business_management"],
+    }
 }

@@ -3,9 +3,10 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::faults::Fault;
+use super::oracle::Trace;
 use super::usage::Used;
 
 /// Larger than any client of ours should read.
@@ -37,6 +38,10 @@ pub(super) struct GraphError {
     pub subcode: Option<i64>,
     pub message: String,
     pub is_transient: bool,
+    /// A title and a text for people.
+    told_people: Option<Box<(String, String)>>,
+    /// The parameters that are to blame.
+    blamed: Vec<String>,
 }
 
 impl GraphError {
@@ -47,6 +52,8 @@ impl GraphError {
             subcode,
             message: message.to_owned(),
             is_transient: false,
+            told_people: None,
+            blamed: Vec::new(),
         }
     }
 
@@ -76,11 +83,43 @@ impl GraphError {
     }
 
     pub fn no_such_object(id: &str) -> Self {
+        Self::no_such_object_for("get", id)
+    }
+
+    /// 100/33 says the method, whatever was really wrong.
+    pub fn no_such_object_for(method: &str, id: &str) -> Self {
         let message = format!(
-            "Unsupported get request. Object with ID '{id}' does not exist, cannot be loaded due to missing \
+            "Unsupported {method} request. Object with ID '{id}' does not exist, cannot be loaded due to missing \
              permissions, or does not support this operation."
         );
         Self::new(100, Some(33), &message)
+    }
+
+    /// 200: the token lacks `ads_management`.
+    pub fn no_permission() -> Self {
+        let message = "(#200) Ad account owner has NOT grant ads_management or ads_read permission";
+        Self::new(200, None, message)
+    }
+
+    /// The same with another status than 400.
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    /// Adds what Meta shows to people.
+    pub fn saying_to_people(self, title: &str, text: &str) -> Self {
+        Self {
+            told_people: Some(Box::new((title.to_owned(), text.to_owned()))),
+            ..self
+        }
+    }
+
+    /// Adds the parameters that are to blame.
+    pub fn blaming(self, fields: &[&str]) -> Self {
+        Self {
+            blamed: fields.iter().map(ToString::to_string).collect(),
+            ..self
+        }
     }
 
     /// 100: a parameter is wrong.
@@ -102,16 +141,26 @@ impl GraphError {
         }
     }
 
-    fn body(&self) -> Value {
-        let mut error = json!({
-            "message": self.message,
-            "type": "OAuthException",
-            "code": self.code,
-            "is_transient": self.is_transient,
-            "fbtrace_id": "AFakeTraceId00000000000",
-        });
-        if let (Some(fields), Some(subcode)) = (error.as_object_mut(), self.subcode) {
-            fields.insert("error_subcode".into(), json!(subcode));
+    fn body(&self, trace: &Trace) -> Value {
+        let mut error = Map::from_iter([
+            ("message".to_owned(), json!(self.message)),
+            ("type".to_owned(), json!("OAuthException")),
+            ("code".to_owned(), json!(self.code)),
+            ("is_transient".to_owned(), json!(self.is_transient)),
+            ("fbtrace_id".to_owned(), json!(trace.trace)),
+        ]);
+        if let Some(subcode) = self.subcode {
+            error.insert("error_subcode".into(), json!(subcode));
+        }
+        if let Some((title, text)) = self.told_people.as_deref() {
+            error.insert("error_user_title".into(), json!(title));
+            error.insert("error_user_msg".into(), json!(text));
+        }
+        if !self.blamed.is_empty() {
+            // Meta puts JSON into a text here.
+            let blamed: Vec<[&String; 1]> = self.blamed.iter().map(|field| [field]).collect();
+            let inner = json!({"blame_field_specs": blamed}).to_string();
+            error.insert("error_data".into(), json!(inner));
         }
         json!({"error": error})
     }
@@ -154,7 +203,13 @@ impl Told {
         }
     }
 
-    pub fn into_response(self, served: &str, used: &Used, fault: Option<Fault>) -> Response {
+    pub fn into_response(
+        self,
+        served: &str,
+        used: &Used,
+        fault: Option<Fault>,
+        trace: &Trace,
+    ) -> Response {
         let status = self.status();
         let (body, media) = match self {
             Self::Json(value) => (
@@ -162,7 +217,7 @@ impl Told {
                 "application/json; charset=UTF-8",
             ),
             Self::Error(error) | Self::ErrorAsSuccess(error) => (
-                Body::from(error.body().to_string()),
+                Body::from(error.body(trace).to_string()),
                 "text/javascript; charset=UTF-8",
             ),
             Self::Page(_) => (
@@ -188,6 +243,8 @@ impl Told {
             *response.status_mut() = status;
         }
         let mut headers = used.headers(fault);
+        headers.push(("x-fb-request-id", trace.request.clone()));
+        headers.push(("x-fb-trace-id", trace.trace.clone()));
         headers.push(("facebook-api-version", served.to_owned()));
         headers.push(("content-type", media.to_owned()));
         if status == 302 {

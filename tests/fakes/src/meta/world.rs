@@ -4,9 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::apply::Done;
+use super::clock::{self, Clock};
+use super::effects::{Effect, Effects};
 use super::fields::{AD, AD_SET, CAMPAIGN, Node};
 use super::insights::Report;
+use super::pace::Pace;
 use super::sandbox;
+use super::wire::GraphError;
 
 /// The token that sees every account of the sandbox.
 pub const SANDBOX_TOKEN: &str = "EAATenantrySandboxToken0000000000000000000";
@@ -16,7 +21,11 @@ pub const EXPIRED_TOKEN: &str = "EAATenantryExpiredToken0000000000000000000";
 /// A token whose owner changed the password.
 pub const REVOKED_TOKEN: &str = "EAATenantryRevokedToken0000000000000000000";
 
+/// A token that sees what the sandbox's one sees and may change nothing.
+pub const READ_ONLY_TOKEN: &str = "EAATenantryReadOnlyToken00000000000000000";
+
 /// A campaign, an ad set or an ad.
+#[derive(Clone)]
 pub(super) struct Object {
     pub kind: Kind,
     pub row: Map<String, Value>,
@@ -42,25 +51,69 @@ impl Kind {
     pub fn is_above(self, other: Self) -> bool {
         self < other
     }
+
+    /// Campaigns stop, ad sets end.
+    pub fn end_field(self) -> &'static str {
+        match self {
+            Self::Campaign => "stop_time",
+            Self::AdSet | Self::Ad => "end_time",
+        }
+    }
+}
+
+impl Object {
+    /// The campaign that it is or is below.
+    pub fn campaign(&self) -> &str {
+        match self.kind {
+            Kind::Campaign => text(&self.row, "id"),
+            Kind::AdSet | Kind::Ad => text(&self.row, "campaign_id"),
+        }
+    }
+}
+
+/// What a token may do, and where.
+#[derive(Default)]
+pub(super) struct Holder {
+    pub accounts: BTreeSet<String>,
+    pub is_read_only: bool,
 }
 
 /// Everything, as Meta would keep it.
 pub(super) struct World {
-    tokens: BTreeMap<String, BTreeSet<String>>,
+    pub objects: Vec<Object>,
+    pub periods: Vec<Map<String, Value>>,
+    pub clock: Clock,
+    pub effects: Effects,
+    pub pace: Pace,
+    tokens: BTreeMap<String, Holder>,
     accounts: Vec<Map<String, Value>>,
-    objects: Vec<Object>,
     reports: Vec<Report>,
+    ids_given: u32,
 }
 
 impl World {
     /// The accounts of the sandbox and what is in them.
-    pub fn sandbox() -> Self {
-        let all = ["act_1001", "act_1002", "act_2001"].map(str::to_owned);
+    pub fn sandbox(clock: Clock) -> Self {
+        let holder = |is_read_only| Holder {
+            accounts: ["act_1001", "act_1002", "act_2001"]
+                .map(str::to_owned)
+                .into(),
+            is_read_only,
+        };
+        let tokens = [
+            (SANDBOX_TOKEN.to_owned(), holder(false)),
+            (READ_ONLY_TOKEN.to_owned(), holder(true)),
+        ];
         Self {
-            tokens: BTreeMap::from([(SANDBOX_TOKEN.to_owned(), BTreeSet::from(all))]),
             objects: sandbox::objects(),
+            periods: Vec::new(),
+            clock,
+            effects: Effects::default(),
+            pace: Pace::default(),
+            tokens: tokens.into(),
             accounts: sandbox::accounts(),
             reports: Vec::new(),
+            ids_given: 0,
         }
     }
 
@@ -70,7 +123,14 @@ impl World {
         for account in &accounts {
             self.open(bare(account));
         }
-        self.tokens.entry(token).or_default().extend(accounts);
+        let holder = self.tokens.entry(token).or_default();
+        holder.accounts.extend(accounts);
+    }
+
+    /// The same for a token that may change nothing.
+    pub fn grant_reading(&mut self, token: String, accounts: BTreeSet<String>) {
+        self.grant(token.clone(), accounts);
+        self.tokens.entry(token).or_default().is_read_only = true;
     }
 
     fn open(&mut self, id: &str) {
@@ -83,8 +143,8 @@ impl World {
         self.objects.extend(objects);
     }
 
-    /// The accounts that a token sees.
-    pub fn seen_by(&self, token: &str) -> Option<&BTreeSet<String>> {
+    /// What a token may do, if it is one.
+    pub fn holder(&self, token: &str) -> Option<&Holder> {
         self.tokens.get(token)
     }
 
@@ -128,13 +188,59 @@ impl World {
         found.filter(|object| is_seen(&object.row, seen))
     }
 
-    pub fn object_mut(
-        &mut self,
-        id: &str,
-        seen: &BTreeSet<String>,
-    ) -> Option<&mut Map<String, Value>> {
+    /// An object, whoever may see it.
+    pub fn row(&self, id: &str) -> Option<&Map<String, Value>> {
+        let mut rows = self.objects.iter().map(|object| &object.row);
+        rows.find(|row| text(row, "id") == id)
+    }
+
+    pub fn row_mut(&mut self, id: &str) -> Option<&mut Map<String, Value>> {
         let mut rows = self.objects.iter_mut().map(|object| &mut object.row);
-        rows.find(|row| text(row, "id") == id && is_seen(row, seen))
+        rows.find(|row| text(row, "id") == id)
+    }
+
+    /// The high-demand periods of a campaign or an ad set.
+    pub fn periods_of(&self, id: &str) -> Vec<Map<String, Value>> {
+        let all = self.periods.iter();
+        all.filter(|row| text(row, "ad_object_id") == id)
+            .cloned()
+            .collect()
+    }
+
+    /// What an account's budgets have to be at least, by the day.
+    pub fn least_daily_budget(&self, account: &str) -> u64 {
+        let mut accounts = self.accounts.iter();
+        let found = accounts.find(|row| text(row, "account_id") == account);
+        let least = found.and_then(|row| row.get("min_daily_budget"));
+        least.and_then(Value::as_u64).unwrap_or_default()
+    }
+
+    /// Comes before every write. What cannot be told is not done.
+    pub fn begin_write(&mut self) -> Result<(), GraphError> {
+        if self.effects.is_full() {
+            return Err(GraphError::transient(1));
+        }
+        Ok(())
+    }
+
+    /// Logs what a write did.
+    pub fn tell(&mut self, request: &str, account: &str, object: &str, done: Done) {
+        self.effects.append(Effect {
+            sequence: 0,
+            at: clock::written(self.clock.now()),
+            account: format!("act_{account}"),
+            object: object.to_owned(),
+            kind: done.kind,
+            before: done.before,
+            after: done.after,
+            request: request.to_owned(),
+        });
+    }
+
+    /// An id that nothing has yet.
+    pub fn new_id(&mut self) -> String {
+        self.ids_given += 1;
+        format!("2385{:013}", self.ids_given)
     }
 
     /// The campaigns behind an account or an object that had any delivery.

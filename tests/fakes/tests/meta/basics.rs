@@ -13,7 +13,7 @@ async fn a_get_with_a_method_parameter_changes_the_campaign() {
     let (_, told) = ask(
         &client,
         Method::GET,
-        format!("{campaign}?method=post&daily_budget=99"),
+        format!("{campaign}?method=post&daily_budget=199"),
     )
     .await;
     assert_eq!(told, json!({"success": true}));
@@ -23,7 +23,7 @@ async fn a_get_with_a_method_parameter_changes_the_campaign() {
         format!("{campaign}?fields=daily_budget"),
     )
     .await;
-    assert_eq!(row, json!({"id": "12001001001", "daily_budget": "99"}));
+    assert_eq!(row, json!({"id": "12001001001", "daily_budget": "199"}));
     let logged = fake.requests();
     assert_eq!(
         (logged[0].wire_method.as_str(), logged[0].method.as_str()),

@@ -2,7 +2,7 @@
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
-use tenantry_fakes::meta::{FakeMeta, SANDBOX_TOKEN};
+use tenantry_fakes::meta::{EffectKind, FakeMeta, SANDBOX_TOKEN};
 
 /// A fake with one client.
 pub struct Bench {
@@ -17,8 +17,46 @@ impl Bench {
     }
 
     pub async fn get(&self, path: &str) -> (u16, Value) {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    /// A form, as Meta takes it.
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
+        answer(self.request(Method::POST, path).form(form)).await
+    }
+
+    /// The codes of a refusal.
+    pub async fn refused(&self, path: &str, form: &[(&str, &str)]) -> (i64, Option<i64>) {
+        let (_, body) = self.post(path, form).await;
+        codes(&body)
+    }
+
+    /// A request with the sandbox's token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request_of(SANDBOX_TOKEN, method, path)
+    }
+
+    pub fn request_of(&self, token: &str, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}/v26.0/{path}", self.fake.url());
-        ask(&self.client, Method::GET, url).await
+        self.client.request(method, url).bearer_auth(token)
+    }
+
+    /// A call of the control interface.
+    pub async fn control(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}/_oracle/{path}", self.fake.url());
+        answer(self.client.request(method, url).json(body)).await
+    }
+
+    /// What was changed: kind, object, before and after.
+    pub fn effects(&self) -> Vec<(EffectKind, String, Value, Value)> {
+        let all = self.fake.effects().into_iter();
+        all.map(|one| (one.kind, one.object, one.before, one.after))
+            .collect()
+    }
+
+    /// A field of an object as it really is.
+    pub fn field(&self, id: &str, field: &str) -> Value {
+        self.fake.object(id).unwrap()[field].clone()
     }
 }
 
@@ -34,11 +72,11 @@ pub async fn start() -> (FakeMeta, Client) {
 }
 
 pub async fn ask(client: &Client, method: Method, url: String) -> (u16, Value) {
-    answer(client.request(method, url)).await
+    answer(client.request(method, url).bearer_auth(SANDBOX_TOKEN)).await
 }
 
-async fn answer(request: RequestBuilder) -> (u16, Value) {
-    let response = request.bearer_auth(SANDBOX_TOKEN).send().await.unwrap();
+pub async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
     (
         response.status().as_u16(),
         response.json().await.unwrap_or_default(),

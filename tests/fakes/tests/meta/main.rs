@@ -4,4 +4,10 @@
 
 mod basics;
 mod bench;
+mod budgets;
+mod creates;
+mod effects;
+mod schedules;
+mod statuses;
 mod trees;
+mod writes;
