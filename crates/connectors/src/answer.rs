@@ -106,7 +106,7 @@ fn read(
     }
 }
 
-fn money(unit: MoneyUnit, value: &Value, currency: Currency) -> Option<Money> {
+pub(crate) fn money(unit: MoneyUnit, value: &Value, currency: Currency) -> Option<Money> {
     match unit {
         MoneyUnit::Minor(unit) => Money::from_minor(integer(value)?, unit, currency).ok(),
         MoneyUnit::Major => Money::from_major(&plain(value)?, currency).ok(),

@@ -75,6 +75,14 @@ pub enum CallError {
         /// Its word for it.
         status: String,
     },
+    /// What would have to be read before a change is more than can be.
+    #[error("more than {most} objects of kind `{kind}` stand below one root")]
+    RootTooLarge {
+        /// Of which there are too many.
+        kind: String,
+        /// How many are read.
+        most: u64,
+    },
     /// The vendor could not be reached, or failed.
     #[error("the vendor is unavailable: {cause}")]
     Unavailable {
@@ -173,6 +181,7 @@ impl CallError {
             | Self::ReportFailed { .. } => Reason::VendorRejected,
             Self::ReportPending { .. } => Reason::ReportPending,
             Self::NotFound { .. } => Reason::NotFound,
+            Self::RootTooLarge { .. } => Reason::RootTooLarge,
             Self::Unavailable { .. } => Reason::VendorUnavailable,
             Self::TimedOut { .. } => Reason::DeadlineExceeded,
             Self::Malformed { .. } | Self::ForeignRow { .. } => Reason::VendorAnswerInvalid,
@@ -235,6 +244,7 @@ impl CallError {
                 "the vendor's answer held rows of another account and was discarded".into()
             }
             Self::HeldBack { .. }
+            | Self::RootTooLarge { .. }
             | Self::CurrencyDiffers { .. }
             | Self::Exclusive { .. }
             | Self::SubjectUnclear { .. }

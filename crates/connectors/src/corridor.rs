@@ -13,6 +13,7 @@ mod path;
 mod progress;
 mod quotas;
 mod report;
+mod spend_root;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,8 @@
 //! Connector files as they are written: a closed vocabulary in which every
 //! field is known and keeps its line. What it means is decided in `load`.
 
+pub(crate) mod spend_root;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -21,6 +23,7 @@ pub(crate) struct ConnectorForm {
     pub auth: AuthForm,
     pub accounts: AccountsForm,
     pub objects: Option<ObjectsForm>,
+    pub spend_root: Option<spend_root::SpendRootForm>,
     pub error_body: ErrorBodyForm,
     pub errors: Vec<Spanned<ErrorForm>>,
     pub quota: Vec<QuotaForm>,

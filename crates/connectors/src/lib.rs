@@ -11,6 +11,7 @@ pub mod connector;
 pub mod corridor;
 pub mod load_error;
 pub mod quota;
+pub mod snapshot;
 pub mod token;
 pub mod transport;
 

@@ -5,6 +5,7 @@ mod output;
 mod rules;
 mod schema;
 mod shape;
+mod spend_root;
 mod subject;
 mod tool;
 
@@ -107,7 +108,7 @@ fn compile(form: &ConnectorForm) -> Result<Connector, Doubt> {
 
 fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
     let body = &form.error_body;
-    Ok(ApiPlan {
+    let mut api = ApiPlan {
         base_url: base_url(&form.api.base)?,
         version: version(&form.api.version)?,
         version_header: form.api.version_header.as_ref().map(header).transpose()?,
@@ -116,6 +117,7 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
         account_pattern: id_pattern(&form.accounts.pattern, "account")?,
         confirm: form.accounts.confirm.as_ref().map(confirm).transpose()?,
         objects: form.objects.as_ref().map(objects).transpose()?,
+        spend_root: None,
         error_body: ErrorBodyPlan {
             code: pointer(&body.code)?,
             subcode: pointer(&body.subcode)?,
@@ -123,7 +125,12 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
         },
         errors: rules::errors(&form.errors)?,
         quota: rules::quota(&form.quota)?,
-    })
+    };
+    let spend_root = form.spend_root.as_ref();
+    api.spend_root = spend_root
+        .map(|form| spend_root::compile(form, &api))
+        .transpose()?;
+    Ok(api)
 }
 
 fn auth(form: &AuthForm) -> Result<AuthPlan, Doubt> {

@@ -1,6 +1,8 @@
 //! Compiled connector files: what the corridor executes. Everything here was
 //! checked by the loader; nothing here is looked at twice.
 
+pub(crate) mod spend_root;
+
 use http::HeaderName;
 use tenantry_core::money::MinorUnit;
 use url::Url;
@@ -21,6 +23,7 @@ pub(crate) struct ApiPlan {
     pub account_pattern: Pattern,
     pub confirm: Option<ConfirmPlan>,
     pub objects: Option<ObjectsPlan>,
+    pub spend_root: Option<spend_root::SpendRootPlan>,
     pub error_body: ErrorBodyPlan,
     pub errors: Vec<ErrorRule>,
     pub quota: Vec<QuotaRule>,

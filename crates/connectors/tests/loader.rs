@@ -8,6 +8,8 @@ const MINIMAL: &str = include_str!("loader/minimal.yaml");
 const DOUBTFUL: &str = include_str!("loader/doubtful.yaml");
 const OBJECTS: &str = include_str!("loader/objects.yaml");
 const DOUBTFUL_OBJECTS: &str = include_str!("loader/doubtful_objects.yaml");
+const SPEND_ROOT: &str = include_str!("loader/spend_root.yaml");
+const DOUBTFUL_SPEND_ROOT: &str = include_str!("loader/doubtful_spend_root.yaml");
 const META: &str = include_str!("../../../connectors/meta.yaml");
 
 /// One change to the minimal file, and how it is refused.
@@ -28,11 +30,16 @@ fn the_minimal_file_loads() {
     assert_eq!(connector.tools().count(), 1);
     let connector = Connector::load("objects.yaml", OBJECTS).unwrap();
     assert_eq!(connector.tools().count(), 2);
+    Connector::load("spend_root.yaml", SPEND_ROOT).unwrap();
 }
 
 #[test]
 fn every_doubtful_change_is_refused_with_its_line_and_reason() {
-    let tables = [(MINIMAL, DOUBTFUL, 75), (OBJECTS, DOUBTFUL_OBJECTS, 35)];
+    let tables = [
+        (MINIMAL, DOUBTFUL, 75),
+        (OBJECTS, DOUBTFUL_OBJECTS, 35),
+        (SPEND_ROOT, DOUBTFUL_SPEND_ROOT, 18),
+    ];
     for (file, table, least) in tables {
         let table: Vec<Doubtful> = serde_saphyr::from_str(table).unwrap();
         assert!(table.len() >= least, "{} cases", table.len());

@@ -102,6 +102,8 @@ reasons! {
     VendorAnswerInvalid => "call again later; report it if it stays",
     /// The vendor is still computing what was asked for.
     ReportPending => "call again with the id of the report",
+    /// More would have to be read before the change than a call can read.
+    RootTooLarge => "split it up at the vendor, or make the change there",
     /// The call took longer than it may.
     DeadlineExceeded => "call again, asking for less at once",
     // --- conditions

@@ -28,12 +28,24 @@ impl Corridor {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        let Some(plan) = &self.connector.api.confirm else {
-            return Ok(());
-        };
         if lock().contains(account.id()) {
             return Ok(());
         }
+        self.ask_currency(account, deadline, tally).await?;
+        lock().insert(account.id().clone());
+        Ok(())
+    }
+
+    /// Asks the vendor for the account's currency, whoever asked before.
+    pub(super) async fn ask_currency(
+        &self,
+        account: &OwnedAccount,
+        deadline: Instant,
+        tally: &mut Tally,
+    ) -> Result<(), CallError> {
+        let Some(plan) = &self.connector.api.confirm else {
+            return Ok(());
+        };
         let path = path::fill(
             &plan.path,
             &self.connector.api.version,
@@ -46,9 +58,7 @@ impl Corridor {
             .exchange
             .ask(&self.connector.api, &url, deadline, tally)
             .await?;
-        check_confirmation(plan, &body, account)?;
-        lock().insert(account.id().clone());
-        Ok(())
+        check_confirmation(plan, &body, account)
     }
 }
 

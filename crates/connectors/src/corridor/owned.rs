@@ -143,8 +143,8 @@ impl OwnedObject {
         }
     }
 
-    /// What the vendor itself has just begun for an account.
-    pub(super) fn begun(account: OwnedAccount, kind: &str, id: &str) -> Self {
+    /// What the vendor itself named as an account's.
+    pub(super) fn told(account: OwnedAccount, kind: &str, id: &str) -> Self {
         Self {
             account,
             kind: kind.to_owned(),

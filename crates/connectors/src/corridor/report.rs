@@ -76,7 +76,7 @@ impl Corridor {
         let id = id
             .filter(|id| objects.pattern.admits(id))
             .ok_or_else(|| malformed("a report without an id"))?;
-        Ok(OwnedObject::begun(account.clone(), &plan.kind, id))
+        Ok(OwnedObject::told(account.clone(), &plan.kind, id))
     }
 
     /// Returns when the report is done.

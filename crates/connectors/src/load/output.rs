@@ -181,7 +181,7 @@ fn kind(
     }
 }
 
-fn unit(form: UnitForm) -> MoneyUnit {
+pub(super) fn unit(form: UnitForm) -> MoneyUnit {
     match form {
         UnitForm::MetaMinor => MoneyUnit::Minor(MinorUnit::Meta),
         UnitForm::Micros => MoneyUnit::Minor(MinorUnit::Micros),

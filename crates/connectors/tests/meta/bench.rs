@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tracing::subscriber::DefaultGuard;
 use url::Url;
 
-const META: &str = include_str!("../../../../connectors/meta.yaml");
+pub const META: &str = include_str!("../../../../connectors/meta.yaml");
 const OURS: &[(&str, &str)] = &[("act_1001", "EUR"), ("act_1002", "TWD")];
 
 /// Production's shape, without its patience.
@@ -45,10 +45,20 @@ impl Bench {
     }
 
     pub async fn with(accounts: &[(&str, &str)], token: &str, limits: CorridorLimits) -> Self {
+        Self::of(META, accounts, token, limits).await
+    }
+
+    /// The same by another connector file.
+    pub async fn of(
+        file: &str,
+        accounts: &[(&str, &str)],
+        token: &str,
+        limits: CorridorLimits,
+    ) -> Self {
         // Another test of this process may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let fake = FakeMeta::start().await.unwrap();
-        let connector = Arc::new(Connector::load("meta.yaml", META).unwrap());
+        let connector = Arc::new(Connector::load("meta.yaml", file).unwrap());
         let source = Arc::new(StaticToken::new(token.into()));
         let corridor = Corridor::new(
             Arc::clone(&connector),

@@ -6,4 +6,5 @@ mod failures;
 mod objects;
 mod reports;
 mod safety;
+mod spend_root;
 mod tokens;

@@ -70,6 +70,7 @@ pub(super) const CAMPAIGN: Node = Node {
         "daily_budget",
         "lifetime_budget",
         "budget_remaining",
+        "is_budget_schedule_enabled",
         "start_time",
         "stop_time",
         "created_time",

@@ -1,0 +1,143 @@
+//! What holds and switches budgets, as a connector file says it.
+
+use std::collections::BTreeMap;
+
+use serde_saphyr::Spanned;
+use tenantry_core::spend_root::Switch;
+
+use super::output::unit;
+use super::{Doubt, doubt, path_with_slot, pointer, word};
+use crate::form::spend_root::{BudgetForm, LevelForm, PagesForm, SpendRootForm, SwitchForm};
+use crate::plan::spend_root::{BelowPlan, BudgetPlan, LevelPlan, PagesPlan, SpendRootPlan};
+use crate::plan::{ApiPlan, ObjectsPlan};
+
+/// Rows of one page: no vendor gives more.
+const MOST_ROWS: u32 = 1_000;
+/// Pages of one level, as many as fit into the time of a call.
+const MOST_PAGES: u32 = 50;
+
+pub(super) fn compile(form: &SpendRootForm, api: &ApiPlan) -> Result<SpendRootPlan, Doubt> {
+    let Some(top) = form.levels.first() else {
+        return doubt(&form.pages.rows, "a spend root has no levels");
+    };
+    let Some(objects) = &api.objects else {
+        return doubt(&top.kind, "a spend root needs `objects`");
+    };
+    if api.confirm.is_none() {
+        return doubt(&top.kind, "budgets need a currency that is confirmed");
+    }
+    let mut kinds: Vec<&str> = Vec::new();
+    for level in &form.levels {
+        let kind = level.kind.value.as_str();
+        if kinds.contains(&kind) || !objects.kinds.iter().any(|known| known == kind) {
+            return doubt(
+                &level.kind,
+                format!("`{kind}` is no kind of object, or stands twice"),
+            );
+        }
+        kinds.push(kind);
+    }
+    if let Some(odd) = [&top.list, &top.parent, &top.root]
+        .into_iter()
+        .flatten()
+        .next()
+    {
+        return doubt(odd, "nothing stands above the root");
+    }
+    let below = form.levels.iter().skip(1);
+    Ok(SpendRootPlan {
+        unit: unit(form.unit),
+        pages: pages(&form.pages)?,
+        top: level(top, objects)?,
+        below: below
+            .map(|form| self::below(form, objects))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn pages(form: &PagesForm) -> Result<PagesPlan, Doubt> {
+    let bounded = |number: &Spanned<u32>, most: u32| match number.value {
+        found if (1..=most).contains(&found) => Ok(found),
+        found => doubt(number, format!("{found} is not between 1 and {most}")),
+    };
+    Ok(PagesPlan {
+        rows: pointer(&form.rows)?,
+        next: pointer(&form.next)?,
+        cursor: pointer(&form.cursor)?,
+        limit_parameter: word(&form.limit)?,
+        after_parameter: word(&form.after)?,
+        most_rows: bounded(&form.most_rows, MOST_ROWS)?,
+        most_pages: bounded(&form.most_pages, MOST_PAGES)?,
+    })
+}
+
+fn below(form: &LevelForm, objects: &ObjectsPlan) -> Result<BelowPlan, Doubt> {
+    let (Some(list), Some(parent), Some(root)) = (&form.list, &form.parent, &form.root) else {
+        return doubt(
+            &form.kind,
+            "a level below the root says `list`, `parent` and `root`",
+        );
+    };
+    Ok(BelowPlan {
+        list: path_with_slot(list, "object", "list")?,
+        parent_field: word(parent)?,
+        root_field: word(root)?,
+        level: level(form, objects)?,
+    })
+}
+
+fn level(form: &LevelForm, objects: &ObjectsPlan) -> Result<LevelPlan, Doubt> {
+    let optional = |field: &Option<Spanned<String>>| field.as_ref().map(word).transpose();
+    let plan = LevelPlan {
+        kind: form.kind.value.clone(),
+        name_field: word(&form.name)?,
+        switch_field: word(&form.switch.field)?,
+        switches: switches(&form.switch)?,
+        starts_field: optional(&form.starts)?,
+        ends_field: optional(&form.ends)?,
+        budget: form.budget.as_ref().map(budget).transpose()?,
+        bid_field: optional(&form.bid)?,
+    };
+    let above = [&form.parent, &form.root].into_iter().flatten();
+    let mut names: Vec<&str> = plan.fields().collect();
+    names.extend([objects.id_field.as_str(), objects.account.field.as_str()]);
+    // Where the root is the parent, both are read from one field.
+    let mut above: Vec<&str> = above.map(|field| field.value.as_str()).collect();
+    above.dedup();
+    names.extend(above);
+    names.sort_unstable();
+    if let Some([twice, _]) = names.array_windows().find(|[one, other]| one == other) {
+        return doubt(&form.kind, format!("field `{twice}` is read as two things"));
+    }
+    Ok(plan)
+}
+
+/// Every word is known, once: one that nobody explained could be a live budget.
+fn switches(form: &SwitchForm) -> Result<BTreeMap<String, Switch>, Doubt> {
+    let mut switches = BTreeMap::new();
+    let all = [
+        (&form.on, Switch::On),
+        (&form.off, Switch::Off),
+        (&form.gone, Switch::Gone),
+    ];
+    for (words, switch) in all {
+        if words.is_empty() && switch != Switch::Gone {
+            return doubt(&form.field, "a switch needs words for `on` and for `off`");
+        }
+        for word in words {
+            if switches.insert(word.value.clone(), switch).is_some() {
+                return doubt(word, format!("`{}` means two things", word.value));
+            }
+        }
+    }
+    Ok(switches)
+}
+
+fn budget(form: &BudgetForm) -> Result<BudgetPlan, Doubt> {
+    Ok(BudgetPlan {
+        daily_field: word(&form.daily)?,
+        lifetime_field: word(&form.lifetime)?,
+        remaining_field: word(&form.remaining)?,
+        scheduled_field: form.scheduled.as_ref().map(word).transpose()?,
+    })
+}

@@ -1,0 +1,89 @@
+//! How what holds and switches budgets is read, whole.
+
+use std::collections::BTreeMap;
+
+use tenantry_core::spend_root::Switch;
+
+use super::{MoneyUnit, Segment};
+use crate::pointer::Pointer;
+
+/// How a spend root is read.
+#[derive(Debug)]
+pub(crate) struct SpendRootPlan {
+    pub unit: MoneyUnit,
+    pub pages: PagesPlan,
+    pub top: LevelPlan,
+    /// What stands below it, level by level.
+    pub below: Vec<BelowPlan>,
+}
+
+/// How all objects of a level are listed.
+#[derive(Debug)]
+pub(crate) struct PagesPlan {
+    pub rows: Pointer,
+    pub next: Pointer,
+    pub cursor: Pointer,
+    pub limit_parameter: String,
+    pub after_parameter: String,
+    pub most_rows: u32,
+    pub most_pages: u32,
+}
+
+/// A level below the root.
+#[derive(Debug)]
+pub(crate) struct BelowPlan {
+    pub list: Vec<Segment>,
+    pub parent_field: String,
+    pub root_field: String,
+    pub level: LevelPlan,
+}
+
+/// What the fields of one kind of object mean.
+#[derive(Debug)]
+pub(crate) struct LevelPlan {
+    pub kind: String,
+    pub name_field: String,
+    pub switch_field: String,
+    pub switches: BTreeMap<String, Switch>,
+    pub starts_field: Option<String>,
+    pub ends_field: Option<String>,
+    pub budget: Option<BudgetPlan>,
+    pub bid_field: Option<String>,
+}
+
+/// Where an object says what its budget is.
+#[derive(Debug)]
+pub(crate) struct BudgetPlan {
+    pub daily_field: String,
+    pub lifetime_field: String,
+    pub remaining_field: String,
+    pub scheduled_field: Option<String>,
+}
+
+impl SpendRootPlan {
+    /// The level of that kind below the root.
+    pub fn below(&self, kind: &str) -> Option<&BelowPlan> {
+        self.below.iter().find(|below| below.level.kind == kind)
+    }
+}
+
+impl LevelPlan {
+    /// The fields that are read of an object.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        let budget = self.budget.iter().flat_map(|budget| {
+            let own = [
+                &budget.daily_field,
+                &budget.lifetime_field,
+                &budget.remaining_field,
+            ];
+            own.into_iter().chain(&budget.scheduled_field)
+        });
+        [&self.name_field, &self.switch_field]
+            .into_iter()
+            .chain(&self.starts_field)
+            .chain(&self.ends_field)
+            .chain(budget)
+            .chain(&self.bid_field)
+            .map(String::as_str)
+    }
+}

@@ -1,0 +1,348 @@
+//! From a vendor's rows to a spend root: every value is read exactly one way,
+//! and what does not fit together refuses the whole. Pure.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tenantry_core::name::{Currency, ObjectId};
+use tenantry_core::spend_root::{Budget, Node, SpendRoot};
+use tenantry_core::text;
+
+use crate::answer;
+use crate::plan::MoneyUnit;
+use crate::plan::spend_root::{BudgetPlan, LevelPlan};
+
+/// How vendors write moments: ISO 8601 with an offset, `2026-10-01T00:00:00+0200`.
+const MOMENT: &str = "%Y-%m-%dT%H:%M:%S%z";
+
+/// Meta's longest names have 400 characters.
+const LONGEST_NAME: usize = 500;
+
+/// A spend root, and what else its vendor said of the objects in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What holds and switches budgets.
+    pub root: SpendRoot,
+    /// The names that people gave, fit to be shown.
+    pub names: BTreeMap<ObjectId, String>,
+    /// The bids or their caps, in millionths of the major unit.
+    pub bids_micros: BTreeMap<ObjectId, i64>,
+}
+
+/// How amounts are written.
+#[derive(Clone, Copy)]
+pub(crate) struct Amounts<'a> {
+    pub unit: MoneyUnit,
+    pub currency: &'a Currency,
+}
+
+/// One object as a row describes it, without what stands below it.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub node: Node,
+    /// What stands right above it; the root has nothing.
+    pub parent: Option<ObjectId>,
+    pub name: String,
+    pub bid_micros: Option<i64>,
+}
+
+/// Reads one object of a level.
+pub(crate) fn read(
+    level: &LevelPlan,
+    amounts: Amounts<'_>,
+    id: ObjectId,
+    parent: Option<ObjectId>,
+    row: &Value,
+) -> Result<Row, String> {
+    let odd = |field: &str| {
+        format!(
+            "field `{field}` of {} `{id}` has an unexpected value",
+            level.kind
+        )
+    };
+    let text = |field: &str| row.get(field).and_then(Value::as_str);
+    let word = text(&level.switch_field).ok_or_else(|| odd(&level.switch_field))?;
+    // A word that nobody explained could mean that money is spent.
+    let switch = level
+        .switches
+        .get(word)
+        .ok_or_else(|| odd(&level.switch_field))?;
+    let moment = |field: &Option<String>| match field {
+        Some(field) => moment(row.get(field)).ok_or_else(|| odd(field)),
+        None => Ok(None),
+    };
+    let bid = |field: &String| amount(amounts, row.get(field)).ok_or_else(|| odd(field));
+    let budget = level.budget.as_ref();
+    let scheduled = budget.and_then(|budget| budget.scheduled_field.as_deref());
+    let name = text(&level.name_field).unwrap_or_default();
+    Ok(Row {
+        node: Node {
+            kind: level.kind.clone(),
+            switch: *switch,
+            starts_at: moment(&level.starts_field)?,
+            ends_at: moment(&level.ends_field)?,
+            budget: match budget {
+                Some(plan) => self::budget(plan, amounts, row).map_err(|field| odd(&field))?,
+                None => None,
+            },
+            has_budget_schedule: match scheduled {
+                Some(field) => flag(row.get(field)).ok_or_else(|| odd(field))?,
+                None => false,
+            },
+            ..Node::bare(id.clone(), "")
+        },
+        parent,
+        name: text::presentable(name, LONGEST_NAME),
+        bid_micros: level.bid_field.as_ref().map(bid).transpose()?.flatten(),
+    })
+}
+
+/// The objects of all levels, put together; `below` goes from the level right
+/// below the root to the lowest one, whose objects spend by themselves.
+pub(crate) fn assemble(
+    currency: Currency,
+    top: Row,
+    below: Vec<Vec<Row>>,
+) -> Result<Snapshot, String> {
+    let mut names = BTreeMap::new();
+    let mut bids_micros = BTreeMap::new();
+    let mut note = |row: &Row| {
+        let id = &row.node.id;
+        bids_micros.extend(row.bid_micros.map(|bid| (id.clone(), bid)));
+        match names.insert(id.clone(), row.name.clone()) {
+            Some(_) => Err(format!("`{id}` stands twice")),
+            None => Ok(()),
+        }
+    };
+    let mut children: Option<BTreeMap<ObjectId, Vec<Node>>> = None;
+    for level in below.into_iter().rev() {
+        let mut families: BTreeMap<ObjectId, Vec<Node>> = BTreeMap::new();
+        for mut row in level {
+            note(&row)?;
+            row.node.children = take(&mut children, &row.node.id);
+            let parent = row.parent.ok_or("an object has nothing above it")?;
+            families.entry(parent).or_default().push(row.node);
+        }
+        refuse_orphans(children.as_ref())?;
+        children = Some(families);
+    }
+    note(&top)?;
+    let mut node = top.node;
+    node.children = take(&mut children, &node.id);
+    refuse_orphans(children.as_ref())?;
+    Ok(Snapshot {
+        root: SpendRoot {
+            currency,
+            top: node,
+        },
+        names,
+        bids_micros,
+    })
+}
+
+/// What stands below an object; at the lowest level there is no below.
+fn take(children: &mut Option<BTreeMap<ObjectId, Vec<Node>>>, id: &ObjectId) -> Option<Vec<Node>> {
+    let families = children.as_mut()?;
+    Some(families.remove(id).unwrap_or_default())
+}
+
+/// What appeared between two questions is not left out.
+fn refuse_orphans(children: Option<&BTreeMap<ObjectId, Vec<Node>>>) -> Result<(), String> {
+    match children.and_then(BTreeMap::first_key_value) {
+        Some((parent, _)) => Err(format!(
+            "something stands below `{parent}`, which was not listed"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The budget, or the field that cannot be read.
+fn budget(plan: &BudgetPlan, amounts: Amounts<'_>, row: &Value) -> Result<Option<Budget>, String> {
+    let read = |field: &String| amount(amounts, row.get(field)).ok_or_else(|| field.clone());
+    match (read(&plan.daily_field)?, read(&plan.lifetime_field)?) {
+        (None, None) => Ok(None),
+        (Some(amount_micros), None) => Ok(Some(Budget::Daily { amount_micros })),
+        (None, Some(amount_micros)) => {
+            let left = read(&plan.remaining_field)?.unwrap_or(0);
+            let spent_micros = amount_micros.checked_sub(left).filter(|spent| *spent >= 0);
+            Ok(Some(Budget::Lifetime {
+                amount_micros,
+                spent_micros: spent_micros.ok_or_else(|| plan.remaining_field.clone())?,
+            }))
+        }
+        (Some(_), Some(_)) => Err(plan.lifetime_field.clone()),
+    }
+}
+
+/// An amount; an absent one and zero are none.
+fn amount(amounts: Amounts<'_>, value: Option<&Value>) -> Option<Option<i64>> {
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return Some(None);
+    };
+    let money = answer::money(amounts.unit, value, amounts.currency.clone())?;
+    match money.amount_micros() {
+        below if below < 0 => None,
+        0 => Some(None),
+        micros => Some(Some(micros)),
+    }
+}
+
+fn moment(value: Option<&Value>) -> Option<Option<Timestamp>> {
+    match value {
+        None | Some(Value::Null) => Some(None),
+        Some(value) => Timestamp::strptime(MOMENT, value.as_str()?).ok().map(Some),
+    }
+}
+
+/// Vendors leave out what is not so.
+fn flag(value: Option<&Value>) -> Option<bool> {
+    match value {
+        None | Some(Value::Null) => Some(false),
+        Some(value) => value.as_bool(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tenantry_core::money::MinorUnit;
+    use tenantry_core::spend_root::Switch;
+
+    use super::*;
+
+    fn id(text: &str) -> ObjectId {
+        ObjectId::parse(text).unwrap()
+    }
+
+    fn level() -> LevelPlan {
+        let switches = [("ON", Switch::On), ("OFF", Switch::Off)];
+        LevelPlan {
+            kind: "ad_set".into(),
+            name_field: "name".into(),
+            switch_field: "status".into(),
+            switches: switches
+                .map(|(word, switch)| (word.to_owned(), switch))
+                .into(),
+            starts_field: None,
+            ends_field: Some("ends".into()),
+            budget: Some(BudgetPlan {
+                daily_field: "daily".into(),
+                lifetime_field: "lifetime".into(),
+                remaining_field: "left".into(),
+                scheduled_field: Some("scheduled".into()),
+            }),
+            bid_field: Some("bid".into()),
+        }
+    }
+
+    fn row(fields: &Value) -> Result<Row, String> {
+        let mut row = json!({"status": "ON"});
+        let all = row.as_object_mut().unwrap();
+        all.extend(fields.as_object().unwrap().clone());
+        let amounts = Amounts {
+            unit: MoneyUnit::Minor(MinorUnit::Meta),
+            currency: &Currency::parse("EUR").unwrap(),
+        };
+        read(&level(), amounts, id("1"), None, &row)
+    }
+
+    #[test]
+    fn a_lifetime_budget_has_spent_what_is_not_left() {
+        let budget = |fields: Value| row(&fields).unwrap().node.budget;
+        let lifetime = |spent_micros| {
+            Some(Budget::Lifetime {
+                amount_micros: 100_000_000,
+                spent_micros,
+            })
+        };
+        assert_eq!(
+            budget(json!({"lifetime": "10000", "left": "2500"})),
+            lifetime(75_000_000)
+        );
+        assert_eq!(
+            budget(json!({"lifetime": "10000", "left": "0"})),
+            lifetime(100_000_000)
+        );
+        assert_eq!(
+            budget(json!({"lifetime": "10000", "daily": "0", "left": 10_000})),
+            lifetime(0)
+        );
+        let daily = Some(Budget::Daily {
+            amount_micros: 500_000,
+        });
+        assert_eq!(budget(json!({"daily": "50", "lifetime": "0"})), daily);
+        assert_eq!(budget(json!({"daily": null, "left": "3"})), None);
+    }
+
+    #[test]
+    fn a_value_that_is_not_as_documented_refuses_the_row() {
+        let cases = [
+            (json!({"status": "RUNNING"}), "status"),
+            (json!({"status": null}), "status"),
+            (json!({"daily": "50", "lifetime": "50"}), "lifetime"),
+            (json!({"daily": "-50"}), "daily"),
+            (json!({"daily": "0.5"}), "daily"),
+            (json!({"daily": 0.5}), "daily"),
+            (json!({"daily": "9223372036854775807"}), "daily"),
+            (json!({"lifetime": "50", "left": "51"}), "left"),
+            (json!({"ends": "tomorrow"}), "ends"),
+            (json!({"ends": 0}), "ends"),
+            (json!({"ends": "2026-10-01T00:00:00"}), "ends"),
+            (json!({"scheduled": "no"}), "scheduled"),
+            (json!({"bid": "a lot"}), "bid"),
+        ];
+        for (fields, odd) in cases {
+            let problem = format!("field `{odd}` of ad_set `1` has an unexpected value");
+            assert_eq!(row(&fields).unwrap_err(), problem, "{fields}");
+        }
+    }
+
+    #[test]
+    fn moments_names_and_bids_are_read() {
+        let read = row(
+            &json!({"ends": "2026-10-01T00:00:00+0200", "name": "a\nb", "bid": "250", "scheduled": true}),
+        );
+        let read = read.unwrap();
+        assert_eq!(
+            read.node.ends_at,
+            Some("2026-09-30T22:00:00Z".parse().unwrap())
+        );
+        assert_eq!(
+            (read.name.as_str(), read.bid_micros),
+            (r"a\u{a}b", Some(2_500_000))
+        );
+        assert!(read.node.has_budget_schedule);
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let at = |own: &str, parent: Option<&str>| Row {
+            node: Node::bare(id(own), ""),
+            parent: parent.map(id),
+            name: String::new(),
+            bid_micros: None,
+        };
+        let put = |below| assemble(Currency::parse("EUR").unwrap(), at("1", None), below);
+        let whole = put(vec![
+            vec![at("2", Some("1")), at("3", Some("1"))],
+            vec![at("4", Some("3"))],
+        ]);
+        let children = |node: &Node| node.children.as_ref().map(Vec::len);
+        let top = whole.unwrap().root.top;
+        assert_eq!(children(&top), Some(2));
+        let below: Vec<_> = top.children.iter().flatten().map(children).collect();
+        // What has nothing below it spends nothing; the lowest spend by themselves.
+        assert_eq!(below, [Some(0), Some(1)]);
+        let orphans = [
+            vec![vec![at("2", Some("1"))], vec![at("4", Some("3"))]],
+            vec![vec![at("2", Some("9"))], vec![]],
+            vec![vec![at("2", None)], vec![]],
+            vec![vec![at("2", Some("1"))], vec![at("2", Some("2"))]],
+            vec![vec![at("1", Some("1"))], vec![]],
+        ];
+        for below in orphans {
+            put(below).unwrap_err();
+        }
+    }
+}
