@@ -115,7 +115,8 @@ impl Catalog {
 
     fn add(&mut self, connector: Connector) -> Result<(), CatalogError> {
         let connector = Arc::new(connector);
-        for tool in connector.tools() {
+        // What makes changes is offered once every change passes policy and ledger.
+        for tool in connector.tools().filter(|tool| !tool.makes_changes()) {
             let entry = Entry {
                 connector: Arc::clone(&connector),
                 validator: validator(tool)?,

@@ -11,7 +11,7 @@ use crate::call_error::CallError;
 use crate::load;
 use crate::load_error::LoadError;
 use crate::pattern::Pattern;
-use crate::plan::{ApiPlan, RequestPlan};
+use crate::plan::{ApiPlan, ToolPlan};
 
 /// A connector file that holds nothing doubtful.
 #[derive(Debug)]
@@ -36,12 +36,13 @@ pub struct Tool {
     pub annotations: Annotations,
     /// The schema of its arguments (JSON Schema 2020-12, strict).
     pub input_schema: Map<String, Value>,
-    /// The schema of the data it answers, without the envelope.
+    /// The schema of the data it answers, without the envelope; empty for a
+    /// change, of which the envelope says everything.
     pub output_schema: Map<String, Value>,
     /// What it may be asked about: exactly one of these is to be given. Empty if
     /// it spans all accounts.
     pub subjects: Vec<Subject>,
-    pub(crate) plan: RequestPlan,
+    pub(crate) plan: ToolPlan,
 }
 
 /// An argument by which a call says what it is about.
@@ -116,9 +117,17 @@ impl Connector {
 }
 
 impl Tool {
+    /// Whether it makes changes, instead of reading.
+    pub fn makes_changes(&self) -> bool {
+        matches!(self.plan, ToolPlan::Change(_))
+    }
+
     /// The argument that asks for a report that was begun before.
     pub(crate) fn report_argument(&self) -> &str {
-        let report = self.plan.report.as_ref();
+        let ToolPlan::Read(plan) = &self.plan else {
+            return "";
+        };
+        let report = plan.report.as_ref();
         let mut subjects = self.subjects.iter();
         report
             .and_then(|report| subjects.find(|subject| subject.kind == report.kind))

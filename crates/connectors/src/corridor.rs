@@ -3,6 +3,7 @@
 //! How bytes travel is in `exchange`; what an answer means is in `verdict`.
 
 mod alarm;
+mod change;
 mod confirm;
 mod credentials;
 mod exchange;
@@ -36,7 +37,9 @@ use crate::corridor::owned::{Owned, OwnedAccount};
 use crate::corridor::ownership::Owners;
 use crate::corridor::path::Slot;
 use crate::corridor::progress::{Progress, query_text};
-use crate::plan::{AccountPlan, PagingPlan, QueryValue, RequestPlan, RowPlan, RowsPlan, Shape};
+use crate::plan::{
+    AccountPlan, PagingPlan, QueryValue, RequestPlan, RowPlan, RowsPlan, Shape, ToolPlan,
+};
 use crate::quota::QuotaObservation;
 use crate::token::TokenSource;
 use crate::transport::{Network, Transport};
@@ -249,12 +252,16 @@ impl Corridor {
         deadline: Instant,
     ) -> Result<Answer, CallError> {
         self.check(tool, args, subject.as_ref())?;
+        let ToolPlan::Read(plan) = &tool.plan else {
+            return Err(foreign(tool));
+        };
+        exclude(&plan.exclusive, args)?;
         let mut tally = Tally {
             account: subject.as_ref().map(|one| one.account().id().clone()),
             ..Tally::default()
         };
         let asking = Asking {
-            plan: &tool.plan,
+            plan,
             args,
             subject: subject.as_ref(),
             report_argument: tool.report_argument(),
@@ -289,9 +296,7 @@ impl Corridor {
             .iter()
             .any(|mine| std::ptr::eq(mine, tool))
         {
-            return Err(CallError::ForeignTool {
-                tool: tool.name.to_string(),
-            });
+            return Err(foreign(tool));
         }
         let is_proven = match (tool.named(args)?, subject) {
             (Named::Nothing, None) => true,
@@ -305,16 +310,6 @@ impl Corridor {
         };
         if !is_proven {
             return Err(CallError::AccountNotOwned);
-        }
-        let given: Vec<String> = tool
-            .plan
-            .exclusive
-            .iter()
-            .filter(|name| args.contains_key(*name))
-            .cloned()
-            .collect();
-        if given.len() > 1 {
-            return Err(CallError::Exclusive { arguments: given });
         }
         Ok(())
     }
@@ -440,6 +435,23 @@ impl Corridor {
         answer::project(&asking.plan.output.fields, row, currency)
             .map(|row| Some(Value::from(row)))
             .map_err(|problem| CallError::Malformed { problem })
+    }
+}
+
+/// A tool that is not for this.
+fn foreign(tool: &Tool) -> CallError {
+    CallError::ForeignTool {
+        tool: tool.name.to_string(),
+    }
+}
+
+/// At most one of these arguments is given.
+fn exclude(exclusive: &[String], args: &Map<String, Value>) -> Result<(), CallError> {
+    let given = exclusive.iter().filter(|name| args.contains_key(*name));
+    let given: Vec<String> = given.cloned().collect();
+    match given.len() {
+        0 | 1 => Ok(()),
+        _ => Err(CallError::Exclusive { arguments: given }),
     }
 }
 

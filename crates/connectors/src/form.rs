@@ -1,6 +1,7 @@
 //! Connector files as they are written: a closed vocabulary in which every
 //! field is known and keeps its line. What it means is decided in `load`.
 
+pub(crate) mod change;
 pub(crate) mod spend_root;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) struct ConnectorForm {
     pub accounts: AccountsForm,
     pub objects: Option<ObjectsForm>,
     pub spend_root: Option<spend_root::SpendRootForm>,
+    pub changes: Option<change::ChangesForm>,
     pub error_body: ErrorBodyForm,
     pub errors: Vec<Spanned<ErrorForm>>,
     pub quota: Vec<QuotaForm>,
@@ -185,12 +187,13 @@ pub(crate) struct ToolForm {
     #[serde(default)]
     pub subject: Vec<SubjectForm>,
     pub input: Spanned<SchemaForm>,
-    pub request: RequestForm,
+    pub change: Option<Spanned<change::ChangeForm>>,
+    pub request: Option<RequestForm>,
     pub report: Option<ReportForm>,
     pub rows: Option<RowsForm>,
     pub row: Option<RowForm>,
     pub paging: Option<PagingForm>,
-    pub output: OutputForm,
+    pub output: Option<OutputForm>,
 }
 
 /// What a call is about, if this argument is given.

@@ -7,6 +7,7 @@
 #![deny(clippy::indexing_slicing, clippy::expect_used)]
 
 pub mod call_error;
+pub mod change;
 pub mod connector;
 pub mod corridor;
 pub mod load_error;

@@ -1,6 +1,7 @@
 //! From text to a compiled connector. The loader refuses whatever it does not
 //! fully understand, with the line and the reason.
 
+mod change;
 mod output;
 mod rules;
 mod schema;
@@ -118,6 +119,7 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
         confirm: form.accounts.confirm.as_ref().map(confirm).transpose()?,
         objects: form.objects.as_ref().map(objects).transpose()?,
         spend_root: None,
+        changes: form.changes.as_ref().map(change::changes).transpose()?,
         error_body: ErrorBodyPlan {
             code: pointer(&body.code)?,
             subcode: pointer(&body.subcode)?,

@@ -1,10 +1,11 @@
 //! Compiled connector files: what the corridor executes. Everything here was
 //! checked by the loader; nothing here is looked at twice.
 
+pub(crate) mod change;
 pub(crate) mod spend_root;
 
 use http::HeaderName;
-use tenantry_core::money::MinorUnit;
+use tenantry_core::money::{MinorUnit, Money, MoneyError};
 use url::Url;
 
 use crate::pattern::Pattern;
@@ -24,6 +25,7 @@ pub(crate) struct ApiPlan {
     pub confirm: Option<ConfirmPlan>,
     pub objects: Option<ObjectsPlan>,
     pub spend_root: Option<spend_root::SpendRootPlan>,
+    pub changes: Option<change::ChangesPlan>,
     pub error_body: ErrorBodyPlan,
     pub errors: Vec<ErrorRule>,
     pub quota: Vec<QuotaRule>,
@@ -170,6 +172,13 @@ pub(crate) enum Segment {
     Slot,
 }
 
+/// What a tool does.
+#[derive(Debug)]
+pub(crate) enum ToolPlan {
+    Read(RequestPlan),
+    Change(change::ChangePlan),
+}
+
 /// How a tool asks and how it reads the answer.
 #[derive(Debug)]
 pub(crate) struct RequestPlan {
@@ -307,6 +316,17 @@ pub(crate) enum CurrencyFrom {
     Account,
     /// A field of the same row.
     Row(String),
+}
+
+impl MoneyUnit {
+    /// The amount as the vendor writes it; one that it cannot write exactly is
+    /// refused, never rounded.
+    pub fn text(self, amount: &Money) -> Result<String, MoneyError> {
+        match self {
+            Self::Minor(unit) => amount.to_minor(unit).map(|count| count.to_string()),
+            Self::Major => Ok(amount.amount()),
+        }
+    }
 }
 
 impl PagingPlan {

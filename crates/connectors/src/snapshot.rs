@@ -17,7 +17,7 @@ use crate::plan::spend_root::{BudgetPlan, LevelPlan};
 const MOMENT: &str = "%Y-%m-%dT%H:%M:%S%z";
 
 /// Meta's longest names have 400 characters.
-const LONGEST_NAME: usize = 500;
+pub(crate) const LONGEST_NAME: usize = 500;
 
 /// A spend root, and what else its vendor said of the objects in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,18 @@ pub struct Snapshot {
     pub names: BTreeMap<ObjectId, String>,
     /// The bids or their caps, in millionths of the major unit.
     pub bids_micros: BTreeMap<ObjectId, i64>,
+}
+
+impl Snapshot {
+    /// One object, as it was read.
+    pub(crate) fn row(&self, id: &ObjectId) -> Option<Row> {
+        Some(Row {
+            node: self.root.node(id)?.clone(),
+            parent: None,
+            name: self.names.get(id)?.clone(),
+            bid_micros: self.bids_micros.get(id).copied(),
+        })
+    }
 }
 
 /// How amounts are written.
@@ -225,6 +237,8 @@ mod tests {
                 .map(|(word, switch)| (word.to_owned(), switch))
                 .into(),
             starts_field: None,
+            on_word: "ON".into(),
+            off_word: "OFF".into(),
             ends_field: Some("ends".into()),
             budget: Some(BudgetPlan {
                 daily_field: "daily".into(),

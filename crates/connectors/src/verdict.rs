@@ -5,7 +5,7 @@ use serde_json::Value;
 use tenantry_core::text;
 
 use crate::call_error::{CallError, VendorText};
-use crate::plan::{ApiPlan, BodyCondition, ErrorBodyPlan, ErrorClass, ErrorRule, Test};
+use crate::plan::{ApiPlan, Applied, BodyCondition, ErrorBodyPlan, ErrorClass, ErrorRule, Test};
 use crate::pointer::Pointer;
 
 /// Enough for a sentence of the vendor, too little for a page.
@@ -21,22 +21,26 @@ pub(crate) struct Reply<'r> {
     pub token: &'r str,
 }
 
-/// The body of a good answer, or what is wrong.
-pub(crate) fn judge(api: &ApiPlan, reply: &Reply<'_>) -> Result<Value, CallError> {
+/// The body of a good answer; or what is wrong, and whether the request took
+/// effect. What the table does not know may have.
+pub(crate) fn judge(api: &ApiPlan, reply: &Reply<'_>) -> Result<Value, (CallError, Applied)> {
     let success = (200..300).contains(&reply.status);
     let body: Option<Value> = serde_json::from_slice(reply.body).ok();
     let fits = |rule: &&ErrorRule| rule_fits(rule, reply.status, success, body.as_ref());
-    let class = match api.errors.iter().find(fits) {
-        Some(rule) => rule.class,
+    let unknown = |error| (error, Applied::Unknown);
+    let (class, applied) = match api.errors.iter().find(fits) {
+        Some(rule) => (rule.class, rule.applied),
         None if success => {
-            return body.ok_or_else(|| CallError::Malformed {
-                problem: "the body is not JSON".into(),
-            });
+            let problem = "the body is not JSON".into();
+            return body.ok_or_else(|| unknown(CallError::Malformed { problem }));
         }
-        None => class_of_status(reply.status)?,
+        None => {
+            let class = class_of_status(reply.status).map_err(unknown)?;
+            (class, Applied::Unknown)
+        }
     };
     let vendor = vendor_text(&api.error_body, body.as_ref(), reply.token);
-    Err(call_error(class, vendor, reply))
+    Err((call_error(class, vendor, reply), applied))
 }
 
 fn rule_fits(rule: &ErrorRule, status: u16, success: bool, body: Option<&Value>) -> bool {

@@ -19,7 +19,7 @@ use url::Url;
 use super::limits::{CorridorLimits, pause_before_retry};
 use super::quotas::Quotas;
 use crate::call_error::{CallError, VendorText};
-use crate::plan::ApiPlan;
+use crate::plan::{ApiPlan, Applied};
 use crate::quota::{self, QuotaObservation};
 use crate::token::{TokenError, TokenSource};
 use crate::transport::{Received, Transport};
@@ -52,6 +52,23 @@ pub(super) struct Tally {
     pub quota: Vec<QuotaObservation>,
     /// The account that the call is about.
     pub account: Option<AccountId>,
+}
+
+/// Why a request has no good answer, and whether it took effect.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub error: CallError,
+    pub applied: Applied,
+}
+
+impl Failure {
+    /// Of a request that never left.
+    pub fn unsent(error: CallError) -> Self {
+        Self {
+            error,
+            applied: Applied::No,
+        }
+    }
 }
 
 /// What goes out.
@@ -116,7 +133,8 @@ impl Exchange {
             .append_pair(parameter, token.expose_secret())
             .finish();
         let sent = Sent::Form(url, &form);
-        self.once(api, sent, &mut Tally::default()).await
+        let answer = self.once(api, sent, &mut Tally::default()).await;
+        answer.map_err(|failure| failure.error)
     }
 
     /// Asks until there is a good answer, an error that will stay, or no time or attempt left.
@@ -131,7 +149,7 @@ impl Exchange {
         loop {
             let error = match self.once(api, Sent::Get(url), tally).await {
                 Ok(body) => return Ok(body),
-                Err(error) => error,
+                Err(failure) => failure.error,
             };
             let time_left = deadline.saturating_duration_since(Instant::now());
             let Some(pause) = pause_before_retry(&error, pauses.next(), time_left) else {
@@ -146,14 +164,14 @@ impl Exchange {
         }
     }
 
-    /// Asks for something to be begun; never twice.
-    pub async fn begin(
+    /// Asks for something to be begun or changed; never twice.
+    pub async fn change(
         &self,
         api: &ApiPlan,
         url: &Url,
         form: &str,
         tally: &mut Tally,
-    ) -> Result<Value, CallError> {
+    ) -> Result<Value, Failure> {
         self.once(api, Sent::Form(url, form), tally).await
     }
 
@@ -162,12 +180,44 @@ impl Exchange {
         api: &ApiPlan,
         sent: Sent<'_>,
         tally: &mut Tally,
-    ) -> Result<Value, CallError> {
+    ) -> Result<Value, Failure> {
+        let (token, request) = self.request(api, sent, tally).map_err(Failure::unsent)?;
+        tally.requests += 1;
+        let carried = self.transport.carry(request).await;
+        // It may have left, and so it may have arrived.
+        let Received {
+            status,
+            headers,
+            body,
+        } = carried.map_err(|error| Failure {
+            error,
+            applied: Applied::Unknown,
+        })?;
+        self.observe(api, &headers, tally);
+        let judged = verdict::judge(
+            api,
+            &Reply {
+                status,
+                body: &body,
+                wait_ms: quota::wait_ms(&tally.quota),
+                token: token.expose_secret(),
+            },
+        );
+        self.notice(&judged);
+        judged.map_err(|(error, applied)| Failure { error, applied })
+    }
+
+    /// The request with the token in its header.
+    fn request(
+        &self,
+        api: &ApiPlan,
+        sent: Sent<'_>,
+        tally: &Tally,
+    ) -> Result<(SecretString, Request), CallError> {
         self.hold_back(tally)?;
         let token = self.tokens.token().map_err(CallError::Token)?;
         let bearer = bearer(&token)?;
         let proof = self.proof(api, &token)?;
-        tally.requests += 1;
         let mut request = match sent {
             Sent::Get(url) => {
                 let mut url = url.clone();
@@ -188,32 +238,14 @@ impl Exchange {
             }
         };
         request.headers_mut().insert(AUTHORIZATION, bearer);
-        let Received {
-            status,
-            headers,
-            body,
-        } = self.transport.carry(request).await?;
-        self.observe(api, &headers, tally);
-        let wait_ms = quota::wait_ms(&tally.quota);
-        let token = token.expose_secret();
-        let judged = verdict::judge(
-            api,
-            &Reply {
-                status,
-                body: &body,
-                wait_ms,
-                token,
-            },
-        );
-        self.notice(&judged);
-        judged
+        Ok((token, request))
     }
 
     /// Whether the vendor takes the token, as far as an answer tells.
-    fn notice(&self, judged: &Result<Value, CallError>) {
+    fn notice(&self, judged: &Result<Value, (CallError, Applied)>) {
         let refusal = match judged {
             Ok(_) => None,
-            Err(CallError::Unauthorized { vendor }) => Some(vendor.clone()),
+            Err((CallError::Unauthorized { vendor }, _)) => Some(vendor.clone()),
             Err(_) => return,
         };
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;

@@ -70,8 +70,9 @@ impl Corridor {
         url.set_query(None);
         let body = self
             .exchange
-            .begin(&self.connector.api, &url, &form, tally)
-            .await?;
+            .change(&self.connector.api, &url, &form, tally)
+            .await
+            .map_err(|failure| failure.error)?;
         let id = body.get(&plan.id_field).and_then(Value::as_str);
         let id = id
             .filter(|id| objects.pattern.admits(id))

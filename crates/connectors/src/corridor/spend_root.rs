@@ -13,7 +13,7 @@ use super::path::{self, Slot};
 use crate::answer;
 use crate::call_error::CallError;
 use crate::plan::ObjectsPlan;
-use crate::plan::spend_root::{BelowPlan, SpendRootPlan};
+use crate::plan::spend_root::{BelowPlan, LevelPlan, SpendRootPlan};
 use crate::snapshot::{self, Amounts, Row, Snapshot};
 
 /// Of a vendor's cursor.
@@ -37,6 +37,37 @@ impl Corridor {
         object: &OwnedObject,
         deadline: Instant,
     ) -> Result<Snapshot, CallError> {
+        let mut reading = self.reading(object, deadline)?;
+        let work = self.read_root(object, &mut reading);
+        let read = tokio::time::timeout_at(deadline, work).await;
+        read.map_err(|_| CallError::TimedOut {
+            waited_for: "the spend root within the deadline",
+        })?
+    }
+
+    /// One object of a spend root, by itself.
+    pub(super) async fn read_alone(
+        &self,
+        object: &OwnedObject,
+        level: &LevelPlan,
+        deadline: Instant,
+    ) -> Result<Row, CallError> {
+        let mut reading = self.reading(object, deadline)?;
+        let fields: Vec<&str> = level.fields().collect();
+        let asked = self.object(object, &fields, &mut reading);
+        let body = tokio::time::timeout_at(deadline, asked).await;
+        let body = body.map_err(|_| CallError::TimedOut {
+            waited_for: "an object within the deadline",
+        })??;
+        let id = id(object.id())?;
+        snapshot::read(level, reading.amounts(), id, None, &body).map_err(malformed)
+    }
+
+    fn reading<'r>(
+        &'r self,
+        object: &'r OwnedObject,
+        deadline: Instant,
+    ) -> Result<Reading<'r>, CallError> {
         let api = &self.connector.api;
         let (Some(plan), Some(objects)) = (&api.spend_root, &api.objects) else {
             return Err(malformed("this connector has no spend roots"));
@@ -44,7 +75,7 @@ impl Corridor {
         if !self.is_ours(object.account()) {
             return Err(CallError::AccountNotOwned);
         }
-        let mut reading = Reading {
+        Ok(Reading {
             plan,
             objects,
             account: object.account(),
@@ -53,12 +84,7 @@ impl Corridor {
                 account: Some(object.account().id().clone()),
                 ..Tally::default()
             },
-        };
-        let work = self.read_root(object, &mut reading);
-        let read = tokio::time::timeout_at(deadline, work).await;
-        read.map_err(|_| CallError::TimedOut {
-            waited_for: "the spend root within the deadline",
-        })?
+        })
     }
 
     async fn read_root(
@@ -73,10 +99,7 @@ impl Corridor {
         let root = self.root_of(object, reading).await?;
         let fields: Vec<&str> = plan.top.fields().collect();
         let body = self.object(&root, &fields, reading).await?;
-        let amounts = Amounts {
-            unit: plan.unit,
-            currency: account.currency(),
-        };
+        let amounts = reading.amounts();
         let id = id(root.id())?;
         let top = snapshot::read(&plan.top, amounts, id.clone(), None, &body);
         let top = top.map_err(malformed)?;
@@ -190,7 +213,14 @@ impl Corridor {
     }
 }
 
-impl Reading<'_> {
+impl<'r> Reading<'r> {
+    fn amounts(&self) -> Amounts<'r> {
+        Amounts {
+            unit: self.plan.unit,
+            currency: self.account.currency(),
+        }
+    }
+
     /// What is asked of every object, and these.
     fn fields(&self, fields: &[&str]) -> String {
         let own = [self.objects.id_field.as_str(), &self.objects.account.field];
@@ -235,7 +265,7 @@ fn with(url: &Url, parameter: &str, value: &str) -> Url {
     url
 }
 
-fn id(text: &str) -> Result<ObjectId, CallError> {
+pub(super) fn id(text: &str) -> Result<ObjectId, CallError> {
     ObjectId::parse(text).map_err(|_| malformed("an id that is none"))
 }
 

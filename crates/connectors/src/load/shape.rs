@@ -18,13 +18,14 @@ const MOST_PAGES: u32 = 20;
 
 pub(super) fn compile(
     form: &ToolForm,
+    query: &Entries<QueryForm>,
     subjects: &[Subject],
     requested: &[Spanned<String>],
 ) -> Result<Shape, Doubt> {
     match (&form.rows, &form.row, &form.paging) {
         (Some(form_rows), None, Some(form_paging)) => Ok(Shape::List(
             rows(form_rows, subjects, requested)?,
-            paging(form_paging, &form.input.value, &form.request.query)?,
+            paging(form_paging, &form.input.value, query)?,
         )),
         (None, Some(form_row), None) if subjects.iter().any(|one| !one.is_account) => {
             row(form_row, requested).map(Shape::One)

@@ -93,6 +93,8 @@ fn level(form: &LevelForm, objects: &ObjectsPlan) -> Result<LevelPlan, Doubt> {
         name_field: word(&form.name)?,
         switch_field: word(&form.switch.field)?,
         switches: switches(&form.switch)?,
+        on_word: first(&form.switch, &form.switch.on)?,
+        off_word: first(&form.switch, &form.switch.off)?,
         starts_field: optional(&form.starts)?,
         ends_field: optional(&form.ends)?,
         budget: form.budget.as_ref().map(budget).transpose()?,
@@ -121,9 +123,6 @@ fn switches(form: &SwitchForm) -> Result<BTreeMap<String, Switch>, Doubt> {
         (&form.gone, Switch::Gone),
     ];
     for (words, switch) in all {
-        if words.is_empty() && switch != Switch::Gone {
-            return doubt(&form.field, "a switch needs words for `on` and for `off`");
-        }
         for word in words {
             if switches.insert(word.value.clone(), switch).is_some() {
                 return doubt(word, format!("`{}` means two things", word.value));
@@ -131,6 +130,14 @@ fn switches(form: &SwitchForm) -> Result<BTreeMap<String, Switch>, Doubt> {
         }
     }
     Ok(switches)
+}
+
+/// The word that is written; others mean the same where they are read.
+fn first(form: &SwitchForm, words: &[Spanned<String>]) -> Result<String, Doubt> {
+    match words.first() {
+        Some(word) => Ok(word.value.clone()),
+        None => doubt(&form.field, "a switch needs words for `on` and for `off`"),
+    }
 }
 
 fn budget(form: &BudgetForm) -> Result<BudgetPlan, Doubt> {

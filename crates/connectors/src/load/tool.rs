@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Map;
 use serde_saphyr::Spanned;
 use tenantry_core::access::ToolClass;
 use tenantry_core::name::{ConnectorName, ToolName};
 
-use super::{Doubt, doubt, output, path, schema, shape, subject, word};
+use super::{Doubt, change, doubt, output, path, schema, shape, subject, word};
 use crate::answer;
 use crate::connector::{Annotations, Subject, Tool};
-use crate::form::{ConnectorForm, Entries, QueryForm, SchemaForm, SchemaKind, ToolForm};
-use crate::plan::{ApiPlan, Encode, QueryValue, RequestPlan, Segment, Shape};
+use crate::form::{
+    ConnectorForm, Entries, OutputForm, QueryForm, RequestForm, SchemaForm, SchemaKind, ToolForm,
+};
+use crate::plan::{ApiPlan, Encode, QueryValue, RequestPlan, Segment, Shape, ToolPlan};
 
 pub(super) fn compile(
     connector: &ConnectorName,
@@ -31,6 +34,10 @@ pub(super) fn compile(
     let input_schema = schema::input(&form.input)?;
     let subjects = subject::compile(api, file, form)?;
     let plan = plan(api, &subjects, form)?;
+    let output_schema = match &plan {
+        ToolPlan::Read(plan) => answer::data_schema(&plan.output),
+        ToolPlan::Change(_) => Map::new(),
+    };
     Ok(Tool {
         name,
         title: form.title.value.trim().to_owned(),
@@ -38,7 +45,7 @@ pub(super) fn compile(
         class: form.class.value,
         annotations,
         input_schema,
-        output_schema: answer::data_schema(&plan.output),
+        output_schema,
         subjects,
         plan,
     })
@@ -58,18 +65,22 @@ fn name(connector: &ConnectorName, form: &Spanned<String>) -> Result<ToolName, D
 }
 
 fn annotations(form: &ToolForm) -> Result<Annotations, Doubt> {
-    if form.class.value != ToolClass::Read {
-        let class = form.class.value.as_str();
-        return doubt(
-            &form.class,
-            format!(
-                "class `{class}` needs an effect, and this release has none; only `read` loads"
-            ),
-        );
+    let class = form.class.value.as_str();
+    let is_read = form.class.value == ToolClass::Read;
+    if is_read == form.change.is_some() {
+        let reason = if is_read {
+            "class `read` changes nothing".to_owned()
+        } else {
+            format!("class `{class}` needs an effect: say what the tool changes in `change`")
+        };
+        return doubt(&form.class, reason);
     }
     let hints = &form.annotations.value;
-    if !hints.read_only || hints.destructive {
-        return doubt(&form.annotations, "the annotations contradict class `read`");
+    if hints.read_only != is_read || (is_read && hints.destructive) {
+        return doubt(
+            &form.annotations,
+            format!("the annotations contradict class `{class}`"),
+        );
     }
     Ok(Annotations {
         read_only: hints.read_only,
@@ -79,33 +90,52 @@ fn annotations(form: &ToolForm) -> Result<Annotations, Doubt> {
     })
 }
 
-fn plan(api: &ApiPlan, subjects: &[Subject], form: &ToolForm) -> Result<RequestPlan, Doubt> {
+fn plan(api: &ApiPlan, subjects: &[Subject], form: &ToolForm) -> Result<ToolPlan, Doubt> {
+    match (&form.change, &form.request, &form.output) {
+        (Some(change), _, _) => change::compile(api, subjects, form, change).map(ToolPlan::Change),
+        (None, Some(request), Some(output)) => {
+            read(api, subjects, form, request, output).map(ToolPlan::Read)
+        }
+        (None, ..) => doubt(
+            &form.name,
+            "a tool needs `request` and `output`, or `change`",
+        ),
+    }
+}
+
+fn read(
+    api: &ApiPlan,
+    subjects: &[Subject],
+    form: &ToolForm,
+    request: &RequestForm,
+    answered: &OutputForm,
+) -> Result<RequestPlan, Doubt> {
     let arguments = schema::arguments(&form.input.value);
     let is_argument = |name: &str| arguments.iter().any(|(argument, _)| argument.value == name);
     let slot = (!subjects.is_empty()).then_some("subject");
-    let path = path(&form.request.path, slot, is_argument)?;
+    let path = path(&request.path, slot, is_argument)?;
     if slot.is_some() && !path.contains(&Segment::Slot) {
         return doubt(
-            &form.request.path,
+            &request.path,
             "the path does not hold the `{subject}` that the tool asks about",
         );
     }
-    let query = query(&form.request.query, &form.input.value)?;
-    every_argument_is_used(&form.input.value, subjects, &form.request.query)?;
-    let requested = requested(&form.request.query)?;
-    let shape = shape::compile(form, subjects, &requested)?;
+    let query = query(&request.query, &form.input.value)?;
+    every_argument_is_used(&form.input.value, subjects, &request.query)?;
+    let requested = requested(&request.query)?;
+    let shape = shape::compile(form, &request.query, subjects, &requested)?;
     let report = shape::report(form.report.as_ref(), subjects, &shape)?;
     let money = output::MoneyRule {
         account: !subjects.is_empty(),
         confirm: api.confirm.is_some(),
     };
     let is_one = matches!(shape, Shape::One(_));
-    let output = output::compile(&form.output, is_one, &requested, &form.input.value, money)?;
-    every_field_is_read(&requested, &shape, &form.output)?;
+    let output = output::compile(answered, is_one, &requested, &form.input.value, money)?;
+    every_field_is_read(&requested, &shape, answered)?;
     Ok(RequestPlan {
         path,
         query,
-        exclusive: exclusive(&form.request.exclusive, &form.input.value)?,
+        exclusive: exclusive(&request.exclusive, &form.input.value)?,
         shape,
         report,
         output,
@@ -227,7 +257,7 @@ fn requested(query: &Entries<QueryForm>) -> Result<Vec<Spanned<String>>, Doubt> 
 fn every_field_is_read(
     requested: &[Spanned<String>],
     shape: &Shape,
-    output: &crate::form::OutputForm,
+    output: &OutputForm,
 ) -> Result<(), Doubt> {
     let mut read = output::fields_read(output);
     match shape {

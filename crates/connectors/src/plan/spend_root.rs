@@ -45,6 +45,9 @@ pub(crate) struct LevelPlan {
     pub name_field: String,
     pub switch_field: String,
     pub switches: BTreeMap<String, Switch>,
+    /// The words that are written.
+    pub on_word: String,
+    pub off_word: String,
     pub starts_field: Option<String>,
     pub ends_field: Option<String>,
     pub budget: Option<BudgetPlan>,
@@ -61,6 +64,13 @@ pub(crate) struct BudgetPlan {
 }
 
 impl SpendRootPlan {
+    /// The level of that kind, the root's own among them.
+    pub fn level(&self, kind: &str) -> Option<&LevelPlan> {
+        let below = self.below.iter().map(|below| &below.level);
+        let mut levels = [&self.top].into_iter().chain(below);
+        levels.find(|level| level.kind == kind)
+    }
+
     /// The level of that kind below the root.
     pub fn below(&self, kind: &str) -> Option<&BelowPlan> {
         self.below.iter().find(|below| below.level.kind == kind)

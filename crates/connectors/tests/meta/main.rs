@@ -2,6 +2,7 @@
 
 mod answers;
 mod bench;
+mod changes;
 mod failures;
 mod objects;
 mod reports;

@@ -1,0 +1,275 @@
+//! A change on its way to a vendor: what it shall be in absolute terms, what
+//! was there before, what it does to money, and what became of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tenantry_core::effect::{BidChange, Change, Effect, Impossible};
+use tenantry_core::money::{Money, MoneyError};
+use tenantry_core::name::{Currency, ObjectId};
+use tenantry_core::reason::{Reason, Refusal};
+use tenantry_core::spend_root::{Budget, Switch};
+use tenantry_core::text;
+
+use crate::call_error::CallError;
+use crate::corridor::owned::OwnedObject;
+use crate::plan::change::ChangePlan;
+use crate::plan::spend_root::{LevelPlan, SpendRootPlan};
+use crate::snapshot::{LONGEST_NAME, Row, Snapshot};
+
+/// What an object shall be, in absolute terms: made twice, it is the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub enum Target {
+    /// Its own budget has this amount.
+    Budget(Budget),
+    /// It is switched so.
+    Switch(Switch),
+    /// Its bid or the cap of it, in millionths of the major unit.
+    BidMicros(i64),
+    /// Its name.
+    Name(String),
+}
+
+/// A change of which everything is known that a decision needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// The object that changes.
+    pub object: OwnedObject,
+    /// What it shall be.
+    pub target: Target,
+    /// What there was when it was prepared.
+    pub snapshot: Snapshot,
+    /// The object, and before it what stands above it, the spend root first.
+    pub path: Vec<ObjectId>,
+    /// What the change does.
+    pub effect: Effect,
+    /// Whether the object is already what it shall be.
+    pub is_reached: bool,
+}
+
+/// What became of a change that was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Made {
+    /// The vendor made it, and shows the object so.
+    Applied,
+    /// The vendor did not make it.
+    NotApplied(CallError),
+    /// Nobody knows: to be read again, never to be sent again.
+    Unknown(CallError),
+}
+
+/// How an object stands to what it shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is that.
+    Reached,
+    /// It is as it was before, as far as the change is concerned.
+    AsBefore,
+    /// It is neither: somebody else changed it.
+    Otherwise,
+}
+
+/// When a change of which nothing is known counts as not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settling {
+    /// Since it was sent.
+    pub quiet_ms: u64,
+    /// Equal readings after that.
+    pub reads: u32,
+}
+
+/// Why a change cannot be prepared.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PrepareError {
+    /// The vendor could not be asked.
+    #[error("reading what the change could spend")]
+    Call(#[from] CallError),
+    /// It cannot be made on what there is.
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+    /// The amount is in another currency than the account; none is converted.
+    #[error("the amount is in `{asked}`, the account in `{account}`")]
+    CurrencyMismatch {
+        /// The currency of the argument.
+        asked: Currency,
+        /// That of the account.
+        account: Currency,
+    },
+    /// The amount cannot be said to the vendor exactly.
+    #[error(transparent)]
+    Amount(#[from] MoneyError),
+    /// An argument says nothing that could be done.
+    #[error("{0}")]
+    Arguments(String),
+}
+
+impl PrepareError {
+    /// What the client hears.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Call(error) => error.refusal(),
+            Self::CurrencyMismatch { account, .. } => {
+                Refusal::new(Reason::ArgumentsInvalid, self.to_string()).with_remedy(format!(
+                    "give the amount in `{account}`; amounts are never converted"
+                ))
+            }
+            Self::Impossible(_) | Self::Amount(_) | Self::Arguments(_) => {
+                Refusal::new(Reason::ArgumentsInvalid, self.to_string())
+            }
+        }
+    }
+}
+
+impl Target {
+    /// What the arguments of a change ask for. They match the tool's schema.
+    pub(crate) fn of(
+        plan: &ChangePlan,
+        args: &Map<String, Value>,
+        currency: &Currency,
+    ) -> Result<Self, PrepareError> {
+        let amount = |name: &String| amount(args.get(name), currency);
+        match plan {
+            ChangePlan::SetBudget { daily, lifetime } => {
+                match (amount(daily)?, amount(lifetime)?) {
+                    (Some(amount_micros), None) => {
+                        Ok(Self::Budget(Budget::Daily { amount_micros }))
+                    }
+                    (None, Some(amount_micros)) => Ok(Self::Budget(Budget::Lifetime {
+                        amount_micros,
+                        spent_micros: 0,
+                    })),
+                    _ => Err(PrepareError::Arguments(format!(
+                        "exactly one of {daily} and {lifetime} says what the budget shall be"
+                    ))),
+                }
+            }
+            ChangePlan::Activate => Ok(Self::Switch(Switch::On)),
+            ChangePlan::Deactivate => Ok(Self::Switch(Switch::Off)),
+            ChangePlan::SetBid { bid } => amount(bid)?
+                .map(Self::BidMicros)
+                .ok_or_else(|| PrepareError::Arguments(format!("{bid} is missing"))),
+            ChangePlan::Rename { name } => {
+                let text = args.get(name).and_then(Value::as_str).unwrap_or_default();
+                // What could not be read back could not be told from another.
+                if text.trim().is_empty() || text::presentable(text, LONGEST_NAME) != text {
+                    let message = format!("{name} is empty, too long or holds what cannot be seen");
+                    return Err(PrepareError::Arguments(message));
+                }
+                Ok(Self::Name(text.to_owned()))
+            }
+        }
+    }
+
+    /// What it does to the spend root.
+    pub(crate) fn effect(
+        &self,
+        object: &ObjectId,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<Effect, Impossible> {
+        let object = object.clone();
+        let change = match self {
+            Self::Budget(budget) => Change::SetBudget {
+                object,
+                budget: *budget,
+            },
+            Self::Switch(Switch::On) => Change::Activate { object },
+            Self::Switch(Switch::Off) => Change::Deactivate { object },
+            Self::Switch(Switch::Gone) => Change::Delete { object },
+            Self::BidMicros(after) => Change::SetBid {
+                bid: BidChange {
+                    before_micros: snapshot.bids_micros.get(&object).copied(),
+                    after_micros: Some(*after),
+                },
+                object,
+            },
+            Self::Name(_) => {
+                let node = snapshot.root.node(&object);
+                node.ok_or_else(|| Impossible::Unknown(object.clone()))?;
+                return Ok(Effect::records([object]));
+            }
+        };
+        let root = &snapshot.root;
+        Effect::of(Some(root), &root.currency, &change, now)
+    }
+
+    /// The field that says it to the vendor, and the text. What cannot be said
+    /// exactly is not said.
+    pub(crate) fn parameter(
+        &self,
+        plan: &SpendRootPlan,
+        level: &LevelPlan,
+        currency: &Currency,
+    ) -> Result<Option<(String, String)>, MoneyError> {
+        let said = |micros: i64| {
+            plan.unit
+                .text(&Money::from_micros(micros, currency.clone()))
+        };
+        let budget = level.budget.as_ref();
+        let (field, text) = match self {
+            Self::Budget(budget_meant) => {
+                let field = budget.map(|fields| match budget_meant {
+                    Budget::Daily { .. } => fields.daily_field.clone(),
+                    Budget::Lifetime { .. } => fields.lifetime_field.clone(),
+                });
+                (field, said(budget_meant.amount_micros())?)
+            }
+            Self::Switch(switch) => {
+                let word = match switch {
+                    Switch::On => &level.on_word,
+                    Switch::Off => &level.off_word,
+                    Switch::Gone => return Ok(None),
+                };
+                (Some(level.switch_field.clone()), word.clone())
+            }
+            Self::BidMicros(micros) => (level.bid_field.clone(), said(*micros)?),
+            Self::Name(name) => (Some(level.name_field.clone()), name.clone()),
+        };
+        Ok(field.map(|field| (field, text)))
+    }
+
+    /// Whether an object is that.
+    pub(crate) fn is_reached(&self, found: &Row) -> bool {
+        match self {
+            Self::Budget(meant) => found.node.budget.is_some_and(|budget| {
+                budget.is_like(*meant) && budget.amount_micros() == meant.amount_micros()
+            }),
+            Self::Switch(switch) => found.node.switch == *switch,
+            Self::BidMicros(micros) => found.bid_micros == Some(*micros),
+            Self::Name(name) => found.name == *name,
+        }
+    }
+
+    /// Whether two readings of an object are the same, as far as it is concerned.
+    pub(crate) fn is_same(&self, one: &Row, other: &Row) -> bool {
+        let amount = |row: &Row| row.node.budget.map(Budget::amount_micros);
+        match self {
+            Self::Budget(_) => amount(one) == amount(other),
+            Self::Switch(_) => one.node.switch == other.node.switch,
+            Self::BidMicros(_) => one.bid_micros == other.bid_micros,
+            Self::Name(_) => one.name == other.name,
+        }
+    }
+}
+
+/// The amount of an argument, in the account's currency and above zero.
+fn amount(value: Option<&Value>, currency: &Currency) -> Result<Option<i64>, PrepareError> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let money = Money::deserialize(value)
+        .map_err(|error| PrepareError::Arguments(format!("an amount cannot be read: {error}")))?;
+    if money.currency() != currency {
+        return Err(PrepareError::CurrencyMismatch {
+            asked: money.currency().clone(),
+            account: currency.clone(),
+        });
+    }
+    match money.amount_micros() {
+        micros if micros > 0 => Ok(Some(micros)),
+        _ => Err(PrepareError::Arguments(
+            "an amount is above zero; to stop spending, pause".into(),
+        )),
+    }
+}

@@ -1,0 +1,42 @@
+//! How a connector file says what a tool changes.
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+/// What holds for every change at a vendor.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangesForm {
+    /// Where an answer says that the change was made, by `true`.
+    pub done: Spanned<String>,
+    pub rehearse: RehearseForm,
+    pub settle: SettleForm,
+}
+
+/// The parameter by which the vendor checks a change and makes none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RehearseForm {
+    pub parameter: Spanned<String>,
+    pub value: String,
+}
+
+/// When what is unknown counts as not made.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SettleForm {
+    pub quiet_seconds: Spanned<u32>,
+    pub reads: Spanned<u32>,
+}
+
+/// What one tool changes; the words after each kind name arguments. Kinds without
+/// one are written with braces, or unknown words beside them would be ignored.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
+pub(crate) enum ChangeForm {
+    SetBudget { daily: String, lifetime: String },
+    Activate {},
+    Deactivate {},
+    SetBid { bid: String },
+    Rename { name: String },
+}

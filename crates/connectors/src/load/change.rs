@@ -1,0 +1,203 @@
+//! The tools that change something: each names an effect, and everything else
+//! follows from how a spend root is read.
+
+use serde_saphyr::Spanned;
+use tenantry_core::access::ToolClass;
+
+use super::{Doubt, doubt, pointer, schema, word};
+use crate::connector::Subject;
+use crate::form::change::{ChangeForm, ChangesForm};
+use crate::form::{SchemaForm, SchemaKind, ToolForm};
+use crate::plan::ApiPlan;
+use crate::plan::change::{ChangePlan, ChangesPlan};
+use crate::plan::spend_root::LevelPlan;
+
+/// A change that may still come has to settle while somebody remembers it.
+const LONGEST_QUIET_S: u32 = 3_600;
+const MOST_READS: u32 = 10;
+
+/// Arguments that the server adds to every tool that changes something.
+const OF_THE_SERVER: [&str; 2] = ["dry_run", "idempotency_key"];
+
+pub(super) fn changes(form: &ChangesForm) -> Result<ChangesPlan, Doubt> {
+    let bounded = |number: &Spanned<u32>, most: u32| match number.value {
+        found if (1..=most).contains(&found) => Ok(found),
+        found => doubt(number, format!("{found} is not between 1 and {most}")),
+    };
+    let quiet = bounded(&form.settle.quiet_seconds, LONGEST_QUIET_S)?;
+    Ok(ChangesPlan {
+        done: pointer(&form.done)?,
+        rehearse: (word(&form.rehearse.parameter)?, form.rehearse.value.clone()),
+        quiet_ms: u64::from(quiet) * 1_000,
+        reads: bounded(&form.settle.reads, MOST_READS)?,
+    })
+}
+
+pub(super) fn compile(
+    api: &ApiPlan,
+    subjects: &[Subject],
+    form: &ToolForm,
+    change: &Spanned<ChangeForm>,
+) -> Result<ChangePlan, Doubt> {
+    if api.changes.is_none() {
+        return doubt(
+            change,
+            "a change needs `changes`: how one is made and settled",
+        );
+    }
+    let read_only = form.request.is_some()
+        || form.output.is_some()
+        || form.rows.is_some()
+        || form.row.is_some()
+        || form.paging.is_some()
+        || form.report.is_some();
+    if read_only {
+        return doubt(
+            change,
+            "a change is made from its effect: it says no request and no output",
+        );
+    }
+    let plan = plan(&change.value);
+    class(form, &plan)?;
+    if subjects.is_empty() {
+        return doubt(change, "a change needs a subject");
+    }
+    for subject in subjects {
+        if !level(api, &subject.kind).is_some_and(|level| plan.fits(level)) {
+            let kind = &subject.kind;
+            return doubt(
+                change,
+                format!("`{kind}` has nothing that this could change"),
+            );
+        }
+    }
+    arguments(&form.input.value, subjects, &plan, change)?;
+    Ok(plan)
+}
+
+fn plan(form: &ChangeForm) -> ChangePlan {
+    match form {
+        ChangeForm::SetBudget { daily, lifetime } => ChangePlan::SetBudget {
+            daily: daily.clone(),
+            lifetime: lifetime.clone(),
+        },
+        ChangeForm::Activate {} => ChangePlan::Activate,
+        ChangeForm::Deactivate {} => ChangePlan::Deactivate,
+        ChangeForm::SetBid { bid } => ChangePlan::SetBid { bid: bid.clone() },
+        ChangeForm::Rename { name } => ChangePlan::Rename { name: name.clone() },
+    }
+}
+
+/// What money depends on is `spend`, whatever the file would like.
+fn class(form: &ToolForm, plan: &ChangePlan) -> Result<(), Doubt> {
+    let class = match plan {
+        ChangePlan::SetBudget { .. } | ChangePlan::Activate | ChangePlan::SetBid { .. } => {
+            ToolClass::Spend
+        }
+        ChangePlan::Deactivate | ChangePlan::Rename { .. } => ToolClass::Write,
+    };
+    if form.class.value != class {
+        let class = class.as_str();
+        return doubt(
+            &form.class,
+            format!("a change of that kind is of class `{class}`"),
+        );
+    }
+    Ok(())
+}
+
+fn level<'a>(api: &'a ApiPlan, kind: &str) -> Option<&'a LevelPlan> {
+    api.spend_root.as_ref()?.level(kind)
+}
+
+/// Every argument is a subject or what the effect takes, in the form that it takes.
+fn arguments(
+    input: &SchemaForm,
+    subjects: &[Subject],
+    plan: &ChangePlan,
+    change: &Spanned<ChangeForm>,
+) -> Result<(), Doubt> {
+    let declared = schema::arguments(input);
+    let taken = plan.arguments();
+    for (index, name) in taken.iter().enumerate() {
+        if taken.iter().take(index).any(|earlier| earlier == name) {
+            return doubt(change, format!("argument `{name}` is used twice"));
+        }
+    }
+    for (name, argument) in declared {
+        let text = name.value.as_str();
+        let is_subject = subjects.iter().any(|subject| subject.argument == text);
+        if OF_THE_SERVER.contains(&text) {
+            return doubt(name, format!("argument `{text}` is the server's"));
+        }
+        if !is_subject && !taken.contains(&text) {
+            return doubt(name, format!("argument `{text}` is not used by the change"));
+        }
+        if !is_subject && is_money(&argument.value) == matches!(plan, ChangePlan::Rename { .. }) {
+            return doubt(
+                name,
+                format!("argument `{text}` is not in the form that the change takes"),
+            );
+        }
+    }
+    let required = |name: &str| {
+        input
+            .required
+            .iter()
+            .flatten()
+            .any(|one| one.value == *name)
+    };
+    let is_alone = taken.len() == 1;
+    for name in taken {
+        if !declared.iter().any(|(declared, _)| declared.value == name) {
+            return doubt(
+                change,
+                format!("argument `{name}` is not declared in `input`"),
+            );
+        }
+        if required(name) != is_alone {
+            let what = if is_alone {
+                "is not required"
+            } else {
+                "is required, though another could stand for it"
+            };
+            return doubt(change, format!("argument `{name}` {what}"));
+        }
+    }
+    Ok(())
+}
+
+/// `{amount: "50.00", currency: EUR}`, both required, and nothing else.
+fn is_money(form: &SchemaForm) -> bool {
+    let is_text = |name: &str| {
+        let properties = form.properties.as_ref();
+        let found = properties.and_then(|properties| properties.get(name));
+        found.is_some_and(|found| found.value.kind == SchemaKind::String)
+    };
+    let required = form.required.iter().flatten().count();
+    form.kind == SchemaKind::Object
+        && schema::arguments(form).len() == 2
+        && required == 2
+        && is_text("amount")
+        && is_text("currency")
+}
+
+impl ChangePlan {
+    /// The arguments that it takes, beside its subject.
+    pub fn arguments(&self) -> Vec<&str> {
+        match self {
+            Self::SetBudget { daily, lifetime } => vec![daily, lifetime],
+            Self::SetBid { bid } => vec![bid],
+            Self::Rename { name } => vec![name],
+            Self::Activate | Self::Deactivate => vec![],
+        }
+    }
+
+    fn fits(&self, level: &LevelPlan) -> bool {
+        match self {
+            Self::SetBudget { .. } => level.budget.is_some(),
+            Self::SetBid { .. } => level.bid_field.is_some(),
+            Self::Activate | Self::Deactivate | Self::Rename { .. } => true,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Changes: what one does is known before it is made.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests stop at the first surprise"
+)]
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tenantry_connectors::change::{PrepareError, Prepared, Target};
+use tenantry_connectors::connector::Named;
+use tenantry_core::effect::{Delta, Impossible, Primitive};
+use tenantry_core::reason::Reason;
+use tenantry_core::spend_root::Switch;
+
+use crate::bench::{Bench, args, at};
+
+/// In Berlin: a campaign of two live ad sets, of 20.00 and 30.50 EUR a day.
+const CAMPAIGN: &str = "12001001004";
+const AD_SET: &str = "120010010042";
+const AD: &str = "1200100100421";
+/// In Taipei: a live campaign with a budget of its own, 300 TWD a day.
+const OF_TAIPEI: &str = "12001002001";
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+async fn prepare(bench: &Bench, tool: &str, asked: Value) -> Result<Prepared, PrepareError> {
+    let (tool, args) = (bench.tool(tool), args(asked));
+    let Named::Object(claimed) = tool.named(&args).unwrap() else {
+        panic!("a change is one of an object")
+    };
+    let owned = bench.own(&claimed).await;
+    bench
+        .corridor
+        .prepare(tool, &args, owned, now(), at(20_000))
+        .await
+}
+
+fn eur(amount: &str) -> Value {
+    json!({"amount": amount, "currency": "EUR"})
+}
+
+fn rise(increase_micros: i64) -> Delta {
+    Delta {
+        increase_micros,
+        decrease_micros: 0,
+    }
+}
+
+#[tokio::test]
+async fn a_budget_counts_by_what_is_there_and_not_by_its_argument() {
+    let bench = Bench::start().await;
+    let asked = json!({"ad_set_id": AD_SET, "daily_budget": eur("40.00")});
+    let change = prepare(&bench, "meta_set_budget", asked).await.unwrap();
+    assert_eq!(change.effect.primitive, Primitive::SetBudget);
+    assert_eq!(change.effect.daily, rise(9_500_000));
+    let path: Vec<&str> = change.path.iter().map(|id| id.as_str()).collect();
+    assert_eq!(path, [CAMPAIGN, AD_SET]);
+    assert!(!change.is_reached);
+    let same = json!({"ad_set_id": AD_SET, "daily_budget": eur("30.5")});
+    let change = prepare(&bench, "meta_set_budget", same).await.unwrap();
+    assert!(change.is_reached);
+    assert_eq!(change.effect.daily, rise(0));
+    let taipei =
+        json!({"campaign_id": OF_TAIPEI, "daily_budget": {"amount": "301", "currency": "TWD"}});
+    let change = prepare(&bench, "meta_set_budget", taipei).await.unwrap();
+    assert_eq!(change.effect.daily, rise(1_000_000));
+}
+
+#[tokio::test]
+async fn a_switch_counts_by_what_becomes_live() {
+    let bench = Bench::start().await;
+    for (argument, id, falls) in [
+        ("campaign_id", CAMPAIGN, 50_500_000),
+        ("ad_set_id", AD_SET, 30_500_000),
+        // Its only ad: without it the ad set spends nothing.
+        ("ad_id", AD, 30_500_000),
+    ] {
+        let change = prepare(&bench, "meta_pause", json!({argument: id}))
+            .await
+            .unwrap();
+        assert_eq!(change.effect.daily.decrease_micros, falls, "{argument}");
+        assert!(change.effect.only_stops());
+        assert_eq!(change.target, Target::Switch(Switch::Off));
+        let change = prepare(&bench, "meta_activate", json!({argument: id}))
+            .await
+            .unwrap();
+        assert!(change.is_reached, "{argument}");
+        assert_eq!(change.effect.daily, rise(0));
+    }
+}
+
+#[tokio::test]
+async fn bids_and_names_are_prepared_on_what_there_is() {
+    let bench = Bench::start().await;
+    let asked = json!({"ad_set_id": AD_SET, "bid": eur("3")});
+    let bid = prepare(&bench, "meta_set_bid", asked).await.unwrap();
+    let bid = bid.effect.bid.unwrap();
+    assert_eq!(
+        (bid.before_micros, bid.after_micros),
+        (Some(2_500_000), Some(3_000_000))
+    );
+    let asked = json!({"ad_id": AD, "name": "Autumn"});
+    let name = prepare(&bench, "meta_rename", asked).await.unwrap();
+    assert_eq!(
+        (name.effect.primitive, name.effect.records),
+        (Primitive::Records, 1)
+    );
+    assert!(!name.is_reached);
+}
+
+#[tokio::test]
+async fn nothing_is_converted_and_nothing_is_rounded() {
+    let bench = Bench::start().await;
+    let dollars = json!({"ad_set_id": AD_SET, "daily_budget": {"amount": "40", "currency": "USD"}});
+    let error = prepare(&bench, "meta_set_budget", dollars)
+        .await
+        .unwrap_err();
+    let refusal = error.refusal();
+    assert_eq!(refusal.reason, Reason::ArgumentsInvalid);
+    assert_eq!(
+        refusal.message,
+        "the amount is in `USD`, the account in `EUR`"
+    );
+    assert_eq!(
+        refusal.remedy,
+        "give the amount in `EUR`; amounts are never converted"
+    );
+    let lifetime = json!({"ad_set_id": AD_SET, "lifetime_budget": eur("400")});
+    let error = prepare(&bench, "meta_set_budget", lifetime)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, PrepareError::Impossible(Impossible::Kind { .. })),
+        "{error}"
+    );
+    let level = json!({"campaign_id": CAMPAIGN, "daily_budget": eur("40")});
+    let error = prepare(&bench, "meta_set_budget", level).await.unwrap_err();
+    assert!(
+        matches!(error, PrepareError::Impossible(Impossible::Level { .. })),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_said_is_refused_before_the_vendor_is_asked() {
+    let bench = Bench::start().await;
+    let fine = "0.001 EUR is not a whole number of the vendor's smallest unit";
+    let cases = [
+        (json!({"daily_budget": eur("0.001")}), fine),
+        (
+            json!({"daily_budget": eur("0")}),
+            "an amount is above zero; to stop spending, pause",
+        ),
+        (
+            json!({"daily_budget": eur("1e3")}),
+            "an amount cannot be read",
+        ),
+        (
+            json!({"daily_budget": eur("1,5")}),
+            "an amount cannot be read",
+        ),
+        (
+            json!({"daily_budget": {"amount": "5"}}),
+            "an amount cannot be read",
+        ),
+        (json!({}), "exactly one of daily_budget and lifetime_budget"),
+        (
+            json!({"daily_budget": eur("5"), "lifetime_budget": eur("5")}),
+            "exactly one of",
+        ),
+    ];
+    for (mut asked, message) in cases {
+        asked["ad_set_id"] = AD_SET.into();
+        prepare(&bench, "meta_set_budget", asked.clone())
+            .await
+            .unwrap_err();
+        bench.fake.forget_requests();
+        let error = prepare(&bench, "meta_set_budget", asked).await.unwrap_err();
+        assert!(error.refusal().message.starts_with(message), "{error}");
+        assert_eq!(bench.fake.requests().len(), 0, "{message}");
+    }
+    for name in ["", "  ", "a\u{202e}b", "a\nb", &"x".repeat(501)] {
+        let asked = json!({"ad_id": AD, "name": name});
+        let error = prepare(&bench, "meta_rename", asked).await.unwrap_err();
+        assert!(
+            matches!(error, PrepareError::Arguments(_)),
+            "{name:?}: {error}"
+        );
+    }
+}
