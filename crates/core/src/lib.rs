@@ -16,6 +16,7 @@ pub mod digest;
 pub mod effect;
 pub mod fair_share;
 pub mod freeze;
+pub mod idempotency;
 pub mod key;
 pub mod money;
 pub mod name;
