@@ -210,8 +210,8 @@ impl Target {
         let (field, text) = match self {
             Self::Budget(budget_meant) => {
                 let field = budget.map(|fields| match budget_meant {
-                    Budget::Daily { .. } => fields.daily_field.clone(),
-                    Budget::Lifetime { .. } => fields.lifetime_field.clone(),
+                    Budget::Daily { .. } => fields.daily.clone(),
+                    Budget::Lifetime { .. } => fields.lifetime.clone(),
                 });
                 (field, said(budget_meant.amount_micros())?)
             }

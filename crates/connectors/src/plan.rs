@@ -175,7 +175,7 @@ pub(crate) enum Segment {
 /// What a tool does.
 #[derive(Debug)]
 pub(crate) enum ToolPlan {
-    Read(RequestPlan),
+    Read(Box<RequestPlan>),
     Change(change::ChangePlan),
 }
 

@@ -63,7 +63,7 @@ pub(crate) struct Row {
 pub(crate) fn read(
     level: &LevelPlan,
     amounts: Amounts<'_>,
-    id: ObjectId,
+    id: &ObjectId,
     parent: Option<ObjectId>,
     row: &Value,
 ) -> Result<Row, String> {
@@ -81,12 +81,12 @@ pub(crate) fn read(
         .get(word)
         .ok_or_else(|| odd(&level.switch_field))?;
     let moment = |field: &Option<String>| match field {
-        Some(field) => moment(row.get(field)).ok_or_else(|| odd(field)),
+        Some(field) => moment(row.get(field)).map_err(|Odd| odd(field)),
         None => Ok(None),
     };
-    let bid = |field: &String| amount(amounts, row.get(field)).ok_or_else(|| odd(field));
+    let bid = |field: &String| amount(amounts, row.get(field)).map_err(|Odd| odd(field));
     let budget = level.budget.as_ref();
-    let scheduled = budget.and_then(|budget| budget.scheduled_field.as_deref());
+    let scheduled = budget.and_then(|budget| budget.scheduled.as_deref());
     let name = text(&level.name_field).unwrap_or_default();
     Ok(Row {
         node: Node {
@@ -99,7 +99,7 @@ pub(crate) fn read(
                 None => None,
             },
             has_budget_schedule: match scheduled {
-                Some(field) => flag(row.get(field)).ok_or_else(|| odd(field))?,
+                Some(field) => flag(row.get(field)).map_err(|Odd| odd(field))?,
                 None => false,
             },
             ..Node::bare(id.clone(), "")
@@ -140,13 +140,13 @@ pub(crate) fn assemble(
         children = Some(families);
     }
     note(&top)?;
-    let mut node = top.node;
-    node.children = take(&mut children, &node.id);
+    let mut root = top.node;
+    root.children = take(&mut children, &root.id);
     refuse_orphans(children.as_ref())?;
     Ok(Snapshot {
         root: SpendRoot {
             currency,
-            top: node,
+            top: root,
         },
         names,
         bids_micros,
@@ -171,47 +171,51 @@ fn refuse_orphans(children: Option<&BTreeMap<ObjectId, Vec<Node>>>) -> Result<()
 
 /// The budget, or the field that cannot be read.
 fn budget(plan: &BudgetPlan, amounts: Amounts<'_>, row: &Value) -> Result<Option<Budget>, String> {
-    let read = |field: &String| amount(amounts, row.get(field)).ok_or_else(|| field.clone());
-    match (read(&plan.daily_field)?, read(&plan.lifetime_field)?) {
+    let read = |field: &String| amount(amounts, row.get(field)).map_err(|Odd| field.clone());
+    match (read(&plan.daily)?, read(&plan.lifetime)?) {
         (None, None) => Ok(None),
         (Some(amount_micros), None) => Ok(Some(Budget::Daily { amount_micros })),
         (None, Some(amount_micros)) => {
-            let left = read(&plan.remaining_field)?.unwrap_or(0);
+            let left = read(&plan.remaining)?.unwrap_or(0);
             let spent_micros = amount_micros.checked_sub(left).filter(|spent| *spent >= 0);
             Ok(Some(Budget::Lifetime {
                 amount_micros,
-                spent_micros: spent_micros.ok_or_else(|| plan.remaining_field.clone())?,
+                spent_micros: spent_micros.ok_or_else(|| plan.remaining.clone())?,
             }))
         }
-        (Some(_), Some(_)) => Err(plan.lifetime_field.clone()),
+        (Some(_), Some(_)) => Err(plan.lifetime.clone()),
     }
 }
+
+/// A value that is not in its documented form.
+struct Odd;
 
 /// An amount; an absent one and zero are none.
-fn amount(amounts: Amounts<'_>, value: Option<&Value>) -> Option<Option<i64>> {
+fn amount(amounts: Amounts<'_>, value: Option<&Value>) -> Result<Option<i64>, Odd> {
     let Some(value) = value.filter(|value| !value.is_null()) else {
-        return Some(None);
+        return Ok(None);
     };
-    let money = answer::money(amounts.unit, value, amounts.currency.clone())?;
+    let money = answer::money(amounts.unit, value, amounts.currency.clone()).ok_or(Odd)?;
     match money.amount_micros() {
-        below if below < 0 => None,
-        0 => Some(None),
-        micros => Some(Some(micros)),
+        below if below < 0 => Err(Odd),
+        0 => Ok(None),
+        micros => Ok(Some(micros)),
     }
 }
 
-fn moment(value: Option<&Value>) -> Option<Option<Timestamp>> {
-    match value {
-        None | Some(Value::Null) => Some(None),
-        Some(value) => Timestamp::strptime(MOMENT, value.as_str()?).ok().map(Some),
-    }
+fn moment(value: Option<&Value>) -> Result<Option<Timestamp>, Odd> {
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let text = value.as_str().ok_or(Odd)?;
+    Timestamp::strptime(MOMENT, text).map(Some).map_err(|_| Odd)
 }
 
 /// Vendors leave out what is not so.
-fn flag(value: Option<&Value>) -> Option<bool> {
+fn flag(value: Option<&Value>) -> Result<bool, Odd> {
     match value {
-        None | Some(Value::Null) => Some(false),
-        Some(value) => value.as_bool(),
+        None | Some(Value::Null) => Ok(false),
+        Some(value) => value.as_bool().ok_or(Odd),
     }
 }
 
@@ -241,10 +245,10 @@ mod tests {
             off_word: "OFF".into(),
             ends_field: Some("ends".into()),
             budget: Some(BudgetPlan {
-                daily_field: "daily".into(),
-                lifetime_field: "lifetime".into(),
-                remaining_field: "left".into(),
-                scheduled_field: Some("scheduled".into()),
+                daily: "daily".into(),
+                lifetime: "lifetime".into(),
+                remaining: "left".into(),
+                scheduled: Some("scheduled".into()),
             }),
             bid_field: Some("bid".into()),
         }
@@ -258,7 +262,7 @@ mod tests {
             unit: MoneyUnit::Minor(MinorUnit::Meta),
             currency: &Currency::parse("EUR").unwrap(),
         };
-        read(&level(), amounts, id("1"), None, &row)
+        read(&level(), amounts, &id("1"), None, &row)
     }
 
     #[test]

@@ -57,10 +57,10 @@ impl Corridor {
         Ok(Prepared {
             object,
             target,
+            snapshot,
             path,
             effect,
             is_reached,
-            snapshot,
         })
     }
 
@@ -85,9 +85,10 @@ impl Corridor {
         };
         match sent {
             Ok(()) => {}
-            Err(Failure { error, applied }) if applied == Applied::No => {
-                return Made::NotApplied(error);
-            }
+            Err(Failure {
+                error,
+                applied: Applied::No,
+            }) => return Made::NotApplied(error),
             Err(Failure { error, .. }) => return Made::Unknown(error),
         }
         match self.look(change, deadline).await {

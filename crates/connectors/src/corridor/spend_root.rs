@@ -60,7 +60,7 @@ impl Corridor {
             waited_for: "an object within the deadline",
         })??;
         let id = id(object.id())?;
-        snapshot::read(level, reading.amounts(), id, None, &body).map_err(malformed)
+        snapshot::read(level, reading.amounts(), &id, None, &body).map_err(malformed)
     }
 
     fn reading<'r>(
@@ -101,7 +101,7 @@ impl Corridor {
         let body = self.object(&root, &fields, reading).await?;
         let amounts = reading.amounts();
         let id = id(root.id())?;
-        let top = snapshot::read(&plan.top, amounts, id.clone(), None, &body);
+        let top = snapshot::read(&plan.top, amounts, &id, None, &body);
         let top = top.map_err(malformed)?;
         let root = Owned::Object(root);
         let mut below = Vec::new();
@@ -255,7 +255,7 @@ impl<'r> Reading<'r> {
         }
         let parent = Some(named(&below.parent_field)?);
         let id = named(&self.objects.id_field)?;
-        snapshot::read(&below.level, amounts, id, parent, row).map_err(malformed)
+        snapshot::read(&below.level, amounts, &id, parent, row).map_err(malformed)
     }
 }
 

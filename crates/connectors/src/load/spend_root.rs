@@ -142,9 +142,9 @@ fn first(form: &SwitchForm, words: &[Spanned<String>]) -> Result<String, Doubt> 
 
 fn budget(form: &BudgetForm) -> Result<BudgetPlan, Doubt> {
     Ok(BudgetPlan {
-        daily_field: word(&form.daily)?,
-        lifetime_field: word(&form.lifetime)?,
-        remaining_field: word(&form.remaining)?,
-        scheduled_field: form.scheduled.as_ref().map(word).transpose()?,
+        daily: word(&form.daily)?,
+        lifetime: word(&form.lifetime)?,
+        remaining: word(&form.remaining)?,
+        scheduled: form.scheduled.as_ref().map(word).transpose()?,
     })
 }

@@ -94,7 +94,8 @@ fn plan(api: &ApiPlan, subjects: &[Subject], form: &ToolForm) -> Result<ToolPlan
     match (&form.change, &form.request, &form.output) {
         (Some(change), _, _) => change::compile(api, subjects, form, change).map(ToolPlan::Change),
         (None, Some(request), Some(output)) => {
-            read(api, subjects, form, request, output).map(ToolPlan::Read)
+            let plan = read(api, subjects, form, request, output)?;
+            Ok(ToolPlan::Read(Box::new(plan)))
         }
         (None, ..) => doubt(
             &form.name,

@@ -54,13 +54,13 @@ pub(crate) struct LevelPlan {
     pub bid_field: Option<String>,
 }
 
-/// Where an object says what its budget is.
+/// Where an object says what its budget is: the names of fields.
 #[derive(Debug)]
 pub(crate) struct BudgetPlan {
-    pub daily_field: String,
-    pub lifetime_field: String,
-    pub remaining_field: String,
-    pub scheduled_field: Option<String>,
+    pub daily: String,
+    pub lifetime: String,
+    pub remaining: String,
+    pub scheduled: Option<String>,
 }
 
 impl SpendRootPlan {
@@ -81,12 +81,8 @@ impl LevelPlan {
     /// The fields that are read of an object.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let budget = self.budget.iter().flat_map(|budget| {
-            let own = [
-                &budget.daily_field,
-                &budget.lifetime_field,
-                &budget.remaining_field,
-            ];
-            own.into_iter().chain(&budget.scheduled_field)
+            let own = [&budget.daily, &budget.lifetime, &budget.remaining];
+            own.into_iter().chain(&budget.scheduled)
         });
         [&self.name_field, &self.switch_field]
             .into_iter()

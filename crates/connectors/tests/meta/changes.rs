@@ -8,11 +8,13 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tenantry_connectors::change::{PrepareError, Prepared, Target};
+use tenantry_connectors::change::{Made, PrepareError, Prepared, Standing, Target};
 use tenantry_connectors::connector::Named;
 use tenantry_core::effect::{Delta, Impossible, Primitive};
+use tenantry_core::name::ObjectId;
 use tenantry_core::reason::Reason;
 use tenantry_core::spend_root::Switch;
+use tenantry_fakes::meta::{EffectKind, Fault, Faults};
 
 use crate::bench::{Bench, args, at};
 
@@ -57,7 +59,7 @@ async fn a_budget_counts_by_what_is_there_and_not_by_its_argument() {
     let change = prepare(&bench, "meta_set_budget", asked).await.unwrap();
     assert_eq!(change.effect.primitive, Primitive::SetBudget);
     assert_eq!(change.effect.daily, rise(9_500_000));
-    let path: Vec<&str> = change.path.iter().map(|id| id.as_str()).collect();
+    let path: Vec<&str> = change.path.iter().map(ObjectId::as_str).collect();
     assert_eq!(path, [CAMPAIGN, AD_SET]);
     assert!(!change.is_reached);
     let same = json!({"ad_set_id": AD_SET, "daily_budget": eur("30.5")});
@@ -190,5 +192,195 @@ async fn what_cannot_be_said_is_refused_before_the_vendor_is_asked() {
             matches!(error, PrepareError::Arguments(_)),
             "{name:?}: {error}"
         );
+    }
+}
+
+/// The object's changes that really came about: field by field, before and after.
+fn effects(bench: &Bench) -> Vec<(EffectKind, Value, Value)> {
+    let all = bench.fake.effects().into_iter();
+    all.map(|effect| (effect.kind, effect.before, effect.after))
+        .collect()
+}
+
+fn bids(cents: u32) -> Value {
+    json!({"bid_amount": cents, "bid_strategy": "LOWEST_COST_WITH_BID_CAP"})
+}
+
+#[tokio::test]
+async fn a_change_is_made_once_and_read_back() {
+    let cases = [
+        (
+            "meta_set_budget",
+            json!({"ad_set_id": AD_SET, "daily_budget": eur("40.00")}),
+            (
+                EffectKind::SetBudget,
+                json!({"daily_budget": "3050", "lifetime_budget": "0"}),
+                json!({"daily_budget": "4000", "lifetime_budget": "0"}),
+            ),
+        ),
+        (
+            "meta_set_budget",
+            json!({"campaign_id": OF_TAIPEI, "daily_budget": {"amount": "301", "currency": "TWD"}}),
+            (
+                EffectKind::SetBudget,
+                json!({"daily_budget": "300"}),
+                json!({"daily_budget": "301"}),
+            ),
+        ),
+        (
+            "meta_pause",
+            json!({"campaign_id": CAMPAIGN}),
+            (
+                EffectKind::SetStatus,
+                json!({"status": "ACTIVE"}),
+                json!({"status": "PAUSED"}),
+            ),
+        ),
+        (
+            "meta_set_bid",
+            json!({"ad_set_id": AD_SET, "bid": eur("3")}),
+            (EffectKind::SetBid, bids(250), bids(300)),
+        ),
+        (
+            "meta_rename",
+            json!({"ad_id": AD, "name": "Autumn & \"winter\""}),
+            (
+                EffectKind::Rename,
+                json!({"name": "Retargeting / returning / film"}),
+                json!({"name": "Autumn & \"winter\""}),
+            ),
+        ),
+    ];
+    for (tool, asked, effect) in cases {
+        let bench = Bench::start().await;
+        let change = prepare(&bench, tool, asked).await.unwrap();
+        assert_eq!(
+            bench.corridor.look(&change, at(10_000)).await,
+            Ok(Standing::AsBefore)
+        );
+        bench.corridor.rehearse(&change, at(10_000)).await.unwrap();
+        assert_eq!(effects(&bench), [], "{tool}: a rehearsal changes nothing");
+        assert_eq!(
+            bench.corridor.make(&change, at(10_000)).await,
+            Made::Applied
+        );
+        assert_eq!(effects(&bench), [effect]);
+        assert_eq!(
+            bench.corridor.look(&change, at(10_000)).await,
+            Ok(Standing::Reached)
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_paused_is_activated_again() {
+    let bench = Bench::start().await;
+    let pause = prepare(&bench, "meta_pause", json!({"ad_set_id": AD_SET}))
+        .await
+        .unwrap();
+    assert_eq!(bench.corridor.make(&pause, at(10_000)).await, Made::Applied);
+    let activate = prepare(&bench, "meta_activate", json!({"ad_set_id": AD_SET}))
+        .await
+        .unwrap();
+    assert_eq!(activate.effect.daily, rise(30_500_000));
+    assert_eq!(
+        bench.corridor.make(&activate, at(10_000)).await,
+        Made::Applied
+    );
+    let last = effects(&bench).pop().unwrap();
+    assert_eq!(
+        (last.1, last.2),
+        (json!({"status": "PAUSED"}), json!({"status": "ACTIVE"}))
+    );
+}
+
+#[tokio::test]
+async fn somebody_elses_change_in_between_is_seen() {
+    let bench = Bench::start().await;
+    let budget = |amount: &str| json!({"ad_set_id": AD_SET, "daily_budget": eur(amount)});
+    let mine = prepare(&bench, "meta_set_budget", budget("40"))
+        .await
+        .unwrap();
+    let theirs = prepare(&bench, "meta_set_budget", budget("50"))
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.corridor.make(&theirs, at(10_000)).await,
+        Made::Applied
+    );
+    assert_eq!(
+        bench.corridor.look(&mine, at(10_000)).await,
+        Ok(Standing::Otherwise)
+    );
+    let name = prepare(
+        &bench,
+        "meta_rename",
+        json!({"ad_set_id": AD_SET, "name": "B"}),
+    )
+    .await;
+    // A budget that somebody sets is nothing to a name.
+    let standing = bench.corridor.look(&name.unwrap(), at(10_000)).await;
+    assert_eq!(standing, Ok(Standing::AsBefore));
+}
+
+/// What becomes of one and the same change where its request fails like this.
+async fn made_with(faults: Faults) -> (Made, usize) {
+    let bench = Bench::start().await;
+    let asked = json!({"ad_set_id": AD_SET, "daily_budget": eur("40.00")});
+    let change = prepare(&bench, "meta_set_budget", asked).await.unwrap();
+    bench.fake.forget_requests();
+    bench.fake.set_faults(Faults {
+        fail_method: Some("POST".into()),
+        ..faults
+    });
+    let made = bench.corridor.make(&change, at(10_000)).await;
+    let requests = bench.fake.requests();
+    let sent = requests.iter().filter(|request| request.method == "POST");
+    assert_eq!(
+        sent.count(),
+        1,
+        "a change is sent once, whatever becomes of it"
+    );
+    (made, bench.fake.effects().len())
+}
+
+#[tokio::test]
+async fn a_failure_is_not_applied_only_where_the_vendor_says_so() {
+    use Fault::{
+        BadParameter, InternalError, NotFound, NotJson, PermissionMissing, PolicyBlock, Reset,
+        Throttled, TokenExpired, Transient, Unavailable,
+    };
+    for fault in [
+        BadParameter,
+        PermissionMissing,
+        PolicyBlock,
+        Throttled,
+        TokenExpired,
+    ] {
+        for errors_as_success in [false, true] {
+            let faults = Faults {
+                fail: Some(fault),
+                errors_as_success,
+                ..Faults::default()
+            };
+            let (made, effects) = made_with(faults).await;
+            assert!(matches!(made, Made::NotApplied(_)), "{fault:?}: {made:?}");
+            assert_eq!(effects, 0);
+        }
+    }
+    for fault in [
+        Transient,
+        InternalError,
+        Unavailable,
+        NotFound,
+        NotJson,
+        Reset,
+    ] {
+        let faults = Faults {
+            fail: Some(fault),
+            ..Faults::default()
+        };
+        let (made, _) = made_with(faults).await;
+        assert!(matches!(made, Made::Unknown(_)), "{fault:?}: {made:?}");
     }
 }
