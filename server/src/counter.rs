@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
-use crate::cause::chain;
 use crate::control_plane::ControlPlane;
 use crate::in_force::{InForce, TakeUpError, Workshop};
 use crate::knowledge::Knowledge;
 use crate::mcp::offers;
 use crate::metrics::Metrics;
+use tenantry_core::cause::chain;
 
 /// The server's parts, as calls use them.
 pub struct Counter {

@@ -10,7 +10,6 @@ pub mod activity;
 pub mod admin;
 pub mod audit;
 pub mod catalog;
-pub mod cause;
 pub mod cli;
 pub mod control_plane;
 pub mod counter;

@@ -6,9 +6,9 @@ use std::time::Instant;
 use serde::Serialize;
 use tenantry_core::reason::Reason;
 
-use crate::cause::chain;
 use crate::counter::Counter;
 use crate::in_force::TakeUpError;
+use tenantry_core::cause::chain;
 
 /// One thing that is in the way of all that was declared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -16,11 +16,11 @@ use tenantry_core::name::ConnectorName;
 use tenantry_core::reason::Reason;
 use tokio::sync::Notify;
 
-use crate::cause::chain;
 use crate::control_plane::ControlPlane;
 use crate::counter::Counter;
 use crate::in_force::{Grant, InForce};
 use crate::readiness::obstacles;
+use tenantry_core::cause::chain;
 
 /// How often the state is looked at without being told to: credentials and
 /// freshness change by themselves. Looking costs no request.

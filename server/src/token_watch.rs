@@ -11,8 +11,8 @@ use tenantry_connectors::token::{TokenFacts, TokenSource};
 use tenantry_core::digest::Digest;
 use tenantry_core::name::ConnectorName;
 
-use crate::cause::chain;
 use crate::counter::Counter;
+use tenantry_core::cause::chain;
 
 /// How often it is looked whether a token was replaced. Costs no request.
 const LOOK: Duration = Duration::from_secs(2);

@@ -7,6 +7,7 @@
 pub mod compile;
 pub mod condition;
 pub mod crd;
+pub mod document;
 pub mod label;
 pub mod mcp_api_key;
 pub mod mcp_freeze;

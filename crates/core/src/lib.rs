@@ -11,6 +11,7 @@ pub mod access;
 pub mod answer;
 pub mod audit;
 pub mod authorize;
+pub mod cause;
 pub mod contract_version;
 pub mod digest;
 pub mod effect;

@@ -2,16 +2,12 @@
 //! `kubectl apply` takes, or one file of them. It is looked at twice a second;
 //! a folder that cannot be read changes nothing and is said aloud.
 
-mod document;
 pub mod documents;
-pub mod files;
-pub mod flaw;
 mod judge;
 mod narrow;
 mod report;
 mod restraint;
 mod sight;
-mod split;
 
 use std::io;
 use std::path::PathBuf;
@@ -26,7 +22,6 @@ use tenantry_core::name::{ConnectorName, KeyId};
 
 use super::{ControlPlane, Live, LiveError, ReportError};
 use crate::catalog::Catalog;
-use crate::cause::chain;
 use crate::credentials::Credentials;
 use crate::credentials::held::HeldSecrets;
 use crate::in_force::Workshop;
@@ -35,6 +30,7 @@ use documents::{Declared, Refused};
 use judge::Judge;
 use restraint::Restraint;
 use sight::{Change, Sight};
+use tenantry_core::cause::chain;
 
 /// Between looks. What changed is taken up when two looks saw the same, so that
 /// nobody is served by half a file.

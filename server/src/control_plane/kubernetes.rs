@@ -19,10 +19,10 @@ use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
 
 use super::{ControlPlane, Live, LiveError, ReportError};
-use crate::cause::chain;
 use crate::knowledge::{Knowledge, RawContract, Topic};
 pub use follow::Pace;
 use follow::{Listener, all_pages, follow};
+use tenantry_core::cause::chain;
 
 /// The client cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -11,10 +11,10 @@ use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::tenant::TenantConfig;
 
 use super::Authenticated;
-use crate::cause::chain;
 use crate::control_plane::Live;
 use crate::counter::Counter;
 use crate::in_force::InForce;
+use tenantry_core::cause::chain;
 
 /// How long the control plane has to answer; what takes longer is refused.
 pub const LIVE_LIMIT: Duration = Duration::from_secs(1);

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::authorize::{Permitted, permit_account};
 use super::record::Entry;
 use super::{Authenticated, Stopped};
-use crate::cause::chain;
 use crate::credentials;
+use tenantry_core::cause::chain;
 
 /// A call whose subject is proven, and the way to its vendor.
 pub struct Proven<'c> {

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::own::Proven;
 use super::record::Entry;
 use super::{Ended, Stopped};
-use crate::cause::chain;
 use crate::credentials;
+use tenantry_core::cause::chain;
 
 /// Asks the vendor, until `deadline` at most.
 pub async fn send(proven: Proven<'_>, deadline: Instant, entry: &mut Entry) -> Ended {

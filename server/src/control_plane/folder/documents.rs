@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Resource as _;
 use tenantry_api::compile::{OperatorView, compile};
+use tenantry_api::document::files::Source;
+use tenantry_api::document::flaw::{Flaw, Flaws, Place};
+use tenantry_api::document::{Document, Head, Kind, split};
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_core::access::Access;
 use tenantry_core::freeze::Freezes;
@@ -13,10 +16,7 @@ use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{ConnectorName, KeyId};
 use tenantry_core::tenant::TenantConfig;
 
-use super::document::{Document, Head, Kind};
-use super::files::Source;
-use super::flaw::{Flaw, Flaws};
-use super::split;
+use super::restraint::put_beside;
 use crate::credentials::held::Secrets;
 
 /// What the documents declare together.
@@ -32,7 +32,7 @@ pub struct Declared {
     /// Documents that say nothing here.
     pub ignored: Vec<String>,
     /// Where the McpTenant stands.
-    home: String,
+    home: Place,
 }
 
 impl Declared {
@@ -41,10 +41,7 @@ impl Declared {
         let keys = self.keys.into_iter();
         let access = Some(self.tenant.access);
         Refused {
-            flaws: Flaws(vec![Flaw {
-                place: self.home,
-                reason: reason.to_owned(),
-            }]),
+            flaws: Flaws(vec![self.home.flaw(reason)]),
             freezes: self.freezes,
             keys: keys.map(|key| (key.id.clone(), Some(key))).collect(),
             access,
@@ -144,9 +141,10 @@ impl<'d> Found<'d> {
 
     fn read(&mut self, document: &'d Document) -> Result<(), Flaw> {
         match document.head.kind() {
-            Kind::McpTenant => document.put_tenant(&mut self.tenant)?,
+            Kind::McpTenant => self.put_tenant(document)?,
             Kind::McpApiKey => self.keys.push((document, document.key()?)),
-            Kind::McpFreeze => document.put_freeze(&mut self.freezes)?,
+            // A document that stands twice is refused; until then both hold.
+            Kind::McpFreeze => put_beside(&mut self.freezes, document.freeze()?),
             Kind::SafetyPolicy => {
                 let name = document.name();
                 self.ignored
@@ -159,6 +157,17 @@ impl<'d> Found<'d> {
             Kind::List => return Err(document.flaw(LIST)),
             Kind::Foreign => self.ignored.push(document.name()),
         }
+        Ok(())
+    }
+
+    fn put_tenant(&mut self, document: &'d Document) -> Result<(), Flaw> {
+        if let Some((first, _)) = &self.tenant {
+            let first = &first.head.metadata.name;
+            return Err(document.flaw(format!(
+                "a folder is one organisation, and has the McpTenant `{first}` already"
+            )));
+        }
+        self.tenant = Some((document, document.typed()?));
         Ok(())
     }
 }

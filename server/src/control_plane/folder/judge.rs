@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tenantry_api::compile::OperatorView;
+use tenantry_api::document::files::{Source, sources};
 
 use super::documents::{Declared, declared};
-use super::files::{Source, sources};
 use super::{FolderError, contract};
-use crate::cause::chain;
 use crate::in_force::Workshop;
+use tenantry_core::cause::chain;
 
 /// What documents are judged by.
 pub(super) struct Judge {
@@ -23,7 +23,10 @@ pub(super) struct Judge {
 impl Judge {
     /// The files as they are now.
     pub(super) fn look(&self) -> Result<Vec<Source>, FolderError> {
-        sources(&self.path)
+        sources(&self.path).map_err(|cause| FolderError::Read {
+            path: self.path.clone(),
+            cause,
+        })
     }
 
     pub(super) fn declared(&self, sources: &[Source]) -> Result<Declared, FolderError> {

@@ -6,9 +6,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tenantry_api::document::files::paths;
 
 use super::FolderError;
-use super::files::paths;
 
 /// Whether a report to `file` leaves the documents at `path` alone.
 pub(super) fn check_place(file: &Path, path: &Path) -> Result<(), FolderError> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{Api, DynamicObject, ListParams, WatchEvent, WatchParams};
 
-use crate::cause::chain;
+use tenantry_core::cause::chain;
 
 /// How long things take, and how long to wait between them.
 #[derive(Debug, Clone, Copy)]

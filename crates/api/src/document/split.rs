@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::document::Document;
+use super::Document;
 use super::files::Source;
 use super::flaw::{Flaw, MOST_TOLD};
 
@@ -12,11 +12,13 @@ const MOST_DOCUMENTS: usize = 2048;
 
 /// What was found in the files.
 #[derive(Default)]
-pub(super) struct Found {
-    pub(super) documents: Vec<Document>,
-    pub(super) flaws: Vec<Flaw>,
+pub struct Found {
+    /// The documents.
+    pub documents: Vec<Document>,
+    /// What is wrong with the files, or hides a document.
+    pub flaws: Vec<Flaw>,
     /// Something may stand there that could not be read.
-    pub(super) hides: bool,
+    pub hides: bool,
 }
 
 /// A file's documents, before they are read.
@@ -26,7 +28,7 @@ struct Parts<'t> {
 }
 
 /// The documents of all files.
-pub(super) fn documents(sources: &[Source]) -> Found {
+pub fn documents(sources: &[Source]) -> Found {
     let mut found = Found::default();
     let texts: Vec<_> = sources
         .iter()

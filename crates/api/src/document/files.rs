@@ -5,8 +5,6 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::FolderError;
-
 /// An organisation's documents are a few KiB.
 const LARGEST_FILE: u64 = 1 << 20;
 const MOST_FILES: usize = 256;
@@ -25,13 +23,9 @@ pub struct Source {
 
 /// The files at `path`, by name: itself, or what is in it. Fails when `path`
 /// itself cannot be read; what is wrong with one file in it hides no other.
-pub fn sources(path: &Path) -> Result<Vec<Source>, FolderError> {
-    let failed = |cause| FolderError::Read {
-        path: path.to_owned(),
-        cause,
-    };
-    let Some(paths) = within(path).map_err(failed)? else {
-        let text = text(path).map_err(failed)?;
+pub fn sources(path: &Path) -> io::Result<Vec<Source>> {
+    let Some(paths) = within(path)? else {
+        let text = text(path)?;
         return Ok(vec![Source::new(path, Ok(text))]);
     };
     let too_many = (paths.len() > MOST_FILES).then(|| {
@@ -45,7 +39,7 @@ pub fn sources(path: &Path) -> Result<Vec<Source>, FolderError> {
 }
 
 /// Where the documents at `path` stand: there, or in the files within.
-pub(super) fn paths(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn paths(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(within(path)?.unwrap_or_else(|| vec![path.to_owned()]))
 }
 

@@ -1,5 +1,10 @@
-//! One document: cut out of its file, read strictly, and never repeated where
-//! it may be a Secret.
+//! Documents as `kubectl apply` takes them, without a cluster: one is cut out of
+//! its file, read strictly, and never repeated where it may be a Secret. What
+//! several of them mean together is for whoever reads them to say.
+
+pub mod files;
+pub mod flaw;
+pub mod split;
 
 use std::collections::BTreeMap;
 
@@ -10,17 +15,16 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{DefaultMessageFormatter, MessageFormatter as _};
-use tenantry_api::mcp_api_key::McpApiKey;
-use tenantry_api::mcp_freeze;
-use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_core::access::Access;
-use tenantry_core::freeze::Freezes;
+use tenantry_core::cause::chain;
+use tenantry_core::freeze::Freeze;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{KeyId, is_dns_label};
 
-use super::flaw::Flaw;
-use super::restraint::put_beside;
-use crate::cause::chain;
+use crate::mcp_api_key::McpApiKey;
+use crate::mcp_freeze;
+use crate::mcp_tenant::McpTenant;
+use flaw::{Flaw, Place};
 
 /// The namespace of documents that name none, as for kubectl.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -43,20 +47,26 @@ const METADATA: [&str; 13] = [
 ];
 
 /// One document and where it begins.
-pub(super) struct Document {
-    pub(super) file: String,
-    pub(super) line: u64,
+pub struct Document {
+    /// Its file.
+    pub file: String,
+    /// The line of the file in which it begins, from 1.
+    pub line: u64,
     text: String,
-    pub(super) head: Head,
+    /// What every document has.
+    pub head: Head,
 }
 
 /// What every document has.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Head {
-    pub(super) api_version: String,
-    pub(super) kind: String,
-    pub(super) metadata: Names,
+pub struct Head {
+    /// Its `apiVersion`.
+    pub api_version: String,
+    /// Its `kind`.
+    pub kind: String,
+    /// Its `metadata`.
+    pub metadata: Names,
     /// The names of its other fields.
     #[serde(flatten)]
     #[expect(clippy::zero_sized_map_values, reason = "no set can be flattened")]
@@ -65,7 +75,8 @@ pub(super) struct Head {
 
 /// What a document is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+#[expect(missing_docs, reason = "the words are those of documents")]
+pub enum Kind {
     McpTenant,
     McpApiKey,
     McpFreeze,
@@ -79,11 +90,12 @@ pub(super) enum Kind {
     Foreign,
 }
 
+/// The names in a document's metadata.
 #[derive(Deserialize)]
-pub(super) struct Names {
-    /// Empty in a List alone.
+pub struct Names {
+    /// Its name; empty in a List alone.
     #[serde(default)]
-    pub(super) name: String,
+    pub name: String,
     namespace: Option<String>,
     /// The names of its other fields.
     #[serde(flatten)]
@@ -101,7 +113,7 @@ struct Open {
 impl Head {
     /// Ours by its name alone: a freeze under a mistyped `apiVersion` is one
     /// that somebody relies on.
-    pub(super) fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         let is_core = !self.api_version.contains('/');
         let group = self.api_version.split('/').next();
         match self.kind.as_str() {
@@ -122,7 +134,8 @@ impl Head {
 }
 
 impl Kind {
-    fn is_ours(self) -> bool {
+    /// Whether it is of our group.
+    pub fn is_ours(self) -> bool {
         !matches!(self, Self::Secret | Self::List | Self::Foreign)
     }
 
@@ -139,7 +152,7 @@ impl Kind {
 
 impl Document {
     /// The document in `text`, which begins in that line of the file.
-    pub(super) fn read(file: &str, line: u64, text: &str) -> Result<Self, Flaw> {
+    pub fn read(file: &str, line: u64, text: &str) -> Result<Self, Flaw> {
         match parse::<Head>(text) {
             Ok(head) if head.is_named() => Ok(Self {
                 file: file.to_owned(),
@@ -156,67 +169,57 @@ impl Document {
         }
     }
 
-    pub(super) fn name(&self) -> String {
+    /// Its kind and name, for a sentence.
+    pub fn name(&self) -> String {
         format!("{} `{}`", self.head.kind, self.head.metadata.name)
     }
 
-    pub(super) fn namespace(&self) -> String {
+    /// Its namespace, as kubectl understands it.
+    pub fn namespace(&self) -> String {
         let namespace = self.head.metadata.namespace.as_deref();
         namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned()
     }
 
-    pub(super) fn flaw(&self, reason: impl Into<String>) -> Flaw {
+    /// What is wrong with it as a whole.
+    pub fn flaw(&self, reason: impl Into<String>) -> Flaw {
         self.flaw_at(1, reason)
     }
 
     /// At that line of the document, from 1.
-    fn flaw_at(&self, line: u64, reason: impl Into<String>) -> Flaw {
-        Flaw {
-            place: self.place(self.line - 1 + line),
-            reason: reason.into(),
-        }
+    pub fn flaw_at(&self, line: u64, reason: impl Into<String>) -> Flaw {
+        self.place(self.line - 1 + line).flaw(reason)
     }
 
-    /// For whoever has to mend it.
-    pub(super) fn place(&self, line: u64) -> String {
-        format!("`{}`, line {line} ({})", self.file, self.name())
-    }
-
-    pub(super) fn put_tenant<'d>(
-        &'d self,
-        place: &mut Option<(&'d Self, McpTenant)>,
-    ) -> Result<(), Flaw> {
-        if let Some((first, _)) = place {
-            let first = &first.head.metadata.name;
-            return Err(self.flaw(format!(
-                "a folder is one organisation, and has the McpTenant `{first}` already"
-            )));
+    /// That line of its file, for whoever has to mend it.
+    pub fn place(&self, line: u64) -> Place {
+        let Head { kind, metadata, .. } = &self.head;
+        Place {
+            file: self.file.clone(),
+            line: Some(line),
+            document: Some((kind.clone(), metadata.name.clone())),
         }
-        *place = Some((self, self.typed()?));
-        Ok(())
     }
 
     /// Which key it is about, if it is about one.
-    pub(super) fn key_id(&self) -> Option<KeyId> {
+    pub fn key_id(&self) -> Option<KeyId> {
         let is_key = self.head.kind() == Kind::McpApiKey;
         is_key.then(|| KeyId::parse(&self.head.metadata.name).ok())?
     }
 
-    pub(super) fn key(&self) -> Result<KeyRecord, Flaw> {
+    /// The key that it is.
+    pub fn key(&self) -> Result<KeyRecord, Flaw> {
         let key: McpApiKey = self.typed()?;
         key.record().map_err(|error| self.flaw(chain(&error)))
     }
 
-    pub(super) fn put_freeze(&self, freezes: &mut Freezes) -> Result<(), Flaw> {
+    /// The freeze that it is; one whose spec cannot be read freezes everything.
+    pub fn freeze(&self) -> Result<Freeze, Flaw> {
         let open: Open = self.typed()?;
-        let freeze = mcp_freeze::read(&self.head.metadata.name, &open.spec);
-        // A document that stands twice is refused; until then both hold.
-        put_beside(freezes, freeze);
-        Ok(())
+        Ok(mcp_freeze::read(&self.head.metadata.name, &open.spec))
     }
 
     /// The access that an McpTenant asks for, whatever else is wrong with it.
-    pub(super) fn access(&self) -> Option<Access> {
+    pub fn access(&self) -> Option<Access> {
         if self.head.kind() != Kind::McpTenant {
             return None;
         }
@@ -228,7 +231,7 @@ impl Document {
     }
 
     /// And a name that no cluster would take.
-    pub(super) fn has_good_name(&self) -> Result<(), Flaw> {
+    pub fn has_good_name(&self) -> Result<(), Flaw> {
         let kind = self.head.kind();
         if kind.fields().is_none() || is_dns_subdomain(&self.head.metadata.name) {
             return Ok(());
@@ -237,7 +240,7 @@ impl Document {
     }
 
     /// What kubectl would refuse: a version that there is not.
-    pub(super) fn has_known_version(&self) -> Result<(), Flaw> {
+    pub fn has_known_version(&self) -> Result<(), Flaw> {
         let known = McpTenant::api_version(&());
         let given = &self.head.api_version;
         if !self.head.kind().is_ours() || *given == known {
@@ -249,7 +252,7 @@ impl Document {
     }
 
     /// And `spce`, or `disabled` beside the spec.
-    pub(super) fn has_no_stray_field(&self) -> Result<(), Flaw> {
+    pub fn has_no_stray_field(&self) -> Result<(), Flaw> {
         let kind = self.head.kind();
         let Some(known) = kind.fields() else {
             return Ok(());
@@ -272,13 +275,15 @@ impl Document {
         }
     }
 
-    pub(super) fn secret(&self) -> Result<Secret, Flaw> {
+    /// The Secret that it is.
+    pub fn secret(&self) -> Result<Secret, Flaw> {
         // The parser's own words might repeat what it could not read.
         parse(&self.text)
             .map_err(|(line, _)| self.flaw_at(line, "the Secret does not have the form of one"))
     }
 
-    pub(super) fn typed<T: DeserializeOwned>(&self) -> Result<T, Flaw> {
+    /// The document as a `T`, read strictly.
+    pub fn typed<T: DeserializeOwned>(&self) -> Result<T, Flaw> {
         parse(&self.text).map_err(|(line, reason)| self.flaw_at(line, reason))
     }
 }
@@ -292,8 +297,8 @@ fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= LONGEST && name.split('.').all(|part| is_dns_label(part, LONGEST))
 }
 
-/// Reads strictly; else the line, from 1, and what is wrong there.
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, (u64, String)> {
+/// Reads one document strictly; else the line, from 1, and what is wrong there.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, (u64, String)> {
     let mut options = serde_saphyr::Options::default();
     options.duplicate_keys = DuplicateKeyPolicy::Error;
     options.merge_keys = MergeKeyPolicy::Error;
