@@ -1,7 +1,7 @@
 //! What a `SafetyPolicy` means: the same in exact numbers and checked names.
 
-mod duration;
-mod proof;
+pub mod duration;
+pub mod proof;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +22,6 @@ use crate::safety_policy::budget::{self, Budget, PerChange, PerObject, PerWindow
 use crate::safety_policy::limit::{Bids, Create, Deactivate, Financial, Pending, Records, Removal};
 use crate::safety_policy::scope::{Match, WriteClass};
 use crate::safety_policy::{Mode, SafetyPolicy, SafetyPolicySpec};
-
-pub use proof::prove;
 
 /// Where a policy stands, and so whom it binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,12 +10,12 @@ use tenantry_core::name::{
     AccountId, ConnectorName, Currency, KeyId, NameError, ObjectId, ToolName,
 };
 use tenantry_core::policy::amount::Amount;
-use tenantry_core::policy::decide::{Agreed, Decision, decide};
+use tenantry_core::policy::decide::{Agreed, Decision, Ruling, decide};
 use tenantry_core::policy::facts::{Facts, Proposal, Subject};
 use tenantry_core::policy::{Mode, Policy};
 use tenantry_core::spend_root::{Budget, Node, SpendRoot};
 
-use crate::safety_policy::test_case::{self, BeforeAfter, ExpectedDecision, TestCase};
+use crate::safety_policy::test_case::{self, BeforeAfter, Expectation, ExpectedDecision, TestCase};
 
 /// What stands for whatever a case leaves out.
 const UNNAMED: &str = "case";
@@ -25,13 +25,17 @@ const NO_CURRENCY: &str = "XXX";
 
 /// Why a case is no change.
 #[derive(Debug, thiserror::Error)]
-enum CaseError {
+pub enum CaseError {
+    /// A name is none.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// An amount is none.
     #[error(transparent)]
     Money(#[from] MoneyError),
+    /// The change cannot be made.
     #[error(transparent)]
     Impossible(#[from] Impossible),
+    /// There are amounts of several kinds.
     #[error("a change has one of daily, lifetime and financial")]
     Several,
 }
@@ -39,42 +43,64 @@ enum CaseError {
 /// Tries every case against the policy alone, as if it were enforced, at `now`
 /// and with nothing changed before. Answers what decided out otherwise.
 pub fn prove(policy: &Policy, cases: &[TestCase], now: Timestamp) -> Vec<String> {
-    let enforced = Policy {
-        mode: Mode::Enforce,
-        ..policy.clone()
-    };
     cases
         .iter()
         .filter_map(|case| {
-            let outcome = differs(&enforced, case, now);
-            let told = outcome.unwrap_or_else(|error| Some(error.to_string()));
+            let told = match try_case(policy, case, now) {
+                Ok(ruling) => difference(&ruling, &case.expect),
+                Err(error) => Some(error.to_string()),
+            };
             told.map(|told| format!("tests[{}]: {told}", case.name))
         })
         .collect()
 }
 
-fn differs(policy: &Policy, case: &TestCase, now: Timestamp) -> Result<Option<String>, CaseError> {
-    let proposal = proposal(policy, &case.change, now)?;
-    let policies = std::slice::from_ref(policy);
-    let ruling = decide(&proposal, policies, &Facts::default(), &Agreed::new(), now);
-    let decided = match ruling.decision {
+/// What the policy alone decides over a case, as if it were enforced, at `now`
+/// and with nothing changed before.
+pub fn try_case(policy: &Policy, case: &TestCase, now: Timestamp) -> Result<Ruling, CaseError> {
+    let enforced = [Policy {
+        mode: Mode::Enforce,
+        ..policy.clone()
+    }];
+    let proposal = proposal(policy.currency.as_ref(), &case.change, now)?;
+    let (facts, agreed) = (Facts::default(), Agreed::new());
+    Ok(decide(&proposal, &enforced, &facts, &agreed, now))
+}
+
+/// The decision in the word that cases have for it.
+pub fn decided(ruling: &Ruling) -> ExpectedDecision {
+    match ruling.decision {
         Decision::Permitted(_) => ExpectedDecision::Permitted,
         Decision::NeedsApproval(_) => ExpectedDecision::NeedsApproval,
         Decision::Denied => ExpectedDecision::Denied,
+    }
+}
+
+/// The rules in `expected` that did not fire: each by its name, or by that of
+/// its policy and its own, as in `caps:protected`.
+pub fn missing<'e>(ruling: &Ruling, expected: &'e [String]) -> Vec<&'e str> {
+    let has_fired = |wanted: &str| {
+        let mut fired = ruling.fired.iter().map(|one| &one.name);
+        fired.any(|name| match wanted.split_once(':') {
+            Some((policy, rule)) => name.policy == policy && name.rule == rule,
+            None => name.rule == wanted,
+        })
     };
+    let wanted = expected.iter().map(String::as_str);
+    wanted.filter(|rule| !has_fired(rule)).collect()
+}
+
+fn difference(ruling: &Ruling, expected: &Expectation) -> Option<String> {
+    let decided = decided(ruling);
+    let missing = missing(ruling, expected.rules.as_deref().unwrap_or_default());
+    if decided == expected.decision && missing.is_empty() {
+        return None;
+    }
     let fired: BTreeSet<&str> = ruling
         .fired
         .iter()
         .map(|one| one.name.rule.as_str())
         .collect();
-    let expected = case.expect.rules.iter().flatten();
-    let missing: Vec<&str> = expected
-        .map(String::as_str)
-        .filter(|rule| !fired.contains(rule))
-        .collect();
-    if decided == case.expect.decision && missing.is_empty() {
-        return Ok(None);
-    }
     let list = |rules: Vec<&str>| {
         if rules.is_empty() {
             "none".to_owned()
@@ -84,21 +110,23 @@ fn differs(policy: &Policy, case: &TestCase, now: Timestamp) -> Result<Option<St
     };
     let mut told = format!(
         "{decided:?} instead of {:?}; the rules that fired: {}",
-        case.expect.decision,
+        expected.decision,
         list(fired.into_iter().collect())
     );
     if !missing.is_empty() {
         told = format!("{told}; missing: {}", list(missing));
     }
-    Ok(Some(told))
+    Some(told)
 }
 
-fn proposal(
-    policy: &Policy,
+/// The change of a case; `currency` is what its amounts are in where it does
+/// not say.
+pub fn proposal(
+    currency: Option<&Currency>,
     change: &test_case::Change,
     now: Timestamp,
 ) -> Result<Proposal, CaseError> {
-    let currency = match (&change.currency, &policy.currency) {
+    let currency = match (&change.currency, currency) {
         (Some(code), _) => Currency::parse(code)?,
         (None, Some(currency)) => currency.clone(),
         (None, None) => Currency::parse(NO_CURRENCY)?,

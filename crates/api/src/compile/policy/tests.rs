@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tenantry_core::policy::Policy;
 use tenantry_core::reason::Reason;
 
+use super::proof::prove;
 use super::*;
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
