@@ -16,9 +16,9 @@ pub struct Known {
     /// Its public key, from the status of `McpServer`. Without it the lines are
     /// only held against the key that they name themselves.
     pub public_key: Option<PublicKey>,
-    /// A place that its chain had come to. Without it, and without an end, the
-    /// last lines may be missing.
-    pub head: Option<Head>,
+    /// The digest of a line that its chain had come to. Without it, and without
+    /// an end, the last lines may be missing.
+    pub head: Option<Digest>,
 }
 
 /// What the lines of one process prove.
@@ -34,6 +34,8 @@ pub struct Proof {
     pub signed_to: u64,
     /// Whether the key is one that was known from elsewhere.
     pub is_trusted: bool,
+    /// Whether the last line is the signed end of the process.
+    pub has_ended: bool,
     /// Whether it is known that nothing is missing at the end.
     pub is_complete: bool,
 }
@@ -84,10 +86,10 @@ pub enum BrokenChain {
         line: u64,
     },
     /// The known head is not among the lines.
-    #[error("the known head, sequence {sequence}, is not among the lines")]
+    #[error("the known head, {head}, is not among the lines")]
     HeadMissing {
-        /// Its number.
-        sequence: u64,
+        /// Its digest.
+        head: Digest,
     },
 }
 
@@ -168,7 +170,7 @@ impl Verifier {
             sequence: line,
             digest: Digest::of(text),
         };
-        self.has_met_head |= self.known.head == Some(self.head);
+        self.has_met_head |= self.known.head == Some(self.head.digest);
         self.process = Some(process);
         Ok(())
     }
@@ -176,10 +178,10 @@ impl Verifier {
     /// What was proven.
     pub fn finish(self) -> Result<Proof, BrokenChain> {
         let process = self.process.ok_or(BrokenChain::Empty)?;
-        if let Some(Head { sequence, .. }) = self.known.head
+        if let Some(head) = self.known.head
             && !self.has_met_head
         {
-            return Err(BrokenChain::HeadMissing { sequence });
+            return Err(BrokenChain::HeadMissing { head });
         }
         let is_trusted = self.known.public_key.is_some();
         Ok(Proof {
@@ -188,7 +190,9 @@ impl Verifier {
             head: self.head,
             signed_to: self.signed_to,
             is_trusted,
-            is_complete: self.known.head == Some(self.head) || (is_trusted && self.has_ended),
+            has_ended: self.has_ended,
+            is_complete: self.known.head == Some(self.head.digest)
+                || (is_trusted && self.has_ended),
         })
     }
 

@@ -119,7 +119,7 @@ fn lines_behind_the_last_signature_are_a_consistent_prefix() {
         "process boot: consistent prefix to sequence 152, signed to 101"
     );
     let known = Known {
-        head: Some(head_of(&lines)),
+        head: Some(head_of(&lines).digest),
         ..trusted(key)
     };
     assert!(verify(slices(&lines), known).unwrap().is_complete);
@@ -247,7 +247,7 @@ fn a_fork_at_every_line_is_found() {
 fn with_a_known_head_no_tail_is_missed_and_none_is_forged() {
     let (lines, key) = log(1, 250, false);
     let known = Known {
-        head: Some(head_of(&lines)),
+        head: Some(head_of(&lines).digest),
         ..trusted(key)
     };
     for length in 1..lines.len() {
@@ -255,7 +255,7 @@ fn with_a_known_head_no_tail_is_missed_and_none_is_forged() {
         assert_eq!(
             error,
             BrokenChain::HeadMissing {
-                sequence: lines.len() as u64
+                head: head_of(&lines).digest
             }
         );
     }
