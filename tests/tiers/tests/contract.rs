@@ -39,6 +39,7 @@ const MAY_KNOW: [(&str, &[&str]); 7] = [
         "tenantry-server",
         &["tenantry-api", "tenantry-connectors", "tenantry-core"],
     ),
+    ("tenantry-cli", &["tenantry-api", "tenantry-core"]),
     ("tenantry-fakes", &[]),
 ];
 
@@ -54,6 +55,7 @@ const MUST_NOT_KNOW: [(&str, &[&str]); 4] = [
         "tenantry-ledger",
         &["kube", "k8s-openapi", "reqwest", "axum"],
     ),
+    ("tenantry-cli", &["tokio", "reqwest", "axum"]),
 ];
 
 fn root() -> PathBuf {

@@ -1,0 +1,6 @@
+//! The built program: what it prints, what it refuses, how it ends.
+
+#![expect(clippy::unwrap_used, reason = "all of this is tests, helpers as well")]
+
+mod policy;
+mod program;
