@@ -1,6 +1,7 @@
 //! The front door: a command line in, an answer and an exit code out.
 
 mod answer;
+mod audit;
 mod cli;
 mod policy;
 
@@ -11,7 +12,7 @@ use clap::Parser as _;
 use jiff::Timestamp;
 
 use answer::{Answer, Unusable};
-use cli::{Cli, Command, PolicyCommand};
+use cli::{AuditCommand, Cli, Command, PolicyCommand};
 
 /// As `grep` has it: 0 is as it should be, 1 is not, 2 could not be told.
 const FOUND: u8 = 1;
@@ -35,6 +36,9 @@ fn answer(command: &Command) -> Result<Answer, Unusable> {
         Command::Policy {
             command: PolicyCommand::Test(asked),
         } => policy::test(asked, Timestamp::now()),
+        Command::Audit {
+            command: AuditCommand::Verify(asked),
+        } => audit::verify(asked),
     }
 }
 

@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is tests, helpers as well")]
 
+mod audit;
 mod policy;
 mod program;
