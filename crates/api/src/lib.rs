@@ -8,6 +8,8 @@ pub mod compile;
 pub mod condition;
 pub mod crd;
 pub mod document;
+#[cfg(feature = "cel")]
+pub mod judge;
 pub mod label;
 pub mod mcp_api_key;
 pub mod mcp_freeze;
