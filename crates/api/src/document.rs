@@ -2,6 +2,7 @@
 //! its file, read strictly, and never repeated where it may be a Secret. What
 //! several of them mean together is for whoever reads them to say.
 
+pub mod clash;
 pub mod files;
 pub mod flaw;
 pub mod split;
@@ -28,6 +29,8 @@ use flaw::{Flaw, Place};
 
 /// The namespace of documents that name none, as for kubectl.
 const DEFAULT_NAMESPACE: &str = "default";
+
+const LIST: &str = "a List is not read; write its items as documents, parted by `---`";
 
 /// What Kubernetes knows of a document's metadata, beside its name and namespace.
 const METADATA: [&str; 13] = [
@@ -206,6 +209,16 @@ impl Document {
         is_key.then(|| KeyId::parse(&self.head.metadata.name).ok())?
     }
 
+    /// The tenant that it is, with the namespace and a UID that the API server
+    /// would have filled in.
+    pub fn tenant(&self) -> Result<McpTenant, Flaw> {
+        let mut tenant: McpTenant = self.typed()?;
+        let (namespace, name) = (self.namespace(), &self.head.metadata.name);
+        tenant.metadata.uid = Some(format!("folder/{namespace}/{name}"));
+        tenant.metadata.namespace = Some(namespace);
+        Ok(tenant)
+    }
+
     /// The key that it is.
     pub fn key(&self) -> Result<KeyRecord, Flaw> {
         let key: McpApiKey = self.typed()?;
@@ -227,6 +240,15 @@ impl Document {
         match open.spec.get("access") {
             Some(access) => Access::deserialize(access).ok(),
             None => Some(Access::ReadOnly),
+        }
+    }
+
+    /// What nobody can write, or is not read.
+    pub fn has_known_kind(&self) -> Result<(), Flaw> {
+        match self.head.kind() {
+            Kind::Unknown => Err(self.flaw("this kind is not written by hand, or does not exist")),
+            Kind::List => Err(self.flaw(LIST)),
+            _ => Ok(()),
         }
     }
 

@@ -1,14 +1,13 @@
 //! What a set of documents declares: the same ones that `kubectl apply` takes,
 //! read strictly. Pure; no error repeats what stands in a Secret.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use k8s_openapi::api::core::v1::Secret;
 use kube::Resource as _;
 use tenantry_api::compile::{OperatorView, compile};
+use tenantry_api::document::clash::{doubled, twins};
 use tenantry_api::document::files::Source;
 use tenantry_api::document::flaw::{Flaw, Flaws, Place};
-use tenantry_api::document::{Document, Head, Kind, split};
+use tenantry_api::document::{Document, Kind, split};
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_core::access::Access;
 use tenantry_core::freeze::Freezes;
@@ -67,8 +66,6 @@ pub struct Refused {
     pub is_whole: bool,
 }
 
-const LIST: &str = "a List is not read; write its items as documents, parted by `---`";
-
 /// What was found in the documents, one after the other.
 #[derive(Default)]
 struct Found<'d> {
@@ -93,9 +90,9 @@ pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Ref
         flaws.extend(found.take(document).err());
     }
     flaws.extend(twins(&found.keys));
-    let config = found.tenant.and_then(|(home, mut tenant)| {
+    let config = found.tenant.and_then(|(home, tenant)| {
+        flaws.extend(doubled(&documents));
         flaws.extend(strangers(&documents, &home.namespace()));
-        complete(&mut tenant, home);
         let compiled = compile(&tenant, view);
         let told = compiled.as_ref().err().into_iter().flatten();
         flaws.extend(told.map(|flaw| home.flaw(&flaw.message)));
@@ -150,11 +147,8 @@ impl<'d> Found<'d> {
                 self.ignored
                     .push(format!("{name} (no tool of this release writes)"));
             }
-            Kind::Unknown => {
-                return Err(document.flaw("this kind is not written by hand, or does not exist"));
-            }
+            Kind::Unknown | Kind::List => document.has_known_kind()?,
             Kind::Secret => self.secrets.push(document.secret()?),
-            Kind::List => return Err(document.flaw(LIST)),
             Kind::Foreign => self.ignored.push(document.name()),
         }
         Ok(())
@@ -167,16 +161,9 @@ impl<'d> Found<'d> {
                 "a folder is one organisation, and has the McpTenant `{first}` already"
             )));
         }
-        self.tenant = Some((document, document.typed()?));
+        self.tenant = Some((document, document.tenant()?));
         Ok(())
     }
-}
-
-/// What the API server would have filled in.
-fn complete(tenant: &mut McpTenant, home: &Document) {
-    let (namespace, name) = (home.namespace(), &home.head.metadata.name);
-    tenant.metadata.uid = Some(format!("folder/{namespace}/{name}"));
-    tenant.metadata.namespace = Some(namespace);
 }
 
 fn or_no_tenant(sources: &[Source], mut flaws: Vec<Flaw>) -> Flaws {
@@ -193,45 +180,23 @@ fn or_no_tenant(sources: &[Source], mut flaws: Vec<Flaw>) -> Flaws {
     Flaws(flaws)
 }
 
-/// Documents that are not of the organisation in `namespace`, or stand twice.
+/// Documents that are not of the organisation in `namespace`.
 fn strangers(documents: &[Document], namespace: &str) -> Vec<Flaw> {
-    let mut seen = BTreeSet::new();
-    let mut flaws = Vec::new();
-    for document in documents {
-        let Head { kind, metadata, .. } = &document.head;
-        if !seen.insert((kind, &metadata.name, document.namespace())) {
-            flaws.push(document.flaw("the document stands twice"));
-        }
-        let counts = matches!(kind.as_str(), "McpApiKey" | "McpFreeze" | "Secret");
-        if counts && document.namespace() != namespace {
-            let reason = format!(
+    let counts = |document: &&Document| {
+        let kind = document.head.kind.as_str();
+        matches!(kind, "McpApiKey" | "McpFreeze" | "Secret")
+    };
+    let strangers = documents
+        .iter()
+        .filter(counts)
+        .filter(|document| document.namespace() != namespace);
+    strangers
+        .map(|document| {
+            document.flaw(format!(
                 "metadata.namespace: the organisation's is `{namespace}`, and a folder is one organisation"
-            );
-            flaws.push(document.flaw(reason));
-        }
-    }
-    flaws
-}
-
-/// Keys that one text opens. Were one of them revoked, whoever holds the text
-/// would come in by the other.
-fn twins(keys: &[(&Document, KeyRecord)]) -> Vec<Flaw> {
-    let mut first: BTreeMap<String, &Document> = BTreeMap::new();
-    let mut flaws = Vec::new();
-    for (document, key) in keys {
-        match first.get(&key.digest.to_string()) {
-            Some(twin) => flaws.push(document.flaw(format!(
-                "spec.digest is that of {} in `{}`, line {}, as well; make a key of its own for each",
-                twin.name(),
-                twin.file,
-                twin.line
-            ))),
-            None => {
-                first.insert(key.digest.to_string(), document);
-            }
-        }
-    }
-    flaws
+            ))
+        })
+        .collect()
 }
 
 fn secrets_of(tenant: &McpTenant, secrets: &[Secret]) -> Secrets {
