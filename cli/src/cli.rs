@@ -23,13 +23,15 @@ pub struct Cli {
 pub enum Command {
     /// Try safety policies before they are applied
     Policy {
-        /// With them.
+        /// What with them.
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Check documents as API server and operator would
+    Lint(Lint),
     /// Prove the record of a server
     Audit {
-        /// With it.
+        /// What with it.
         #[command(subcommand)]
         command: AuditCommand,
     },
@@ -70,6 +72,32 @@ pub struct PolicyTest {
     #[arg(long)]
     pub json: bool,
 }
+
+/// `tenantry lint`.
+///
+/// McpTenants, McpApiKeys, McpFreezes and SafetyPolicies are held against the
+/// schema and its CEL rules, against what the operator makes of them, and
+/// against each other: what stands twice, what two tenants claim, keys that one
+/// text opens, policies that are required and missing. Policies must pass the
+/// cases that they carry along. Other kinds say nothing here.
+#[derive(Debug, Args)]
+#[command(after_help = LINT)]
+pub struct Lint {
+    /// Files, or folders of *.yaml, *.yml and *.json; all are checked together
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+const LINT: &str = "\
+Examples:
+  tenantry lint examples/acme.yaml examples/policy.yaml
+  tenantry lint organisations/acme
+
+One line a finding: PATH:LINE: KIND/NAME: what is wrong, and what to do.";
 
 /// What to do with the record.
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,8 @@
 mod answer;
 mod audit;
 mod cli;
+mod input;
+mod lint;
 mod policy;
 
 use std::io::Write as _;
@@ -36,6 +38,7 @@ fn answer(command: &Command) -> Result<Answer, Unusable> {
         Command::Policy {
             command: PolicyCommand::Test(asked),
         } => policy::test(asked, Timestamp::now()),
+        Command::Lint(asked) => lint::lint(asked, Timestamp::now()),
         Command::Audit {
             command: AuditCommand::Verify(asked),
         } => audit::verify(asked),

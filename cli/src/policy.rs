@@ -2,7 +2,7 @@
 //! them in one.
 
 mod case;
-mod given;
+pub mod given;
 mod object;
 mod question;
 mod row;

@@ -12,10 +12,10 @@ use tenantry_api::document::flaw::Flaw;
 use tenantry_api::safety_policy::test_case::{BeforeAfter, ExpectedDecision};
 use tenantry_core::access::ToolClass;
 
-use super::given::all_sources;
 use super::object::{Object, Status};
 use super::usage::Usage;
 use crate::answer::Unusable;
+use crate::input::all_sources;
 
 /// The cases of one file, each with its line.
 pub struct Cases {

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tenantry_api::compile::policy::{Origin, compile};
-use tenantry_api::document::files::{Source, sources};
 use tenantry_api::document::flaw::{Flaw, Place};
 use tenantry_api::document::{Document, Kind, split};
 use tenantry_api::safety_policy::SafetyPolicy;
 use tenantry_core::policy::Policy;
 
 use crate::answer::Unusable;
+use crate::input::all_sources;
 
 /// One policy, and where it stands.
 pub struct Given {
@@ -52,17 +52,6 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Given>, Unusable> {
         )));
     }
     Ok(given)
-}
-
-/// The files at all of `paths`.
-pub fn all_sources(paths: &[PathBuf]) -> Result<Vec<Source>, Unusable> {
-    let mut all = Vec::new();
-    for path in paths {
-        let read = sources(path)
-            .map_err(|error| Unusable::because(format!("reading `{}`: {error}", path.display())))?;
-        all.extend(read);
-    }
-    Ok(all)
 }
 
 fn one(document: &Document) -> Result<Given, Vec<Flaw>> {

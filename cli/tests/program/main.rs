@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "all of this is tests, helpers as well")]
 
 mod audit;
+mod lint;
 mod policy;
 mod program;
