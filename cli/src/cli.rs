@@ -29,6 +29,8 @@ pub enum Command {
     },
     /// Check documents as API server and operator would
     Lint(Lint),
+    /// Print the contract that the operator makes of an McpTenant
+    Render(Render),
     /// Prove the record of a server
     Audit {
         /// What with it.
@@ -98,6 +100,33 @@ Examples:
   tenantry lint organisations/acme
 
 One line a finding: PATH:LINE: KIND/NAME: what is wrong, and what to do.";
+
+/// `tenantry render`.
+///
+/// Prints what McpServer/server would hold: the whole of what a server obeys,
+/// with every default. The API server's UID is not known here, so a made-up one
+/// stands there; and what an operator adds of its own (guardProven, canary, a
+/// sandbox's addresses) is as if there were none.
+#[derive(Debug, Args)]
+#[command(after_help = RENDER)]
+pub struct Render {
+    /// File or folder with the McpTenant; other documents say nothing here
+    #[arg(value_name = "FILE|DIR")]
+    pub path: PathBuf,
+
+    /// The McpTenant of this namespace, where there are several
+    #[arg(long, value_name = "NS")]
+    pub namespace: Option<String>,
+
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+const RENDER: &str = "\
+Examples:
+  tenantry render examples/acme.yaml
+  tenantry render organisations/ --namespace acme --json";
 
 /// What to do with the record.
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ mod cli;
 mod input;
 mod lint;
 mod policy;
+mod render;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn answer(command: &Command) -> Result<Answer, Unusable> {
             command: PolicyCommand::Test(asked),
         } => policy::test(asked, Timestamp::now()),
         Command::Lint(asked) => lint::lint(asked, Timestamp::now()),
+        Command::Render(asked) => render::render(asked),
         Command::Audit {
             command: AuditCommand::Verify(asked),
         } => audit::verify(asked),

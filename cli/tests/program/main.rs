@@ -6,3 +6,4 @@ mod audit;
 mod lint;
 mod policy;
 mod program;
+mod render;
