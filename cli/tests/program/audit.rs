@@ -11,6 +11,9 @@ use tenantry_core::audit::chain::{Chain, Head, Identity, Kind, MOST_UNSIGNED, Pu
 use tenantry_core::digest::Digest;
 use tenantry_core::name::Organization;
 
+/// It shows what is printed.
+const README: &str = include_str!("../../../README.md");
+
 /// A line, with its end.
 type Line = Vec<u8>;
 
@@ -125,6 +128,7 @@ fn no_tampering_passes_and_the_line_is_named() {
 fn a_whole_log_is_complete_and_says_so() {
     let (lines, key) = log(1, 3, true);
     let ended = verify(&lines, &["--public-key", &key.to_string()]);
+    assert!(README.contains(&ended.out), "README.md lacks:\n{ended}");
     insta::assert_snapshot!(ended.to_string(), @r"
     -: complete
       process    boot
@@ -175,6 +179,7 @@ fn what_is_broken_is_named_with_what_it_may_mean() {
     let (mut lines, key) = log(1, 3, true);
     lines.remove(2);
     let ended = verify(&lines, &["--public-key", &key.to_string()]);
+    assert!(README.contains(&ended.out), "README.md lacks:\n{ended}");
     insta::assert_snapshot!(ended.to_string(), @r"
     -:3: broken: line 3 does not follow the one before it
       the line before it was edited, or a line was deleted, inserted or swapped there; or another process begins, whose lines go into a file of their own

@@ -73,6 +73,19 @@ fn the_examples_are_decided_as_they_say() {
 }
 
 #[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = include_str!("../../../README.md");
+    for command in [
+        "policy test --policy examples/policy.yaml --cases examples/cases.yaml",
+        "lint examples/acme.yaml examples/policy.yaml",
+    ] {
+        let printed = run(&command.split(' ').collect::<Vec<_>>()).out;
+        let shown = format!("$ tenantry {command}\n{printed}");
+        assert!(readme.contains(&shown), "README.md lacks:\n{shown}");
+    }
+}
+
+#[test]
 fn a_case_that_comes_out_otherwise_is_told_with_the_reasons() {
     let cases = "cases:
 - name: half-more
