@@ -170,6 +170,7 @@ impl Settings {
             sandbox_base_urls: urls.unwrap_or_default(),
             guard_proven,
             canary: self.network.canary.clone(),
+            policies: vec![],
         }
     }
 

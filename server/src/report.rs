@@ -65,7 +65,7 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
         observed_generation: in_force.and_then(|in_force| in_force.source.generation),
         contract_digest: in_force.map(|in_force| in_force.tenant.digest().to_string()),
         contract_versions: READ.iter().map(ToString::to_string).collect(),
-        access: in_force.map(|in_force| freezes.access_of_all(in_force.tenant.access)),
+        access: in_force.map(|in_force| freezes.access_of_all(in_force.tenant.access_in_force())),
         freezes: freeze_reports(&freezes),
         serving,
         reason,

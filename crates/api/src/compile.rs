@@ -10,11 +10,13 @@ use std::fmt;
 
 use tenantry_core::access::Access;
 use tenantry_core::name::{AccountId, ConnectorName, Currency, Organization, ToolName};
+use tenantry_core::policy::Policy;
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::{
     AccountConfig, CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, TenantConfig, ToolRules,
 };
 
+use crate::compile::policy::Origin;
 use crate::label;
 use crate::mcp_tenant::{
     Account, Connector, Endpoint, KeyLimits, McpTenant, McpTenantSpec, Rate, TenantLimits, Tools,
@@ -44,6 +46,8 @@ pub struct OperatorView {
     pub guard_proven: bool,
     /// Where servers prove their walls, `host:port`.
     pub canary: Option<String>,
+    /// The policies that bind the tenant, by name, each once.
+    pub policies: Vec<Policy>,
 }
 
 /// One thing that keeps a tenant from meaning something.
@@ -81,9 +85,11 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
         version: CONTRACT_VERSION.into(),
         organization,
         tenant_uid: tenant_uid.into(),
-        access: declared_access(spec),
+        access: spec.access,
         connectors,
         tools,
+        missing_policies: missing(&spec.required_policies, &view.policies),
+        policies: view.policies.clone(),
         limits,
         redact: redact(spec),
         proxy: spec
@@ -112,15 +118,17 @@ pub fn hosts(namespace: &str) -> Vec<String> {
     ]
 }
 
-/// The access that the tenant's own words allow. Policies are not evaluated by
-/// this release, so one that is required is one that is missing: nothing is
-/// written (WRITES §5).
-pub fn declared_access(spec: &McpTenantSpec) -> Access {
-    if spec.required_policies.is_empty() {
-        spec.access
-    } else {
-        spec.access.strictest(Access::Frozen)
-    }
+/// Those of `required` that are not in force among `policies`: neither one of
+/// the organisation's own by that name nor the platform's (WRITES §5).
+pub fn missing(required: &[String], policies: &[Policy]) -> BTreeSet<String> {
+    let is_in_force = |name: &&String| {
+        let platform = policy::full_name(name, Origin::Platform);
+        let named = |policy: &&Policy| policy.name == **name || policy.name == platform;
+        let mut named = policies.iter().filter(named);
+        named.any(|policy| policy.unaccepted.is_none())
+    };
+    let missing = required.iter().filter(|name| !is_in_force(name));
+    missing.cloned().collect()
 }
 
 fn allowed_hosts(namespace: &str, endpoint: &Endpoint) -> Vec<String> {

@@ -20,6 +20,12 @@ pub const ISOLATED: &str = "Isolated";
 /// The admission policies keep the operator from what it must not build; proven.
 pub const GUARDED: &str = "Guarded";
 
+/// Every policy that binds the tenant is in force as it is written, and none
+/// that it requires is missing.
+pub const POLICY_ACCEPTED: &str = "PolicyAccepted";
+/// Of a SafetyPolicy: it is in force as it is written.
+pub const ACCEPTED: &str = "Accepted";
+
 /// The way in from outside the cluster leads to the server.
 pub const EXPOSED: &str = "Exposed";
 

@@ -52,3 +52,61 @@ pub enum LabelOperator {
     Exists,
     DoesNotExist,
 }
+
+impl Selector {
+    /// Whether it selects what has these labels, by Kubernetes' own rules: a
+    /// label that is not there is not in any values.
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        let is_there = |(key, value): (&String, &String)| labels.get(key) == Some(value);
+        self.match_labels.iter().all(is_there)
+            && self.match_expressions.iter().all(|one| one.holds(labels))
+    }
+}
+
+impl LabelExpression {
+    fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        let value = labels.get(&self.key);
+        let is_in = value.is_some_and(|value| self.values.contains(value));
+        match self.operator {
+            LabelOperator::In => is_in,
+            LabelOperator::NotIn => !is_in,
+            LabelOperator::Exists => value.is_some(),
+            LabelOperator::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn labels_are_selected_as_kubernetes_selects_them() {
+        let expression = |operator: &str, values: &[&str]| json!({"matchExpressions": [{"key": "tier", "operator": operator, "values": values}]});
+        let both = json!({
+            "matchLabels": {"tier": "gold"},
+            "matchExpressions": [{"key": "region", "operator": "Exists"}],
+        });
+        for (selector, gold, silver, bare) in [
+            (json!({}), true, true, true),
+            (json!({"matchLabels": {"tier": "gold"}}), true, false, false),
+            (expression("In", &["gold", "iron"]), true, false, false),
+            (expression("NotIn", &["gold"]), false, true, true),
+            (expression("Exists", &[]), true, true, false),
+            (expression("DoesNotExist", &[]), false, false, true),
+            (both, true, false, false),
+        ] {
+            let selector: Selector = serde_json::from_value(selector).unwrap();
+            let selects =
+                |labels: Value| selector.selects(&serde_json::from_value(labels).unwrap());
+            let told = [
+                selects(json!({"tier": "gold", "region": "eu"})),
+                selects(json!({"tier": "silver"})),
+                selects(json!({})),
+            ];
+            assert_eq!(told, [gold, silver, bare], "{selector:?}");
+        }
+    }
+}

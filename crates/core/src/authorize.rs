@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::access::ToolClass;
+use crate::access::{Access, ToolClass};
 use crate::freeze::{Freeze, Freezes};
 use crate::key::{KeyRecord, Scope};
 use crate::name::{AccountId, ConnectorName, ToolName};
@@ -52,6 +52,7 @@ pub fn authorize<'t>(
             "use a key with the scope `{scope}`, or ask for it to be added"
         )));
     }
+    no_policy_missing(tenant, request)?;
     let Some(asked) = request.account else {
         not_frozen(freezes, None, request)?;
         return Ok(None);
@@ -126,6 +127,24 @@ fn not_frozen(
         Some(freeze) if !freeze.access.permits(request.class) => Err(frozen(freeze, request)),
         _ => Ok(()),
     }
+}
+
+/// Without a policy that is required nothing is changed, whatever the others
+/// say: whoever deletes one must not loosen anything by it.
+fn no_policy_missing(tenant: &TenantConfig, request: &Request<'_>) -> Result<(), Refusal> {
+    if tenant.missing_policies.is_empty() || Access::Frozen.permits(request.class) {
+        return Ok(());
+    }
+    let missing: Vec<_> = tenant.missing_policies.iter().map(String::as_str).collect();
+    let missing = missing.join("`, `");
+    let message = format!(
+        "the organisation requires the SafetyPolicy `{missing}`, which is missing or was never accepted, so `{}` changes nothing",
+        request.tool
+    );
+    let remedy = format!(
+        "ask the platform team; `kubectl get safetypolicies` tells what became of `{missing}`"
+    );
+    Err(Refusal::new(Reason::PolicyMissing, message).with_remedy(remedy))
 }
 
 fn frozen(freeze: &Freeze, request: &Request<'_>) -> Refusal {

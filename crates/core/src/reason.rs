@@ -69,6 +69,8 @@ reasons! {
     AccessDenied => "ask the platform team; the tenant's access is set in its McpTenant",
     /// Somebody froze what the call concerns.
     Frozen => "ask the platform team; whoever may delete the McpFreeze lifts it",
+    /// A policy that the organisation requires is not in force.
+    PolicyMissing => "create or correct the SafetyPolicy that the message names",
     /// Too many calls in too short a time.
     RateLimited => "wait for retry_after_ms, then call again",
     /// Too many calls at the same time.
@@ -121,6 +123,14 @@ reasons! {
     SpecInvalid => "correct the McpTenant as the message says",
     /// The specification asks for something that this release does not have.
     NotSupported => "take the field that the message names out of the McpTenant",
+    /// A SafetyPolicy means nothing that could be put in force.
+    PolicyInvalid => "correct the SafetyPolicy as the message says",
+    /// A SafetyPolicy does not decide its own tests as they expect.
+    PolicyTestsFailed => "correct the SafetyPolicy or its tests; the message names them",
+    /// A SafetyPolicy that binds the tenant was not accepted as it is now.
+    PolicyUnaccepted => "correct the SafetyPolicy; its condition Accepted says what is wrong",
+    /// The policies that bind the tenant are more than a contract holds.
+    PoliciesTooLarge => "make the policies that bind this namespace fewer or shorter",
     /// The operator has no rights in the namespace.
     OperatorNotBound => "create the RoleBinding that the message shows",
     /// The platform does not allow what the tenant chose.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::access::Access;
 use crate::digest::Digest;
 use crate::name::{AccountId, ConnectorName, Currency, Organization, ToolName};
+use crate::policy::Policy;
 
 /// The version of the contract that this release writes and reads.
 pub const CONTRACT_VERSION: &str = "v1";
@@ -33,6 +34,12 @@ pub struct TenantConfig {
     /// The tools that there are.
     #[serde(default, skip_serializing_if = "ToolRules::is_open")]
     pub tools: ToolRules,
+    /// The safety policies that bind it, by name, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Policy>,
+    /// Required policies of which none is in force: nothing is changed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub missing_policies: BTreeSet<String>,
     /// How much its clients may ask.
     pub limits: Limits,
     /// Arguments of tools whose values are kept out of the record, by name.
@@ -160,7 +167,20 @@ impl TenantConfig {
         self.connectors.iter().find(|mine| mine.name == *name)
     }
 
+    /// What the organisation as a whole allows now.
+    pub fn access_in_force(&self) -> Access {
+        if self.missing_policies.is_empty() {
+            self.access
+        } else {
+            self.access.strictest(Access::Frozen)
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
+        let mut policies = BTreeSet::new();
+        if let Some(twice) = self.policies.iter().find(|one| !policies.insert(&one.name)) {
+            return Err(format!("policy `{}` stands twice", twice.name));
+        }
         let mut names = BTreeSet::new();
         for connector in &self.connectors {
             if !names.insert(&connector.name) {
@@ -292,6 +312,22 @@ mod tests {
             [true, false, false, false]
         );
         assert!(ToolRules::default().permits(&ToolName::parse("d").unwrap()));
+    }
+
+    #[test]
+    fn policies_and_what_is_missing_of_them_read_back_as_written() {
+        let mut bound = contract();
+        bound["policies"] = json!([Policy::named("ads"), Policy::named("platform/ads")]);
+        bound["missingPolicies"] = json!(["crm"]);
+        let config = TenantConfig::read(&bound).unwrap();
+        assert_eq!(serde_json::to_value(&config).unwrap(), bound);
+        assert_eq!(config.access_in_force(), Access::Frozen);
+        bound["policies"] = json!([Policy::named("ads"), Policy::named("ads")]);
+        let error = TenantConfig::read(&bound).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the contract contradicts itself: policy `ads` stands twice"
+        );
     }
 
     #[test]

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tenantry_api::compile::declared_access;
 use tenantry_api::mcp_tenant::McpTenantSpec;
 use tenantry_core::access::Access;
 
@@ -23,6 +22,8 @@ pub struct Declared {
     /// The access of the whole tenant; nothing if it is no word that is known,
     /// which makes the server's neither stricter nor looser.
     pub access: Option<Access>,
+    /// The policies without which nothing is changed.
+    pub required_policies: Vec<String>,
     /// Its accounts by connector and id, with their access where they say
     /// something.
     pub accounts: BTreeMap<(String, String), Option<Access>>,
@@ -41,7 +42,8 @@ impl Declared {
         Self {
             organization: Some(spec.organization.clone()),
             host: endpoint.and_then(|endpoint| endpoint.host.clone()),
-            access: Some(declared_access(spec)),
+            access: Some(spec.access),
+            required_policies: spec.required_policies.clone(),
             accounts: accounts.collect(),
         }
     }
@@ -61,13 +63,10 @@ impl Declared {
         Self {
             organization: text(&spec["organization"]),
             host: text(&spec["endpoint"]["host"]),
-            access: match elements(&spec["requiredPolicies"]).next() {
-                None => access(&spec["access"]),
-                Some(_) => Some(
-                    access(&spec["access"])
-                        .map_or(Access::Frozen, |access| access.strictest(Access::Frozen)),
-                ),
-            },
+            access: access(&spec["access"]),
+            required_policies: elements(&spec["requiredPolicies"])
+                .filter_map(text)
+                .collect(),
             accounts: accounts.collect(),
         }
     }
@@ -109,7 +108,7 @@ mod tests {
     #[test]
     fn what_a_later_release_adds_hides_nothing() {
         let spec = json!({
-            "organization": "acme", "future": 1, "access": "Sealed",
+            "organization": "acme", "future": 1, "access": "Sealed", "requiredPolicies": ["ads", 1],
             "endpoint": {"host": "mcp.example.com", "future": 1},
             "connectors": [
                 {"name": "meta", "accounts": [{"id": "act_1", "future": 1}, {"number": 2}, 3]},
@@ -121,6 +120,7 @@ mod tests {
             organization: Some("acme".into()),
             host: Some("mcp.example.com".into()),
             access: None,
+            required_policies: vec!["ads".into()],
             accounts: [(("meta".to_owned(), "act_1".to_owned()), None)].into(),
         };
         assert_eq!(Declared::read(&spec), expected);

@@ -12,7 +12,7 @@ use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde_json::{Value, json};
-use tenantry_api::compile::hosts;
+use tenantry_api::compile::{hosts, missing};
 use tenantry_api::label;
 use tenantry_api::mcp_server::McpServer;
 use tenantry_core::access::Access;
@@ -70,6 +70,9 @@ impl Held<'_> {
         let Self { declared, losses } = self;
         let mut left = placed.clone();
         left.access = strictest(left.access, declared.access);
+        // Policies stay as they were: another one may permit what none did.
+        left.missing_policies
+            .extend(missing(&declared.required_policies, &placed.policies));
         for connector in &mut left.connectors {
             let name = connector.name.to_string();
             connector.accounts.retain_mut(|account| {
@@ -164,10 +167,13 @@ async fn limit(
         "the server goes on with less, while the rest waits"
     );
     // Only if nobody has changed it since it was read.
-    let patch = json!({
+    let mut patch = json!({
         "metadata": {"resourceVersion": server.resource_version()},
         "spec": {"access": access, "connectors": left.connectors, "allowedHosts": left.allowed_hosts},
     });
+    if !left.missing_policies.is_empty() {
+        patch["spec"]["missingPolicies"] = json!(left.missing_policies);
+    }
     let params = PatchParams {
         field_manager: Some(label::field_manager(uid)),
         ..PatchParams::default()
@@ -257,6 +263,8 @@ fn is_own(object: &impl Resource, tenant: &ObjectReference) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tenantry_core::policy::Policy;
+
     use super::*;
     use crate::tenant::build::build;
     use crate::tenant::example;
@@ -310,12 +318,17 @@ mod tests {
     }
 
     #[test]
-    fn a_required_policy_freezes_here_too() {
-        let mut tenant = example::tenant();
-        tenant.spec.access = Access::ReadWrite;
-        tenant.spec.required_policies = vec!["ads-budget".into()];
-        let contract = left(&placed(Access::ReadWrite), &Declared::of(&tenant.spec), &[]);
-        assert_eq!(contract.unwrap().access, Access::Frozen);
+    fn a_required_policy_that_was_never_in_force_is_missed_here_too() {
+        let mut now = declared(Access::ReadWrite, None);
+        now.required_policies = vec!["ads".into(), "crm".into()];
+        let mut placed = placed(Access::ReadWrite);
+        placed.policies = vec![Policy::named("platform/ads")];
+        let contract = left(&placed, &now, &[]).unwrap();
+        assert_eq!(contract.missing_policies, ["crm".to_owned()].into());
+        assert_eq!(contract.policies, placed.policies);
+        // Looser is what waits.
+        now.required_policies.clear();
+        assert_eq!(left(&contract, &now, &[]), None);
     }
 
     #[test]

@@ -146,6 +146,8 @@ pub fn tenant(vendor: String) -> TenantConfig {
             sandbox_base_url: Some(vendor),
         }],
         tools: ToolRules::default(),
+        policies: vec![],
+        missing_policies: BTreeSet::new(),
         limits: Limits {
             per_key: rate,
             per_key_concurrency: 64,

@@ -38,9 +38,8 @@ const APPROVERS: u32 = 1;
 /// The window that increases add up in, where an entry does not say.
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// The name by which answers, approvals and the record call a policy.
-pub fn name(policy: &SafetyPolicy, origin: Origin) -> String {
-    let name = policy.metadata.name.as_deref().unwrap_or_default();
+/// The name by which answers, approvals and the record call the policy `name`.
+pub fn full_name(name: &str, origin: Origin) -> String {
     match origin {
         Origin::Platform => format!("platform/{name}"),
         Origin::Organization => name.to_owned(),
@@ -50,6 +49,10 @@ pub fn name(policy: &SafetyPolicy, origin: Origin) -> String {
 /// What `policy` means. All flaws are kept, so that one edit can mend them.
 pub fn compile(policy: &SafetyPolicy, origin: Origin) -> Result<Policy, Vec<Flaw>> {
     let mut flaws = Flaws::default();
+    if origin == Origin::Organization && policy.spec.namespace_selector.is_some() {
+        let message = "spec.namespaceSelector: only a policy in the operator's namespace selects namespaces; leave it out";
+        flaws.0.push(Flaw::spec(message.into()));
+    }
     let compiled = flaws.policy(name(policy, origin), &policy.spec);
     if flaws.0.is_empty() {
         Ok(compiled)
@@ -406,6 +409,10 @@ impl Flaws {
         let parsed = texts.iter().filter_map(|text| self.good(parse(text), at));
         parsed.collect()
     }
+}
+
+fn name(policy: &SafetyPolicy, origin: Origin) -> String {
+    full_name(policy.metadata.name.as_deref().unwrap_or_default(), origin)
 }
 
 /// A decimal as billionths, if it is above zero.

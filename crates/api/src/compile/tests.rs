@@ -143,12 +143,38 @@ fn what_this_release_cannot_do_is_refused_by_name() {
 }
 
 #[test]
-fn while_no_policy_can_be_accepted_a_required_one_keeps_everything_as_it_is() {
+fn a_required_policy_is_missing_until_one_of_that_name_is_in_force() {
     let mut tenant = tenant(&meta());
     tenant.spec.access = Access::ReadWrite;
-    tenant.spec.required_policies = vec!["ads-budget".into()];
-    let config = compile(&tenant, &OperatorView::default()).unwrap();
-    assert_eq!(config.access, Access::Frozen);
+    tenant.spec.required_policies = vec!["ads".into(), "crm".into()];
+    let unaccepted = Policy {
+        unaccepted: Some("does not compile".into()),
+        ..Policy::named("ads")
+    };
+    for (policies, missing) in [
+        (vec![], vec!["ads", "crm"]),
+        (vec![Policy::named("crm")], vec!["ads"]),
+        (vec![Policy::named("other/ads")], vec!["ads", "crm"]),
+        (vec![unaccepted.clone()], vec!["ads", "crm"]),
+        (
+            vec![
+                unaccepted,
+                Policy::named("crm"),
+                Policy::named("platform/ads"),
+            ],
+            vec![],
+        ),
+    ] {
+        let view = OperatorView {
+            policies: policies.clone(),
+            ..OperatorView::default()
+        };
+        let config = compile(&tenant, &view).unwrap();
+        let expected: BTreeSet<_> = missing.into_iter().map(str::to_owned).collect();
+        assert_eq!(config.missing_policies, expected);
+        assert_eq!(config.policies, policies);
+        assert_eq!(config.access, Access::ReadWrite);
+    }
 }
 
 #[test]

@@ -38,6 +38,8 @@ fn tenant(access: Access) -> TenantConfig {
             sandbox_base_url: None,
         }],
         tools: ToolRules::default(),
+        policies: vec![],
+        missing_policies: BTreeSet::new(),
         limits: Limits {
             per_key: rate,
             per_key_concurrency: 1,
@@ -320,4 +322,54 @@ fn a_disabled_account_is_left_out_where_a_tool_spans_accounts() {
     };
     assert_eq!(visible(Access::ReadOnly), ["act_1", "act_2"]);
     assert_eq!(visible(Access::Disabled), ["act_2"]);
+}
+
+#[test]
+fn without_a_required_policy_only_reads_go_on() {
+    let mut tenant = tenant(Access::ReadWrite);
+    tenant.missing_policies = ["ads".to_owned(), "crm".to_owned()].into();
+    let all = key(
+        &[
+            "*:read",
+            "*:write",
+            "*:spend",
+            "*:financial",
+            "*:destructive",
+        ],
+        None,
+    );
+    for class in ToolClass::ALL {
+        for account in [None, Some("act_1")] {
+            let told = outcome(&tenant, &all, class, account).err();
+            let expected = (class != ToolClass::Read).then_some(Reason::PolicyMissing);
+            assert_eq!(told, expected, "{class:?} {account:?}");
+        }
+    }
+    let stranger = outcome(&tenant, &key(&[], None), ToolClass::Spend, None);
+    assert_eq!(stranger, Err(Reason::ScopeMissing), "no word of policies");
+    tenant.access = Access::Frozen;
+    let frozen = outcome(&tenant, &all, ToolClass::Spend, None);
+    assert_eq!(frozen, Err(Reason::AccessDenied));
+}
+
+#[test]
+fn a_refusal_names_the_missing_policies_and_where_to_look() {
+    let mut tenant = tenant(Access::ReadWrite);
+    tenant.missing_policies = ["ads".to_owned(), "crm".to_owned()].into();
+    let request = Request {
+        tool: &ToolName::parse("meta_tool").unwrap(),
+        connector: &ConnectorName::parse("meta").unwrap(),
+        class: ToolClass::Spend,
+        account: Some("act_1"),
+    };
+    let all = key(&["*:spend"], None);
+    let refusal = authorize(&tenant, &Freezes::default(), &all, &request).unwrap_err();
+    assert_eq!(
+        refusal.message,
+        "the organisation requires the SafetyPolicy `ads`, `crm`, which is missing or was never accepted, so `meta_tool` changes nothing"
+    );
+    assert_eq!(
+        refusal.remedy,
+        "ask the platform team; `kubectl get safetypolicies` tells what became of `ads`, `crm`"
+    );
 }

@@ -193,6 +193,20 @@ fn every_flaw_is_told_with_its_field() {
 }
 
 #[test]
+fn only_the_platforms_policies_select_namespaces() {
+    let policy = form(&json!({"mode": "Enforce", "namespaceSelector": {}}));
+    assert!(compile(&policy, Origin::Platform).is_ok());
+    let flaws = compile(&policy, Origin::Organization).unwrap_err();
+    let told: Vec<_> = flaws.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "spec.namespaceSelector: only a policy in the operator's namespace selects namespaces; leave it out"
+        ]
+    );
+}
+
+#[test]
 fn a_policy_that_was_never_accepted_refuses_what_it_would_bind() {
     let scoped = form(&json!({"mode": "Enforce", "match": {"accounts": ["act_1"]}}));
     let refusal = refusal(&scoped, Origin::Platform, "its tests fail");
