@@ -37,7 +37,7 @@ use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::retry::Retries;
 use crate::settings::Settings;
-use crate::tenant::report::reporter;
+use crate::telling::reporter;
 use crate::tenant::seen::Tenant;
 use crate::tenant::{self, TenantError, chain};
 use crate::waiting::Waiting;

@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod program;
 pub mod retry;
 pub mod settings;
+pub mod telling;
 pub mod tenant;
 pub mod waiting;
 pub mod wall;

@@ -11,9 +11,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::events::{Event, EventType};
 use kube::{Api, ResourceExt as _};
-use serde_json::{Map, Value, json};
 use tenantry_api::condition::{
     CREDENTIALS_READY, EXPOSED, Finding, GUARDED, ISOLATED, READY, RECONCILING, SERVER_AVAILABLE,
     STALLED, conditions,
@@ -25,14 +24,11 @@ use tenantry_core::reason::Reason;
 pub use observe::{Glance, Observed, glance, observe};
 
 use crate::context::Context;
+use crate::telling::{fresh_recorder, publish, replacing, short};
 use crate::tenant::apply::drift::Drift;
-use crate::tenant::apply::is_leaving;
 use crate::tenant::seen::Tenant;
 use crate::tenant::unique::Loss;
 use crate::tenant::validate::Obstacle;
-
-/// The API server refuses an Event with a longer note.
-const LONGEST_NOTE_BYTES: usize = 1024;
 
 /// How a reconcile ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,33 +119,6 @@ pub async fn tell(subject: &Subject, drifts: &[Drift], ctx: &Context) {
     }
 }
 
-/// One that remembers nothing: another would take one Event for the other, and
-/// keep the first one's words.
-fn fresh_recorder(ctx: &Context) -> Recorder {
-    Recorder::new(ctx.client.clone(), reporter())
-}
-
-/// Who tells Events.
-pub fn reporter() -> Reporter {
-    Reporter {
-        controller: label::OPERATOR.into(),
-        instance: None,
-    }
-}
-
-/// An Event is a courtesy; status and log have been told.
-async fn publish(event: &Event, about: &ObjectReference, recorder: &Recorder) {
-    if let Err(error) = recorder.publish(event, about).await {
-        let namespace = about.namespace.as_deref().unwrap_or_default();
-        if matches!(&error, kube::Error::Api(status) if is_leaving(status)) {
-            tracing::debug!(namespace, "no Event is written where all ends");
-            return;
-        }
-        let error: &dyn std::error::Error = &error;
-        tracing::warn!(namespace, error, "the Event could not be written");
-    }
-}
-
 /// The Event of what was put right. Pure.
 fn correction(drifts: &[Drift], untold: u32) -> Event {
     let told: Vec<_> = drifts.iter().map(ToString::to_string).collect();
@@ -164,25 +133,6 @@ fn correction(drifts: &[Drift], untold: u32) -> Event {
         action: "CorrectDrift".into(),
         secondary: None,
     }
-}
-
-/// What of `note` fits into an Event.
-fn short(note: &str) -> String {
-    note[..note.floor_char_boundary(LONGEST_NOTE_BYTES)].to_owned()
-}
-
-/// The merge that makes `after` the whole status. Not server-side apply: where
-/// somebody else ever wrote a condition, half of it would stay when we leave it
-/// out, and the API server would refuse the status from then on.
-fn replacing(before: &McpTenantStatus, after: &McpTenantStatus) -> Value {
-    let mut status = json!(after);
-    let before = json!(before);
-    for field in before.as_object().into_iter().flat_map(Map::keys) {
-        if status.get(field).is_none() {
-            status[field] = Value::Null;
-        }
-    }
-    json!({"status": status})
 }
 
 /// Tells the platform team, in the operator's own namespace, to whom `subject`
@@ -332,6 +282,7 @@ fn find<'a>(status: &'a McpTenantStatus, type_: &str) -> Option<&'a Condition> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telling::LONGEST_NOTE_BYTES;
 
     fn subject(before: McpTenantStatus) -> Subject {
         Subject {
@@ -387,18 +338,6 @@ mod tests {
     fn words(status: &McpTenantStatus) -> Vec<String> {
         let word = |condition: &Condition| format!("{}={}", condition.type_, condition.status);
         status.conditions.iter().map(word).collect()
-    }
-
-    #[test]
-    fn what_is_left_out_of_a_status_is_removed() {
-        let before = McpTenantStatus {
-            endpoint: Some("http://server".into()),
-            replicas: 1,
-            ..McpTenantStatus::default()
-        };
-        let merge = replacing(&before, &McpTenantStatus::default());
-        let expected = json!({"status": {"endpoint": null, "replicas": 0}});
-        assert_eq!(merge, expected);
     }
 
     #[test]
