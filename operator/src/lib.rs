@@ -20,6 +20,7 @@ pub mod guard;
 pub mod leader;
 pub mod memory;
 pub mod metrics;
+pub mod policies;
 pub mod program;
 pub mod retry;
 pub mod settings;
