@@ -15,6 +15,7 @@ use tenantry_api::condition::READY;
 use crate::guard::Guard;
 use crate::leader::Fence;
 use crate::metrics::{Metrics, Now};
+use crate::policies::Policies;
 use crate::tenant::seen::Tenant;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,6 +29,7 @@ pub struct Standing {
     fence: Fence,
     lease_seen: AtomicBool,
     tenants: OnceLock<Store<Tenant>>,
+    policies: OnceLock<Policies>,
 }
 
 impl Standing {
@@ -39,6 +41,7 @@ impl Standing {
             fence,
             lease_seen: AtomicBool::new(false),
             tenants: OnceLock::new(),
+            policies: OnceLock::new(),
         }
     }
 
@@ -47,10 +50,11 @@ impl Standing {
         self.lease_seen.store(true, Ordering::Relaxed);
     }
 
-    /// This operator leads; `tenants` are those it hears of.
-    pub fn leads(&self, tenants: Store<Tenant>) {
+    /// This operator leads; `tenants` and `policies` are those it hears of.
+    pub fn leads(&self, tenants: Store<Tenant>, policies: Policies) {
         // It leads once; when that is over, the process is.
         let _ = self.tenants.set(tenants);
+        let _ = self.policies.set(policies);
     }
 }
 
@@ -83,7 +87,13 @@ async fn ready(State(standing): State<Arc<Standing>>) -> (StatusCode, &'static s
 async fn metrics(State(standing): State<Arc<Standing>>) -> impl IntoResponse {
     let tenants = standing.tenants.get().map(Store::state).unwrap_or_default();
     let ready = tenants.iter().filter(|tenant| is_ready(tenant)).count();
+    let policies = standing.policies.get().and_then(Policies::all);
+    let policies = policies.unwrap_or_default();
+    let accepted = policies.iter().filter(|policy| policy.verdict.is_ok());
+    let accepted = accepted.count();
     let text = standing.metrics.text(Now {
+        accepted,
+        not_accepted: policies.len() - accepted,
         ready,
         not_ready: tenants.len() - ready,
         leads: standing.fence.is_open(),

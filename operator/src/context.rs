@@ -13,6 +13,7 @@ use crate::freshness::Written;
 use crate::guard::Guard;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::policies::Policies;
 use crate::retry::Retries;
 use crate::settings::Settings;
 use crate::tenant::seen::Tenant;
@@ -44,6 +45,8 @@ pub struct Context {
     pub drift_events: Allowance,
     /// The tenants, as last heard.
     pub tenants: Store<Tenant>,
+    /// The policies, as last heard.
+    pub policies: Policies,
     /// Who waits for another tenant to give way.
     pub waiting: Waiting,
     /// Whether the admission policies are in force.

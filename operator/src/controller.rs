@@ -35,6 +35,7 @@ use crate::guard::{self, Guard};
 use crate::leader::{self, Election, Fence, Lost};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::policies::{self, Policies};
 use crate::retry::Retries;
 use crate::settings::Settings;
 use crate::telling::reporter;
@@ -171,10 +172,12 @@ async fn lead(
     let (waiting, woken) = Waiting::new();
     let (tenants, writer) = reflector::store();
     let (optionals, touched) = Optionals::follow(&client, &tenants);
+    let (policies, writers) = Policies::new();
     let heard = Heard {
         slices,
         optionals,
         tenants: tenants.clone(),
+        policies: policies.clone(),
         waiting,
         metrics: Arc::clone(&standing.metrics),
         guard: Arc::clone(&standing.guard),
@@ -182,18 +185,24 @@ async fn lead(
     let ctx = Arc::new(context(client.clone(), settings, heard).await?);
     tokio::spawn(watch_guard(Arc::clone(&ctx), everybody.clone()));
     let (leaving, left) = Leaving::new();
-    let listeners = Listeners { leaving, everybody };
+    let news = watch_policies(&ctx, writers, everybody.clone());
+    let listeners = Listeners {
+        leaving,
+        everybody,
+        news,
+    };
     let told = tenants::follow(&client, writer, Arc::clone(&ctx), listeners);
     let controller = controller(&client, told, tenants.clone())
         .reconcile_all_on(moved)
         .reconcile_on(touched)
         .reconcile_on(woken);
-    standing.leads(tenants.clone());
+    standing.leads(tenants.clone(), policies);
     // Without the API server's addresses no policy can be drawn; every tenant
     // would fail once for nothing.
     let known = async {
         let _ = ctx.api_server_slices.wait_until_ready().await;
         ctx.optionals.known().await;
+        ctx.policies.known().await;
     };
     futures::future::select(Box::pin(known), stop.clone()).await;
     let walls = wall::keep(client, tenants, left, stop.clone());
@@ -213,6 +222,8 @@ pub struct Heard {
     pub optionals: Optionals,
     /// The tenants.
     pub tenants: Store<Tenant>,
+    /// The policies.
+    pub policies: Policies,
     /// Who waits for whom.
     pub waiting: Waiting,
     /// Whether the admission policies are in force.
@@ -244,6 +255,7 @@ pub async fn context(
         memory: Memory::default(),
         drift_events: Allowance::default(),
         tenants: heard.tenants,
+        policies: heard.policies,
         waiting: heard.waiting,
         guard: heard.guard,
         written: Written::default(),
@@ -301,6 +313,30 @@ async fn watch_guard(ctx: Arc<Context>, mut everybody: mpsc::Sender<()>) {
             .collect()
     };
     guard::keep_proven(&ctx.guard, &ctx.client, homes, changed).await;
+}
+
+/// Follows the policies, and tells them what became of them; by the sender of
+/// what else is news to them.
+fn watch_policies(
+    ctx: &Arc<Context>,
+    writers: policies::Writers,
+    everybody: mpsc::Sender<()>,
+) -> mpsc::Sender<()> {
+    // One word waiting is enough: all of them are looked at.
+    let (news, heard) = mpsc::channel(1);
+    let listeners = policies::Listeners {
+        everybody,
+        news: news.clone(),
+    };
+    let client = ctx.client.clone();
+    tokio::spawn(policies::follow(
+        client,
+        writers,
+        Arc::clone(ctx),
+        listeners,
+    ));
+    tokio::spawn(policies::report::keep_told(Arc::clone(ctx), heard));
+    news
 }
 
 /// Follows the addresses of the API server; a change concerns everybody.

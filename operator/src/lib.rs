@@ -4,9 +4,11 @@
 //!  controller ─► tenant ─► fetch → validate → build → apply → report
 //!                          reads   pure       pure    writes  pure, then one write
 //! ```
-//! Of several operators one acts (`leader`); the others stand by. Only
-//! `tenant/apply.rs` writes objects, only `tenant/report.rs` status and
-//! Events. No Secret is read here, and no code of the server is linked.
+//! Beside them `policies` judges the SafetyPolicies, from which `validate`
+//! binds those that concern a tenant. Of several operators one acts
+//! (`leader`); the others stand by. Only `tenant/apply.rs` writes objects, only
+//! `tenant/report.rs` and `policies/report.rs` status and Events. No Secret is
+//! read here, and no code of the server is linked.
 
 pub mod admin;
 pub mod allowance;

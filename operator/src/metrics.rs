@@ -20,6 +20,7 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     seconds: Histogram,
     tenants: Family<TenantLabels, Gauge>,
+    policies: Family<PolicyLabels, Gauge>,
     leader: Gauge,
     guard_proven: Gauge,
 }
@@ -31,6 +32,10 @@ pub struct Now {
     pub ready: usize,
     /// The others.
     pub not_ready: usize,
+    /// Policies that are in force as written.
+    pub accepted: usize,
+    /// The others.
+    pub not_accepted: usize,
     /// Whether this operator acts.
     pub leads: bool,
     /// Whether the admission policies are proven to be in force.
@@ -47,6 +52,11 @@ struct TenantLabels {
     ready: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyLabels {
+    accepted: &'static str,
+}
+
 impl Metrics {
     /// Counters at zero.
     pub fn new() -> Self {
@@ -54,6 +64,7 @@ impl Metrics {
         let reconciles = Family::<ReconcileLabels, Counter>::default();
         let seconds = Histogram::new(BUCKETS);
         let tenants = Family::<TenantLabels, Gauge>::default();
+        let policies = Family::<PolicyLabels, Gauge>::default();
         let leader = Gauge::default();
         let guard_proven = Gauge::default();
         registry.register(
@@ -68,6 +79,7 @@ impl Metrics {
             seconds.clone(),
         );
         registry.register("tenants", "Tenants by readiness", tenants.clone());
+        registry.register("policies", "Policies by acceptance", policies.clone());
         registry.register("leader", "1 while this operator acts", leader.clone());
         registry.register(
             "guard_proven",
@@ -79,6 +91,7 @@ impl Metrics {
             reconciles,
             seconds,
             tenants,
+            policies,
             leader,
             guard_proven,
         }
@@ -99,6 +112,10 @@ impl Metrics {
         self.guard_proven.set(now.guard_proven.into());
         for (label, count) in [("true", now.ready), ("false", now.not_ready)] {
             let gauge = self.tenants.get_or_create(&TenantLabels { ready: label });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        for (accepted, count) in [("true", now.accepted), ("false", now.not_accepted)] {
+            let gauge = self.policies.get_or_create(&PolicyLabels { accepted });
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         let mut text = String::new();
@@ -126,6 +143,8 @@ mod tests {
         let text = metrics.text(Now {
             ready: 3,
             not_ready: 1,
+            accepted: 2,
+            not_accepted: 1,
             leads: true,
             guard_proven: true,
         });
@@ -135,6 +154,8 @@ mod tests {
             "tenantry_operator_reconcile_seconds_count 2",
             "tenantry_operator_tenants{ready=\"true\"} 3",
             "tenantry_operator_tenants{ready=\"false\"} 1",
+            "tenantry_operator_policies{accepted=\"true\"} 2",
+            "tenantry_operator_policies{accepted=\"false\"} 1",
             "tenantry_operator_leader 1",
             "tenantry_operator_guard_proven 1",
         ] {

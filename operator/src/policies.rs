@@ -1,4 +1,242 @@
-//! The SafetyPolicies of the cluster: what each is worth, and whom it binds.
+//! The SafetyPolicies of the cluster, as last heard and judged, and whom a
+//! change of one concerns.
 
 pub mod bind;
 pub mod judged;
+pub mod report;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::channel::mpsc;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ApiResource;
+use kube::core::{DynamicObject, PartialObjectMeta};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, ResourceExt as _};
+use tenantry_api::compile::policy::Origin;
+use tenantry_api::safety_policy::SafetyPolicy;
+
+use crate::context::Context;
+use crate::tenant::chain;
+use crate::watch::{WatchAgain, neighbours};
+use judged::Judged;
+
+/// A namespace, as far as policies select it.
+pub type Labelled = PartialObjectMeta<Namespace>;
+
+/// The policies, and the labels by which those of the platform select, as last
+/// heard.
+#[derive(Clone)]
+pub struct Policies {
+    all: Store<Judged>,
+    namespaces: Store<Labelled>,
+}
+
+/// By which they are kept up to date.
+pub struct Writers {
+    /// The policies.
+    pub policies: Writer<Judged>,
+    /// The labels.
+    pub namespaces: Writer<Labelled>,
+}
+
+/// Who hears of changes.
+#[derive(Clone)]
+pub struct Listeners {
+    /// All tenants.
+    pub everybody: mpsc::Sender<()>,
+    /// Who tells the policies what became of them.
+    pub news: mpsc::Sender<()>,
+}
+
+impl Policies {
+    /// Nothing is known yet.
+    pub fn new() -> (Self, Writers) {
+        let (all, policies) = reflector::store();
+        let (labels, namespaces) = reflector::store();
+        let known = Self {
+            all,
+            namespaces: labels,
+        };
+        let writers = Writers {
+            policies,
+            namespaces,
+        };
+        (known, writers)
+    }
+
+    /// Waits until all of them are known.
+    pub async fn known(&self) {
+        let _ = self.all.wait_until_ready().await;
+    }
+
+    /// All of them; nothing before the first list has been read, for a contract
+    /// without a policy is another one.
+    pub fn all(&self) -> Option<Vec<Arc<Judged>>> {
+        self.all.wait_until_ready().now_or_never()?.ok()?;
+        Some(self.all.state())
+    }
+}
+
+/// Follows the policies, and the labels of namespaces. Whom a change concerns is
+/// woken when the store has it.
+pub async fn follow(client: Client, writers: Writers, ctx: Arc<Context>, listeners: Listeners) {
+    let Writers {
+        policies,
+        namespaces,
+    } = writers;
+    let labels = follow_labels(
+        client.clone(),
+        namespaces,
+        Arc::clone(&ctx),
+        listeners.clone(),
+    );
+    let resource = ApiResource::erase::<SafetyPolicy>(&());
+    // Dynamic: one that this release cannot read must not hide the others.
+    let api: Api<DynamicObject> = Api::all_with(client, &resource);
+    let home = ctx.settings.operator.namespace.clone();
+    let mut ear = Ear {
+        listeners,
+        ctx,
+        generations: HashMap::new(),
+    };
+    let events = watcher(api, watcher::Config::default())
+        .backoff(WatchAgain::soon())
+        .map_ok(move |event| judge_all(event, &home))
+        .reflect(policies)
+        .for_each(|event| {
+            match event {
+                Ok(event) => ear.hear(&event),
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the SafetyPolicies cannot be watched");
+                }
+            }
+            std::future::ready(())
+        });
+    futures::future::join(events, labels).await;
+}
+
+/// Each policy is judged once a version, not once a tenant.
+fn judge_all(event: Event<DynamicObject>, home: &str) -> Event<Judged> {
+    match event {
+        Event::Apply(object) => Event::Apply(Judged::of(object, home)),
+        Event::Delete(object) => Event::Delete(Judged::of(object, home)),
+        Event::InitApply(object) => Event::InitApply(Judged::of(object, home)),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+async fn follow_labels(
+    client: Client,
+    writer: Writer<Labelled>,
+    ctx: Arc<Context>,
+    mut listeners: Listeners,
+) {
+    watcher(Api::<Labelled>::all(client), watcher::Config::default())
+        .modify(|namespace| {
+            // Nobody asks for them, and they are most of the memory.
+            namespace.managed_fields_mut().clear();
+            namespace.annotations_mut().clear();
+        })
+        .backoff(WatchAgain::soon())
+        .reflect(writer)
+        .for_each(|event| {
+            match event {
+                Ok(Event::Apply(namespace)) => {
+                    call(&ctx, namespace.metadata.name.as_deref());
+                    listeners.tell();
+                }
+                Ok(Event::InitDone) => {
+                    listeners.wake_everybody();
+                    listeners.tell();
+                }
+                // What is in a namespace ends before the namespace does.
+                Ok(Event::Delete(_) | Event::Init | Event::InitApply(_)) => {}
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the labels of namespaces cannot be watched");
+                }
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+/// Wakes the tenants of a namespace.
+fn call(ctx: &Context, namespace: Option<&str>) {
+    for tenant in neighbours(&ctx.tenants, namespace) {
+        ctx.waiting.call(tenant);
+    }
+}
+
+impl Listeners {
+    fn wake_everybody(&mut self) {
+        // Full means that it will be told anyway.
+        drop(self.everybody.try_send(()));
+    }
+
+    fn tell(&mut self) {
+        drop(self.news.try_send(()));
+    }
+}
+
+/// What hears of policies.
+struct Ear {
+    listeners: Listeners,
+    ctx: Arc<Context>,
+    /// Which generation of each was heard last. What we write ourselves, the
+    /// status, makes no new one and concerns no tenant.
+    generations: HashMap<ObjectRef<Judged>, (Option<String>, Option<i64>)>,
+}
+
+impl Ear {
+    fn hear(&mut self, event: &Event<Judged>) {
+        match event {
+            Event::Apply(policy) => {
+                let now = generation(policy);
+                let before = self
+                    .generations
+                    .insert(ObjectRef::from_obj(policy), now.clone());
+                if before != Some(now) {
+                    self.wake(policy);
+                }
+            }
+            Event::Delete(policy) => {
+                self.generations.remove(&ObjectRef::from_obj(policy));
+                self.ctx.written.forget(&policy.uid().unwrap_or_default());
+                self.wake(policy);
+            }
+            // Anything may have changed or gone in between.
+            Event::InitDone => {
+                let all = self.ctx.policies.all.state();
+                let known = all
+                    .iter()
+                    .map(|policy| (ObjectRef::from_obj(policy.as_ref()), generation(policy)));
+                self.generations = known.collect();
+                self.listeners.wake_everybody();
+            }
+            Event::Init | Event::InitApply(_) => return,
+        }
+        self.listeners.tell();
+    }
+
+    /// Whom an edit bound before is not known any more, so one of the platform's
+    /// concerns everybody; a reconcile that changes nothing only reads.
+    fn wake(&mut self, policy: &Judged) {
+        match policy.origin {
+            Origin::Platform => self.listeners.wake_everybody(),
+            Origin::Organization => call(&self.ctx, policy.metadata.namespace.as_deref()),
+        }
+    }
+}
+
+fn generation(policy: &Judged) -> (Option<String>, Option<i64>) {
+    (policy.metadata.uid.clone(), policy.metadata.generation)
+}

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use tenantry_api::compile::OperatorView;
 use tenantry_core::name::ConnectorName;
+use tenantry_core::policy::Policy;
 
 use allow::{Allow, Quota};
 use gateway::Gateway;
@@ -161,7 +162,7 @@ impl Settings {
     }
 
     /// What `compile` has to know.
-    pub fn view(&self, guard_proven: bool) -> OperatorView {
+    pub fn view(&self, guard_proven: bool, policies: Vec<Policy>) -> OperatorView {
         let urls = self
             .sandbox
             .as_ref()
@@ -170,7 +171,7 @@ impl Settings {
             sandbox_base_urls: urls.unwrap_or_default(),
             guard_proven,
             canary: self.network.canary.clone(),
-            policies: vec![],
+            policies,
         }
     }
 
@@ -242,7 +243,7 @@ mod tests {
     fn settings_without_a_sandbox_point_nothing_elsewhere() {
         let settings = Settings::read(SETTINGS).unwrap();
         assert_eq!(settings.sandbox, None);
-        assert!(settings.view(false).sandbox_base_urls.is_empty());
+        assert!(settings.view(false, vec![]).sandbox_base_urls.is_empty());
     }
 
     #[test]
@@ -304,7 +305,7 @@ mod tests {
         let sandbox =
             |url: &str| format!("{SETTINGS}sandbox: {{baseUrls: {{meta: '{url}'}}, egress: []}}\n");
         let settings = Settings::read(&sandbox("http://fake")).unwrap();
-        assert_eq!(settings.view(false).sandbox_base_urls.len(), 1);
+        assert_eq!(settings.view(false, vec![]).sandbox_base_urls.len(), 1);
         assert!(Settings::read(&sandbox("fake")).is_err());
     }
 }

@@ -43,6 +43,8 @@ pub struct Listeners {
     pub leaving: Leaving,
     /// All tenants.
     pub everybody: mpsc::Sender<()>,
+    /// Who tells the policies how many they bind.
+    pub news: mpsc::Sender<()>,
 }
 
 impl Listeners {
@@ -54,6 +56,9 @@ impl Listeners {
         written: &Written,
         tenants: &Store<Tenant>,
     ) {
+        if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
+            drop(self.news.try_send(()));
+        }
         match event {
             watcher::Event::Apply(tenant) => {
                 waiting.changed(&tenant.uid().unwrap_or_default());
@@ -103,7 +108,12 @@ mod tests {
     fn a_new_list_wakes_everybody_and_is_as_new_as_the_api_server() {
         let (leaving, _left) = Leaving::new();
         let (everybody, mut moved) = mpsc::channel(1);
-        let mut listeners = Listeners { leaving, everybody };
+        let (news, mut told) = mpsc::channel(1);
+        let mut listeners = Listeners {
+            leaving,
+            everybody,
+            news,
+        };
         let (waiting, heard) = Waiting::new();
         let mut heard = Box::pin(heard);
         let reference = |name: &str| ObjectRef::new(name).within(name);
@@ -128,6 +138,7 @@ mod tests {
             listeners.hear(&event, &waiting, &written, &tenants);
         }
         assert!(moved.try_recv().is_ok());
+        assert!(told.try_recv().is_ok());
         // The versions of a restored backup begin anew.
         assert!(!written.is_behind("stays", "7"));
         waiting.changed("holder");

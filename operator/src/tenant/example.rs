@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tenantry_api::mcp_tenant::McpTenant;
 
 use super::optional::Served;
-use super::validate::{Claim, Found, Home, ValidTenant, validate};
+use super::validate::{Claim, Found, Home, POD_SECURITY_LABEL, ValidTenant, validate};
 use crate::api_server::{Address, ApiServer};
 use crate::guard::Standing;
 use crate::settings::Settings;
@@ -70,13 +70,15 @@ pub fn found() -> Found {
         losses: vec![],
         guard: Some(Standing::Proven),
         home: Some(Home {
-            pod_security: Some("restricted".into()),
+            labels: [(POD_SECURITY_LABEL.to_owned(), "restricted".to_owned())].into(),
         }),
         api_server: ApiServer {
             addresses: addresses.into(),
         },
         served: Served::default(),
         readable: vec![],
+        placed: None,
+        policies: vec![],
     }
 }
 

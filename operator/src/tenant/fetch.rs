@@ -7,13 +7,15 @@ use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt as _};
 use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_core::tenant::TenantConfig;
 
 use crate::api_server::ApiServer;
 use crate::context::Context;
 use crate::freshness::reaches;
+use crate::tenant::build::read_contract;
 use crate::tenant::hold::{Server, mcp_server};
 use crate::tenant::unique::{Claimant, Loss, losses};
-use crate::tenant::validate::{Claim, Found, Home, POD_SECURITY_LABEL};
+use crate::tenant::validate::{Claim, Found, Home};
 
 /// What could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,9 @@ pub enum FetchError {
         #[source]
         source: kube::Error,
     },
+    /// What the policies are.
+    #[error("the SafetyPolicies are not known yet")]
+    Policies,
     /// The API server's own endpoints.
     #[error("the EndpointSlice `default/kubernetes` is not known yet")]
     ApiServer,
@@ -86,6 +91,7 @@ pub async fn fetch(
         .filter_map(|tenant| Claim::of(&tenant.metadata))
         .collect();
     let losses = wait_for_losses(claimant, Claim::first(&claims), ctx);
+    let policies = ctx.policies.all().ok_or(FetchError::Policies)?;
     let home = home(&namespace, ctx).await?;
     // Who was not let in has no rights to try it by.
     let guard = match &home {
@@ -103,6 +109,8 @@ pub async fn fetch(
         api_server: ApiServer::new(&ctx.api_service, slices.iter().map(AsRef::as_ref)),
         served: ctx.optionals.served(),
         readable: readable_versions(&server),
+        placed: placed(&server),
+        policies,
     };
     Ok(Sight::Current(Box::new(found), server))
 }
@@ -144,13 +152,22 @@ async fn home(namespace: &str, ctx: &Context) -> Result<Option<Home>, FetchError
     let api: Api<Namespace> = Api::all(ctx.client.clone());
     match api.get_metadata(namespace).await {
         Ok(found) => Ok(Some(Home {
-            pod_security: found.labels().get(POD_SECURITY_LABEL).cloned(),
+            labels: found.labels().clone(),
         })),
         Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
         Err(source) => Err(FetchError::Home {
             namespace: namespace.to_owned(),
             source,
         }),
+    }
+}
+
+/// The contract in force, if this release can read it. It is asked last of all
+/// what an unaccepted policy was before.
+fn placed(server: &Server) -> Option<TenantConfig> {
+    match server {
+        Server::Seen(Some(server)) => read_contract(&server.spec).ok(),
+        _ => None,
     }
 }
 

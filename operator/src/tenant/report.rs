@@ -4,6 +4,7 @@
 
 mod exposure;
 mod observe;
+mod policies;
 
 use std::time::Instant;
 
@@ -14,8 +15,8 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, ResourceExt as _};
 use tenantry_api::condition::{
-    CREDENTIALS_READY, EXPOSED, Finding, GUARDED, ISOLATED, READY, RECONCILING, SERVER_AVAILABLE,
-    STALLED, conditions,
+    CREDENTIALS_READY, EXPOSED, Finding, GUARDED, ISOLATED, POLICY_ACCEPTED, READY, RECONCILING,
+    SERVER_AVAILABLE, STALLED, conditions,
 };
 use tenantry_api::label;
 use tenantry_api::mcp_tenant::McpTenantStatus;
@@ -223,6 +224,7 @@ fn aside(subject: &Subject, mut told: Vec<Condition>) -> McpTenantStatus {
             EXPOSED,
             ISOLATED,
             GUARDED,
+            POLICY_ACCEPTED,
         ]
         .contains(&condition.type_.as_str())
     };
@@ -301,6 +303,7 @@ mod tests {
             guarded: finding(GUARDED),
             ready: finding(READY),
             exposed: None,
+            policies: None,
             access: None,
             connectors: vec![],
             replicas: 1,

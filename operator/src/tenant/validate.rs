@@ -4,6 +4,9 @@ pub mod allowed;
 pub mod entrance;
 pub mod reach;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource as _;
 use tenantry_api::compile::{Flaw, compile};
@@ -16,6 +19,8 @@ use tenantry_core::tenant::TenantConfig;
 
 use crate::api_server::ApiServer;
 use crate::guard::Standing;
+use crate::policies::bind::{Bound, bind};
+use crate::policies::judged::Judged;
 use crate::settings::gateway::Way;
 use crate::settings::{Identity, Settings};
 use crate::tenant::optional::Served;
@@ -27,6 +32,10 @@ use reach::{Reach, reach};
 pub const POD_SECURITY_LABEL: &str = "pod-security.kubernetes.io/enforce";
 /// The strictest of the standards; the others let a pod take its node.
 const RESTRICTED: &str = "restricted";
+
+/// For the policies of one contract. The API server stores objects of 1.5 MiB,
+/// and server-side apply keeps the name of each field beside its value.
+const LARGEST_POLICIES_BYTES: usize = 512 * 1024;
 
 /// What was read beside the tenant.
 #[derive(Debug, Clone, Default)]
@@ -45,13 +54,17 @@ pub struct Found {
     pub served: Served,
     /// The contract versions that each replica of its server reports to read.
     pub readable: Vec<Vec<String>>,
+    /// The contract that is in force.
+    pub placed: Option<TenantConfig>,
+    /// The policies of the cluster.
+    pub policies: Vec<Arc<Judged>>,
 }
 
 /// What a namespace says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Home {
-    /// The Pod Security Standard that it enforces.
-    pub pod_security: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A tenant's claim to its namespace: the older one wins.
@@ -76,6 +89,8 @@ pub struct ValidTenant {
     pub owner: OwnerReference,
     /// What its server shall obey.
     pub contract: TenantConfig,
+    /// Policies that bind it and are not accepted as they are now.
+    pub unaccepted: BTreeSet<String>,
     /// The Secret of each connector.
     pub credentials: Vec<SecretMount>,
     /// How its server runs.
@@ -130,11 +145,13 @@ pub fn validate(
         let message = "reconciliation is suspended by spec.suspend; the server runs on as it was";
         return Err(Obstacle::new(Reason::Suspended, message));
     }
-    let contract = compile(
-        tenant,
-        &settings.view(found.guard == Some(Standing::Proven)),
-    )
-    .map_err(|flaws| flawed(&flaws))?;
+    let namespace = tenant.metadata.namespace.clone().unwrap_or_default();
+    let Bound {
+        policies,
+        unaccepted,
+    } = bound(&namespace, found)?;
+    let view = settings.view(found.guard == Some(Standing::Proven), policies);
+    let contract = compile(tenant, &view).map_err(|flaws| flawed(&flaws))?;
     let owner = tenant
         .controller_owner_ref(&())
         .ok_or_else(|| Obstacle::new(Reason::SpecInvalid, "the tenant has no name or UID"))?;
@@ -144,7 +161,6 @@ pub fn validate(
         connector: connector.name.clone(),
         secret: connector.credentials.secret_name.clone(),
     });
-    let namespace = tenant.metadata.namespace.clone().unwrap_or_default();
     let Some(home) = &found.home else {
         return Err(not_bound(&namespace, &settings.operator));
     };
@@ -154,6 +170,7 @@ pub fn validate(
         uid,
         owner,
         contract,
+        unaccepted,
         credentials: credentials.collect(),
         server: tenant.spec.server.clone(),
         // INVARIANT: without sqlite the ledger is postgres, which did not compile.
@@ -163,6 +180,25 @@ pub fn validate(
         reach,
         lacks,
     })
+}
+
+/// The policies that bind the tenant of `namespace`.
+fn bound(namespace: &str, found: &Found) -> Result<Bound, Obstacle> {
+    let nothing = BTreeMap::new();
+    let labels = found.home.as_ref().map_or(&nothing, |home| &home.labels);
+    let bound = bind(&found.policies, namespace, labels, found.placed.as_ref());
+    // Texts, numbers and lists always have a JSON form.
+    let bytes = serde_json::to_vec(&bound.policies)
+        .unwrap_or_default()
+        .len();
+    if bytes > LARGEST_POLICIES_BYTES {
+        let message = format!(
+            "the {} SafetyPolicies that bind this namespace take {bytes} bytes in the contract, and {LARGEST_POLICIES_BYTES} is the limit; make them fewer or shorter; meanwhile the server goes on under those that it has",
+            bound.policies.len()
+        );
+        return Err(Obstacle::new(Reason::PoliciesTooLarge, message));
+    }
+    Ok(bound)
 }
 
 /// What the tenant chose of what the platform offers.
@@ -233,7 +269,7 @@ pub fn not_bound(namespace: &str, operator: &Identity) -> Obstacle {
 /// Our own pods keep the standard by themselves; the namespace's word keeps
 /// everybody else's from becoming the way around our walls.
 fn secured(namespace: &str, home: &Home) -> Result<(), Obstacle> {
-    let enforced = home.pod_security.as_deref();
+    let enforced = home.labels.get(POD_SECURITY_LABEL).map(String::as_str);
     if enforced == Some(RESTRICTED) {
         return Ok(());
     }
@@ -328,8 +364,9 @@ mod tests {
             (Some(""), "enforces the Pod Security Standard ``"),
         ] {
             let mut found = example::found();
+            let label = enforced.map(|word| (POD_SECURITY_LABEL.to_owned(), word.to_owned()));
             found.home = Some(Home {
-                pod_security: enforced.map(str::to_owned),
+                labels: label.into_iter().collect(),
             });
             let (reason, message) = refused(&example::tenant(), &found);
             assert_eq!(reason, Reason::PodSecurityMissing);

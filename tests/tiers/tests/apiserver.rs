@@ -28,6 +28,8 @@ mod operator_process;
 mod plane;
 #[path = "apiserver/pods.rs"]
 mod pods;
+#[path = "apiserver/policies.rs"]
+mod policies;
 #[path = "apiserver/proof.rs"]
 mod proof;
 #[path = "apiserver/reconcile.rs"]

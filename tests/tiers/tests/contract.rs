@@ -11,21 +11,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::core::DynamicObject;
 use serde::Deserialize as _;
 use serde_json::Value;
 use tenantry_api::crd::crds;
 use tenantry_api::mcp_api_key::McpApiKey;
 use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_api::safety_policy::SafetyPolicy;
 use tenantry_core::contract_version::{READ, WRITTEN};
 use tenantry_core::key::ApiKey;
 use tenantry_core::tenant::TenantConfig;
+use tenantry_operator::policies::judged::Judged;
 use tenantry_operator::settings::Settings;
 use tenantry_operator::tenant::build::build;
-use tenantry_operator::tenant::validate::{Claim, Found, Home, validate};
+use tenantry_operator::tenant::validate::{Claim, Found, Home, POD_SECURITY_LABEL, validate};
+
+/// The policies that the examples show.
+const POLICIES: &str = "examples/safety_policies.yaml";
 
 /// Which of our own crates each room may know. What stands here may be known,
 /// and nothing else; `ARCHITECTURE.md` says why.
@@ -196,17 +203,26 @@ fn a_server_reads_exactly_what_the_operator_renders() {
         let config =
             TenantConfig::read(&object["spec"]).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert_eq!(config, valid.contract, "{path}");
+        assert_eq!(config.policies.last().unwrap().name, "platform/ads-budget");
+        assert!(valid.unaccepted.is_empty(), "{:?}", valid.unaccepted);
         assert_eq!(config.digest(), valid.contract.digest(), "{path}");
     }
 }
 
-/// A cluster in which nothing is in the way.
+/// A cluster in which nothing is in the way, and the example's policies bind.
 fn found(tenant: &McpTenant) -> Found {
+    let labels = [(POD_SECURITY_LABEL, "restricted"), ("tier", "standard")];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let policies = documents(&read(POLICIES)).into_iter().map(|policy| {
+        let object = DynamicObject::deserialize(policy).unwrap();
+        Arc::new(Judged::of(object, "tenantry-system"))
+    });
     Found {
         claims: Claim::of(&tenant.metadata).into_iter().collect(),
         home: Some(Home {
-            pod_security: Some("restricted".into()),
+            labels: labels.into(),
         }),
+        policies: policies.collect(),
         ..Found::default()
     }
 }
@@ -252,6 +268,10 @@ fn every_example_keeps_the_rules() {
     for (path, tenant, _) in tenants() {
         let verdict = tenant.validate_cel();
         assert!(verdict.is_ok(), "{path}: {verdict:?}");
+    }
+    for document in documents(&read(POLICIES)) {
+        let policy = SafetyPolicy::deserialize(document).unwrap();
+        assert!(policy.validate_cel().is_ok(), "{policy:?}");
     }
 }
 

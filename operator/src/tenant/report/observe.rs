@@ -19,7 +19,7 @@ use crate::guard::Standing;
 use crate::tenant::build::{Children, Placed, pod_labels, read_contract};
 use crate::tenant::validate::{Obstacle, ValidTenant};
 
-use super::exposure;
+use super::{exposure, policies};
 use proven::{guarded, isolated};
 
 /// The pod of ordinal 0, the only one as long as the ledger is a file.
@@ -36,6 +36,8 @@ pub struct Observed {
     pub isolated: Finding,
     /// Whether the admission policies are in force.
     pub guarded: Finding,
+    /// Whether every policy is in force as written, where there is one.
+    pub policies: Option<Finding>,
     /// Whether all is as declared.
     pub ready: Finding,
     /// Whether the way in from outside leads here, where there is one.
@@ -84,6 +86,7 @@ impl Observed {
             self.guarded.clone(),
         ]);
         all.extend(self.exposed.clone());
+        all.extend(self.policies.clone());
         all
     }
 }
@@ -157,9 +160,15 @@ pub fn observe(
     let server = server(&children.stateful_set, wanted, report, &contract_digest);
     let credentials = credentials(&tenant.contract, wanted, report);
     let isolated = isolated(report);
+    let policies = policies::finding(tenant);
+    // Under a last good version all goes on; without a required one it does not.
+    let missing = policies
+        .iter()
+        .filter(|finding| finding.reason == Reason::PolicyMissing);
     let obstacles: Vec<_> = [&server, &credentials, &isolated]
         .into_iter()
         .chain(&exposed)
+        .chain(missing)
         .collect();
     let ready = match tenant.lacks.first() {
         Some(Obstacle { reason, message }) => Finding::new(READY, false, *reason, message),
@@ -177,6 +186,7 @@ pub fn observe(
         guarded: guarded(guard),
         ready,
         exposed,
+        policies,
         access: access(report),
         connectors: report.map(connectors).unwrap_or_default(),
         replicas: set.map_or(0, |set| set.replicas),

@@ -22,6 +22,7 @@ use tenantry_operator::controller::{self, Heard, Parts};
 use tenantry_operator::guard::Guard;
 use tenantry_operator::leader::Fence;
 use tenantry_operator::metrics::Metrics;
+use tenantry_operator::policies::Policies;
 use tenantry_operator::settings::Settings;
 use tenantry_operator::tenant::reconcile;
 use tenantry_operator::tenant::seen::Tenant;
@@ -185,12 +186,18 @@ impl Plane {
                 writer.apply_watcher_event(&watcher::Event::Apply(slice));
             }
             let tenants = reflector::store().0;
+            let (policies, mut writers) = Policies::new();
+            let listed = [watcher::Event::Init, watcher::Event::InitDone];
+            for event in &listed {
+                writers.policies.apply_watcher_event(event);
+            }
             let (optionals, _) = Optionals::follow(&client, &tenants);
             optionals.known().await;
             let heard = Heard {
                 slices: known,
                 optionals,
                 tenants,
+                policies,
                 waiting: Waiting::new().0,
                 guard: Arc::new(Guard::default()),
                 metrics: Arc::new(Metrics::new()),
