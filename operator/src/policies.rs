@@ -103,7 +103,7 @@ pub async fn follow(client: Client, writers: Writers, ctx: Arc<Context>, listene
     let mut ear = Ear {
         listeners,
         ctx,
-        generations: HashMap::new(),
+        generations: Generations::default(),
     };
     let events = watcher(api, watcher::Config::default())
         .backoff(WatchAgain::soon())
@@ -191,35 +191,33 @@ impl Listeners {
 struct Ear {
     listeners: Listeners,
     ctx: Arc<Context>,
-    /// Which generation of each was heard last. What we write ourselves, the
-    /// status, makes no new one and concerns no tenant.
-    generations: HashMap<ObjectRef<Judged>, (Option<String>, Option<i64>)>,
+    generations: Generations,
 }
+
+/// Which generation of each policy was heard last. What we write ourselves, the
+/// status, makes no new one and concerns no tenant.
+#[derive(Default)]
+struct Generations(HashMap<ObjectRef<Judged>, (Option<String>, Option<i64>)>);
 
 impl Ear {
     fn hear(&mut self, event: &Event<Judged>) {
         match event {
             Event::Apply(policy) => {
-                let now = generation(policy);
-                let before = self
-                    .generations
-                    .insert(ObjectRef::from_obj(policy), now.clone());
-                if before != Some(now) {
+                if self.generations.is_new(policy) {
                     self.wake(policy);
                 }
             }
             Event::Delete(policy) => {
-                self.generations.remove(&ObjectRef::from_obj(policy));
+                self.generations.0.remove(&ObjectRef::from_obj(policy));
                 self.ctx.written.forget(&policy.uid().unwrap_or_default());
                 self.wake(policy);
             }
             // Anything may have changed or gone in between.
             Event::InitDone => {
-                let all = self.ctx.policies.all.state();
-                let known = all
-                    .iter()
-                    .map(|policy| (ObjectRef::from_obj(policy.as_ref()), generation(policy)));
-                self.generations = known.collect();
+                self.generations.0.clear();
+                for policy in self.ctx.policies.all.state() {
+                    self.generations.is_new(&policy);
+                }
                 self.listeners.wake_everybody();
             }
             Event::Init | Event::InitApply(_) => return,
@@ -237,6 +235,47 @@ impl Ear {
     }
 }
 
-fn generation(policy: &Judged) -> (Option<String>, Option<i64>) {
-    (policy.metadata.uid.clone(), policy.metadata.generation)
+impl Generations {
+    /// Whether this version of `policy` was not heard before; now it was.
+    fn is_new(&mut self, policy: &Judged) -> bool {
+        let now = (policy.metadata.uid.clone(), policy.metadata.generation);
+        let before = self.0.insert(ObjectRef::from_obj(policy), now.clone());
+        before != Some(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::policies::judged::tests::judged;
+
+    #[test]
+    fn a_status_is_no_news_to_tenants_and_a_policy_made_anew_is() {
+        let mut policy = judged("acme", "ads", &json!({"mode": "Enforce"}));
+        let mut heard = Generations::default();
+        assert!(heard.is_new(&policy));
+        policy.status.tenants = Some(1);
+        policy.metadata.resource_version = Some("2".into());
+        assert!(!heard.is_new(&policy));
+        policy.metadata.generation = Some(2);
+        assert!(heard.is_new(&policy));
+        policy.metadata.uid = Some("another".into());
+        assert!(heard.is_new(&policy));
+        let twin = judged("globex", "ads", &json!({"mode": "Enforce"}));
+        assert!(heard.is_new(&twin));
+    }
+
+    #[test]
+    fn nothing_is_known_before_the_first_list_is_whole() {
+        let (policies, mut writers) = Policies::new();
+        let own = judged("acme", "ads", &json!({"mode": "Enforce"}));
+        for event in [Event::Init, Event::InitApply(own)] {
+            writers.policies.apply_watcher_event(&event);
+            assert!(policies.all().is_none());
+        }
+        writers.policies.apply_watcher_event(&Event::InitDone);
+        assert_eq!(policies.all().unwrap().len(), 1);
+    }
 }

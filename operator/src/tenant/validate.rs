@@ -318,6 +318,7 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policies::judged::tests::judged;
     use crate::tenant::example;
 
     fn refused(tenant: &McpTenant, found: &Found) -> (Reason, String) {
@@ -402,6 +403,30 @@ mod tests {
             holder_name: "other/other".into(),
         });
         assert_eq!(refused(&tenant, &found).0, Reason::HostTaken);
+    }
+
+    #[test]
+    fn what_binds_the_namespace_is_in_the_contract_as_long_as_there_is_room() {
+        let spec = serde_json::json!({"mode": "Enforce", "protected": vec!["x".repeat(128); 256]});
+        let mut found = example::found();
+        let own = |number: u32| Arc::new(judged("acme", &format!("p{number}"), &spec));
+        found.policies = (0..16).map(own).collect();
+        found
+            .policies
+            .push(Arc::new(judged("globex", "foreign", &spec)));
+        let valid = validate(&example::tenant(), &found, &example::settings()).unwrap();
+        assert_eq!(valid.contract.policies.len(), 16);
+        assert_eq!(valid.unaccepted, BTreeSet::new());
+        let spec = serde_json::json!({"mode": "Enforce", "rules": vec![serde_json::json!({
+            "name": "long", "when": "change.records > 3", "action": "Deny", "message": "x".repeat(40_000),
+        }); 16]});
+        found.policies.push(Arc::new(judged("acme", "long", &spec)));
+        let (reason, message) = refused(&example::tenant(), &found);
+        assert_eq!(reason, Reason::PoliciesTooLarge);
+        assert!(
+            message.starts_with("the 17 SafetyPolicies that bind this namespace take 6"),
+            "{message}"
+        );
     }
 
     #[test]
