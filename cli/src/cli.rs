@@ -110,7 +110,7 @@ One line a finding: PATH:LINE: KIND/NAME: what is wrong, and what to do.";
 #[derive(Debug, Args)]
 #[command(after_help = RENDER)]
 pub struct Render {
-    /// File or folder with the McpTenant; other documents say nothing here
+    /// File or folder with the McpTenant and the SafetyPolicies of its namespace; those of the platform are left out, and so is what is not of it
     #[arg(value_name = "FILE|DIR")]
     pub path: PathBuf,
 

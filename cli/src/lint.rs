@@ -5,7 +5,6 @@ mod place;
 mod single;
 mod together;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use tenantry_api::document::flaw::Flaw;
 use tenantry_api::document::split;
@@ -36,15 +35,15 @@ struct Report<'f> {
     findings: Vec<Finding<'f>>,
 }
 
-/// Checks what was asked for; the cases of policies happen at `now`.
-pub fn lint(asked: &Lint, now: Timestamp) -> Result<Answer, Unusable> {
+/// Checks what was asked for.
+pub fn lint(asked: &Lint) -> Result<Answer, Unusable> {
     let sources = all_sources(&asked.paths)?;
     let split::Found {
         documents,
         mut flaws,
         ..
     } = split::documents(&sources);
-    let single = Single::at(now);
+    let single = Single::new();
     let mut together = Together::default();
     for document in &documents {
         flaws.extend(single.check(document));

@@ -39,7 +39,7 @@ fn answer(command: &Command) -> Result<Answer, Unusable> {
         Command::Policy {
             command: PolicyCommand::Test(asked),
         } => policy::test(asked, Timestamp::now()),
-        Command::Lint(asked) => lint::lint(asked, Timestamp::now()),
+        Command::Lint(asked) => lint::lint(asked),
         Command::Render(asked) => render::render(asked),
         Command::Audit {
             command: AuditCommand::Verify(asked),

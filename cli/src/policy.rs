@@ -11,7 +11,7 @@ mod usage;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use tenantry_api::compile::policy::proof::try_case;
+use tenantry_api::compile::policy::proof::{time_of_proof, try_case};
 use tenantry_core::name::Currency;
 use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Agreed, decide};
@@ -27,7 +27,7 @@ pub fn test(asked: &PolicyTest, now: Timestamp) -> Result<Answer, Unusable> {
     let now = asked.time.unwrap_or(now);
     let given = given::read(&asked.policy)?;
     let files = case::read(&asked.cases)?;
-    let own = given.iter().flat_map(|one| tests_of(one, now));
+    let own = given.iter().flat_map(tests_of);
     let policies: Vec<Policy> = given.iter().map(|one| one.policy.clone()).collect();
     let cases = files.iter().flat_map(|file| tried(file, &policies, now));
     let (mut rows, mut flaws) = (Vec::new(), Vec::new());
@@ -55,8 +55,9 @@ pub fn test(asked: &PolicyTest, now: Timestamp) -> Result<Answer, Unusable> {
     })
 }
 
-/// The cases that a policy carries along, each against that policy alone.
-fn tests_of(given: &Given, now: Timestamp) -> Vec<Result<Row, String>> {
+/// The cases that a policy carries along, each against that policy alone, as the
+/// operator tries them.
+fn tests_of(given: &Given) -> Vec<Result<Row, String>> {
     let Given {
         form,
         policy,
@@ -64,7 +65,7 @@ fn tests_of(given: &Given, now: Timestamp) -> Vec<Result<Row, String>> {
     } = given;
     let cases = form.spec.tests.iter();
     cases
-        .map(|case| match try_case(policy, case, now) {
+        .map(|case| match try_case(policy, case, time_of_proof(policy)) {
             Ok(ruling) => {
                 let source = Source {
                     file: place.file.clone(),

@@ -1,8 +1,11 @@
 //! `tenantry render`: the contract that the operator makes of a tenant, to read
 //! or to compare before it is applied.
 
-use tenantry_api::compile::{OperatorView, compile};
+use tenantry_api::compile::policy::{self, Origin};
+use tenantry_api::compile::{Flaw, OperatorView, compile};
 use tenantry_api::document::{Document, Kind, split};
+use tenantry_api::safety_policy::SafetyPolicy;
+use tenantry_core::policy::Policy;
 use tenantry_core::tenant::TenantConfig;
 
 use crate::answer::{self, Answer, Unusable};
@@ -19,7 +22,8 @@ pub fn render(asked: &Render) -> Result<Answer, Unusable> {
         // The tenant may be in what cannot be read.
         return Err(Unusable::of(&flaws));
     }
-    let contract = contract(the_tenant(&documents, asked)?)?;
+    let tenant = the_tenant(&documents, asked)?;
+    let contract = contract(tenant, policies(&documents, tenant)?)?;
     let text = if asked.json {
         answer::json(&contract)
     } else {
@@ -62,7 +66,28 @@ fn the_tenant<'d>(documents: &'d [Document], asked: &Render) -> Result<&'d Docum
     }
 }
 
-fn contract(document: &Document) -> Result<TenantConfig, Unusable> {
+/// The organisation's own policies. Whom those of the platform select, labels
+/// say that no folder has.
+fn policies(documents: &[Document], tenant: &Document) -> Result<Vec<Policy>, Unusable> {
+    let is_own = |document: &&Document| {
+        document.head.kind() == Kind::SafetyPolicy && document.namespace() == tenant.namespace()
+    };
+    let mut policies = Vec::new();
+    for document in documents.iter().filter(is_own) {
+        let form: SafetyPolicy = document.typed().map_err(|flaw| Unusable::of(&[flaw]))?;
+        let compiled = policy::compile(&form, Origin::Organization);
+        policies.push(compiled.map_err(|flaws| unusable(document, &flaws))?);
+    }
+    policies.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(policies)
+}
+
+fn unusable(document: &Document, flaws: &[Flaw]) -> Unusable {
+    let told = flaws.iter().map(|flaw| document.flaw(&flaw.message));
+    Unusable::of(&told.collect::<Vec<_>>())
+}
+
+fn contract(document: &Document, policies: Vec<Policy>) -> Result<TenantConfig, Unusable> {
     let looks = [
         document.has_good_name(),
         document.has_known_version(),
@@ -73,8 +98,9 @@ fn contract(document: &Document) -> Result<TenantConfig, Unusable> {
         return Err(Unusable::of(&flaws));
     }
     let tenant = document.tenant().map_err(|flaw| Unusable::of(&[flaw]))?;
-    compile(&tenant, &OperatorView::default()).map_err(|flaws| {
-        let told = flaws.iter().map(|flaw| document.flaw(&flaw.message));
-        Unusable::of(&told.collect::<Vec<_>>())
-    })
+    let view = OperatorView {
+        policies,
+        ..OperatorView::default()
+    };
+    compile(&tenant, &view).map_err(|flaws| unusable(document, &flaws))
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_api::compile::policy::proof::prove;
 use tenantry_api::compile::{self, OperatorView};
@@ -18,15 +17,13 @@ use crate::policy::given::origin;
 /// What documents are held against.
 pub struct Single {
     judges: BTreeMap<String, Judge>,
-    now: Timestamp,
 }
 
 impl Single {
-    /// The rules of this release, at `now`.
-    pub fn at(now: Timestamp) -> Self {
+    /// The rules of this release.
+    pub fn new() -> Self {
         Self {
             judges: Judge::all(),
-            now,
         }
     }
 
@@ -87,7 +84,7 @@ impl Single {
 
     fn policy(&self, form: &SafetyPolicy) -> Vec<String> {
         match compile::policy::compile(form, origin(form)) {
-            Ok(policy) => prove(&policy, &form.spec.tests, self.now)
+            Ok(policy) => prove(&policy, &form.spec.tests)
                 .into_iter()
                 .map(|told| format!("spec.{told}; mend the policy, or the case"))
                 .collect(),

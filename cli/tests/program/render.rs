@@ -110,3 +110,32 @@ fn without_a_good_tenant_there_is_no_contract() {
         assert!(ended.error.contains(told), "{told}: {ended}");
     }
 }
+
+#[test]
+fn a_tenants_own_policies_are_in_its_contract_and_others_are_not() {
+    let policy = |namespace: &str, name: &str| {
+        format!(
+            "apiVersion: tenantry.dev/v1alpha1\nkind: SafetyPolicy\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{mode: Shadow}}\n"
+        )
+    };
+    let required = tenant("acme") + "  requiredPolicies: [ads, other]\n";
+    let texts = [
+        policy("acme", "brand"),
+        required,
+        policy("acme", "ads"),
+        policy("globex", "other"),
+    ];
+    let ended = render(&texts, &["--json"]);
+    let contract: TenantConfig = serde_json::from_str(&ended.out).unwrap();
+    let names: Vec<_> = contract
+        .policies
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(names, ["ads", "brand"]);
+    assert_eq!(contract.missing_policies, ["other".to_owned()].into());
+    let bad = policy("acme", "bad").replace("Shadow", "Enforce, currency: euro");
+    let ended = render(&[tenant("acme"), bad], &[]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.error.contains("SafetyPolicy/bad"), "{ended}");
+}

@@ -4,13 +4,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::{DynamicObject, NamespaceResourceScope};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use tenantry_api::compile::policy::{Origin, compile, full_name, prove, refusal};
+use tenantry_api::compile::policy::proof::prove;
+use tenantry_api::compile::policy::{Origin, compile, full_name, refusal};
 use tenantry_api::safety_policy::{SafetyPolicy, SafetyPolicyStatus};
 use tenantry_api::selector::Selector;
 use tenantry_core::policy::{Mode, Policy};
@@ -95,7 +95,7 @@ impl Judged {
 fn judge(policy: &SafetyPolicy, origin: Origin) -> Result<Policy, Box<Rejected>> {
     let (reason, told) = match compile(policy, origin) {
         Ok(compiled) => {
-            let told = prove(&compiled, &policy.spec.tests, time_of_proof(&compiled));
+            let told = prove(&compiled, &policy.spec.tests);
             if told.is_empty() {
                 return Ok(compiled);
             }
@@ -143,14 +143,6 @@ fn unreadable(
         refusal,
     };
     (selector, Err(Box::new(rejected)))
-}
-
-/// When the tests of a policy are tried: at the time of its newest rate, so that
-/// what was accepted is accepted again whenever the operator starts anew. That
-/// a rate has aged denies increases; it is no flaw of the policy.
-fn time_of_proof(policy: &Policy) -> Timestamp {
-    let rates = policy.exchange_rates.iter().map(|rate| rate.as_of);
-    rates.max().unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 impl Resource for Judged {

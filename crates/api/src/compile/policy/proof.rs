@@ -40,9 +40,19 @@ pub enum CaseError {
     Several,
 }
 
-/// Tries every case against the policy alone, as if it were enforced, at `now`
-/// and with nothing changed before. Answers what decided out otherwise.
-pub fn prove(policy: &Policy, cases: &[TestCase], now: Timestamp) -> Vec<String> {
+/// When the cases that a policy carries are tried: at the time of its newest
+/// rate, so that what was accepted once is accepted again at any time. That a
+/// rate has aged denies increases; it is no flaw of the policy.
+pub fn time_of_proof(policy: &Policy) -> Timestamp {
+    let rates = policy.exchange_rates.iter().map(|rate| rate.as_of);
+    rates.max().unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Tries every case against the policy alone, as if it were enforced, at the
+/// time of its proof and with nothing changed before. Answers what decided out
+/// otherwise.
+pub fn prove(policy: &Policy, cases: &[TestCase]) -> Vec<String> {
+    let now = time_of_proof(policy);
     cases
         .iter()
         .filter_map(|case| {

@@ -1,14 +1,11 @@
 //! Whole forms, their flaws, and the cases that they carry along.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tenantry_core::policy::Policy;
 use tenantry_core::reason::Reason;
 
 use super::proof::prove;
 use super::*;
-
-const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
 fn form(spec: &Value) -> SafetyPolicy {
     let document = json!({
@@ -228,7 +225,7 @@ fn case(change: &Value, decision: &str, rules: &[&str]) -> Value {
 
 fn differences(policy: &Value, case: Value) -> Vec<String> {
     let case: crate::safety_policy::test_case::TestCase = serde_json::from_value(case).unwrap();
-    prove(&compiled(policy), &[case], NOW)
+    prove(&compiled(policy), &[case])
 }
 
 #[test]
