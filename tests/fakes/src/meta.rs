@@ -3,16 +3,20 @@
 
 mod apply;
 mod asked;
+mod batch;
 mod change;
 mod clock;
+mod connection;
 mod creates;
 mod effects;
 mod expansion;
 mod faults;
 mod fields;
+mod front;
 mod graph;
 mod insights;
 mod oracle;
+mod orders;
 mod pace;
 mod paging;
 mod rules;
@@ -30,29 +34,28 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::response::Response;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::routing::{get, post};
-use http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use effects::{Effect, EffectKind};
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, Tier};
 pub use oracle::{Logged, TokenPlace};
+pub use orders::{Answers, Applies, Order};
 pub use world::{EXPIRED_TOKEN, READ_ONLY_TOKEN, REVOKED_TOKEN, SANDBOX_TOKEN};
 
 use crate::meta::asked::Asked;
 use crate::meta::clock::Clock;
-use crate::meta::oracle::Oracle;
+use crate::meta::connection::{Breakable, Breaker};
+use crate::meta::oracle::{Oracle, Trace};
+use crate::meta::orders::Orders;
 use crate::meta::usage::Usage;
-use crate::meta::wire::Told;
 use crate::meta::world::World;
 
 /// A node that every token sees and that belongs to no ad account.
@@ -65,6 +68,9 @@ pub struct FakeMeta {
     task: JoinHandle<()>,
 }
 
+/// The routes, each request with what resets its connection.
+type Served = IntoMakeServiceWithConnectInfo<Router, Breaker>;
+
 /// Everything that the handlers share.
 struct Shared {
     inner: Mutex<Inner>,
@@ -75,6 +81,9 @@ struct Shared {
 struct Inner {
     world: World,
     faults: Faults,
+    orders: Orders,
+    /// What is to come about when the test says so.
+    late: Vec<(Asked, Trace)>,
     oracle: Oracle,
     usage: Usage,
 }
@@ -87,7 +96,8 @@ impl FakeMeta {
         let shared = Arc::new(Shared::new(Clock::still()));
         let router = router(Arc::clone(&shared));
         let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
+            let served = axum::serve(Breakable(listener), router).await;
+            if let Err(error) = served {
                 tracing::error!(%error, "the fake ended");
             }
         });
@@ -146,6 +156,21 @@ impl FakeMeta {
         self.shared.set_faults(faults);
     }
 
+    /// Orders what is to happen to single requests.
+    pub fn order(&self, order: Order) {
+        self.shared.lock().orders.add(order);
+    }
+
+    /// The orders that have struck nobody yet.
+    pub fn open_orders(&self) -> Vec<Order> {
+        self.shared.lock().orders.open()
+    }
+
+    /// What was ordered to come about late does now; says how much that was.
+    pub fn release(&self) -> usize {
+        self.shared.lock().release()
+    }
+
     /// Completes every report that runs.
     pub fn hurry_reports(&self) {
         self.shared.lock().world.hurry_reports();
@@ -179,12 +204,12 @@ pub async fn serve(
     for (token, accounts) in tokens {
         shared.lock().world.grant(token, accounts);
     }
-    axum::serve(listener, router(Arc::new(shared)))
+    axum::serve(Breakable(listener), router(Arc::new(shared)))
         .with_graceful_shutdown(stop)
         .await
 }
 
-fn router(shared: Arc<Shared>) -> Router {
+fn router(shared: Arc<Shared>) -> Served {
     Router::new()
         .route(
             "/_oracle/requests",
@@ -199,61 +224,16 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/_oracle/effects", get(oracle::effects))
         .route("/_oracle/clock", get(oracle::time).post(oracle::advance))
         .route("/_oracle/healthz", get(|| async { "ok" }))
-        .fallback(answer)
+        .route(
+            "/_oracle/orders",
+            get(oracle::orders)
+                .post(oracle::order)
+                .delete(oracle::forget_orders),
+        )
+        .route("/_oracle/release", post(oracle::release))
+        .fallback(front::answer)
         .with_state(shared)
-}
-
-async fn answer(
-    State(shared): State<Arc<Shared>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let asked = Asked::read(&method, &uri, &headers, &body);
-    let ((number, trace), latency_ms) = {
-        let mut inner = shared.lock();
-        (inner.oracle.arrive(&asked), inner.faults.latency_ms)
-    };
-    shared.wake();
-    if latency_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(latency_ms)).await;
-    }
-    shared.while_held().await;
-    let mut guard = shared.lock();
-    let inner = &mut *guard;
-    let fault = inner.faults.strike(&asked);
-    let used = inner.usage.count(asked.account().as_deref(), &inner.faults);
-    let told = match (fault, used.exhausted) {
-        (Some(fault), _) => fault.tell(inner.faults.code),
-        (None, true) => Told::throttled(),
-        (None, false) => {
-            let told = graph::tell(&mut inner.world, &inner.faults, &asked, &trace.request);
-            inner.world.poll(asked.segments().get(1).unwrap_or(&""));
-            told
-        }
-    };
-    let told = told.saying(inner.faults.message.as_ref());
-    let told = if inner.faults.errors_as_success {
-        told.into_success()
-    } else {
-        told
-    };
-    inner.oracle.answered(number, told.status());
-    let served = inner
-        .faults
-        .served_version
-        .clone()
-        .unwrap_or_else(|| asked.version());
-    let mut response = told.into_response(&served, &used, fault, &trace);
-    if let Some(warning) = &inner.faults.version_warning
-        && let Ok(warning) = warning.parse()
-    {
-        response
-            .headers_mut()
-            .insert("x-ad-api-version-warning", warning);
-    }
-    response
+        .into_make_service_with_connect_info()
 }
 
 impl Shared {
@@ -261,6 +241,8 @@ impl Shared {
         let inner = Inner {
             world: World::sandbox(clock),
             faults: Faults::default(),
+            orders: Orders::default(),
+            late: Vec::new(),
             oracle: Oracle::default(),
             usage: Usage::default(),
         };

@@ -56,6 +56,20 @@ pub struct Faults {
     pub report_fails: bool,
     /// Throttle an account when its score reaches this.
     pub most_score: Option<u32>,
+    /// Enforce the limits of this access tier.
+    pub tier: Option<Tier>,
+    /// So many reads show what was before the last write.
+    pub stale_reads: u32,
+}
+
+/// The access that Meta has given an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// A score of 60 and blocks of 300 s.
+    Development,
+    /// A score of 9,000 and blocks of 60 s.
+    Standard,
 }
 
 /// One way to fail.

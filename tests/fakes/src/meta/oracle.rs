@@ -16,6 +16,7 @@ use super::asked::Asked;
 use super::clock;
 use super::effects::Effect;
 use super::faults::Faults;
+use super::orders::Order;
 
 /// A log nobody forgets must not eat the machine.
 const MOST_ENTRIES: usize = 10_000;
@@ -189,6 +190,36 @@ pub(super) async fn advance(
     let forwards: Forwards = read_json(&body)?;
     shared.lock().world.clock.advance(forwards.advance_seconds);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The orders that are still open.
+pub(super) async fn orders(State(shared): State<Arc<Shared>>) -> Json<Vec<Order>> {
+    Json(shared.lock().orders.open())
+}
+
+pub(super) async fn order(
+    State(shared): State<Arc<Shared>>,
+    body: Bytes,
+) -> Result<StatusCode, BadRequest> {
+    let order: Order = read_json(&body)?;
+    shared.lock().orders.add(order);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn forget_orders(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.lock().orders.forget();
+    StatusCode::NO_CONTENT
+}
+
+/// How many changes came about late.
+#[derive(Serialize)]
+pub(super) struct Released {
+    released: usize,
+}
+
+pub(super) async fn release(State(shared): State<Arc<Shared>>) -> Json<Released> {
+    let released = shared.lock().release();
+    Json(Released { released })
 }
 
 type BadRequest = (StatusCode, String);

@@ -203,6 +203,15 @@ impl Told {
         }
     }
 
+    /// The body as a part of a batch has it; None if there is none.
+    pub fn into_text(self, trace: &Trace) -> Option<String> {
+        match self {
+            Self::Json(value) => Some(value.to_string()),
+            Self::Error(error) | Self::ErrorAsSuccess(error) => Some(error.body(trace).to_string()),
+            _ => None,
+        }
+    }
+
     pub fn into_response(
         self,
         served: &str,

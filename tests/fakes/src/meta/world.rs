@@ -89,6 +89,8 @@ pub(super) struct World {
     accounts: Vec<Map<String, Value>>,
     reports: Vec<Report>,
     ids_given: u32,
+    /// The objects as they were before the last write.
+    before: Option<Vec<Object>>,
 }
 
 impl World {
@@ -114,6 +116,7 @@ impl World {
             accounts: sandbox::accounts(),
             reports: Vec::new(),
             ids_given: 0,
+            before: None,
         }
     }
 
@@ -220,7 +223,31 @@ impl World {
         if self.effects.is_full() {
             return Err(GraphError::transient(1));
         }
+        self.before = Some(self.objects.clone());
         Ok(())
+    }
+
+    /// Goes back to before the last write; once more undoes it.
+    pub fn swap_with_before(&mut self) {
+        if let Some(before) = &mut self.before {
+            std::mem::swap(before, &mut self.objects);
+        }
+    }
+
+    /// The account of an object, with `act_`.
+    pub fn account_of(&self, id: &str) -> Option<String> {
+        let row = self.row(id)?;
+        Some(format!("act_{}", text(row, "account_id")))
+    }
+
+    /// How many ads of an account run.
+    pub fn active_ads(&self, account: &str) -> u32 {
+        let ads = self.objects.iter().filter(|object| {
+            object.kind == Kind::Ad
+                && text(&object.row, "account_id") == bare(account)
+                && text(&object.row, "effective_status") == "ACTIVE"
+        });
+        u32::try_from(ads.count()).unwrap_or(u32::MAX)
     }
 
     /// Logs what a write did.

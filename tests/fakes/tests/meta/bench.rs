@@ -1,8 +1,11 @@
 //! A fake Meta, and somebody who talks to it.
 
+use std::time::{Duration, Instant};
+
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 use tenantry_fakes::meta::{EffectKind, FakeMeta, SANDBOX_TOKEN};
+use tokio::task::JoinHandle;
 
 /// A fake with one client.
 pub struct Bench {
@@ -47,6 +50,15 @@ impl Bench {
         answer(self.client.request(method, url).json(body)).await
     }
 
+    /// Sends a form in the background and waits for no answer.
+    pub fn send(&self, path: &str, form: &[(&str, &str)]) -> JoinHandle<Option<u16>> {
+        let request = self.request(Method::POST, path).form(form);
+        tokio::spawn(async move {
+            let response = request.send().await.ok()?;
+            Some(response.status().as_u16())
+        })
+    }
+
     /// What was changed: kind, object, before and after.
     pub fn effects(&self) -> Vec<(EffectKind, String, Value, Value)> {
         let all = self.fake.effects().into_iter();
@@ -57,6 +69,15 @@ impl Bench {
     /// A field of an object as it really is.
     pub fn field(&self, id: &str, field: &str) -> Value {
         self.fake.object(id).unwrap()[field].clone()
+    }
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "still not: {what}");
+        tokio::task::yield_now().await;
     }
 }
 
