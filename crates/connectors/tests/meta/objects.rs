@@ -274,13 +274,14 @@ async fn an_object_of_another_kind_is_refused_in_the_vendors_words() {
 
 #[tokio::test]
 async fn a_vendor_that_cannot_be_asked_proves_nothing() {
-    let bench = Bench::start().await;
     for (fault, reason) in [
         (Fault::TokenExpired, Reason::ReconnectRequired),
         (Fault::Throttled, Reason::VendorThrottled),
         (Fault::Unavailable, Reason::VendorUnavailable),
         (Fault::NotJson, Reason::VendorAnswerInvalid),
     ] {
+        // A throttled account would be asked nothing more for a while.
+        let bench = Bench::start().await;
         bench.fake.set_faults(Faults {
             fail: Some(fault),
             ..Faults::default()
