@@ -113,6 +113,13 @@ impl FakeMeta {
         format!("http://{}", self.address)
     }
 
+    /// Opens an account of a currency; a token that is to see it is granted it
+    /// afterwards.
+    pub fn open(&self, account: &str, currency: &str) {
+        let mut inner = self.shared.lock();
+        inner.world.open_in(world::bare(account), currency);
+    }
+
     /// Lets a token see these accounts.
     pub fn grant(&self, token: &str, accounts: &[&str]) {
         let accounts = accounts.iter().map(ToString::to_string).collect();
@@ -219,6 +226,7 @@ fn router(shared: Arc<Shared>) -> Served {
             "/_oracle/faults",
             get(oracle::faults).put(oracle::set_faults),
         )
+        .route("/_oracle/accounts", post(oracle::open))
         .route("/_oracle/tokens", post(oracle::grant))
         .route("/_oracle/readers", post(oracle::grant_reading))
         .route("/_oracle/effects", get(oracle::effects))

@@ -1,5 +1,11 @@
 //! The request log and the endpoints under `/_oracle`. Tokens do not enter the
 //! log, only where they stood.
+//!
+//! - `requests` GET, DELETE: what arrived; `effects` GET: what was changed.
+//! - `faults` GET, PUT: switches; `orders` GET, POST, DELETE: single requests.
+//! - `release` POST: late changes come about; `clock` GET, POST: time goes on.
+//! - `accounts`, `tokens`, `readers` POST: accounts by currency, who sees them
+//!   and who only sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +23,7 @@ use super::clock;
 use super::effects::Effect;
 use super::faults::Faults;
 use super::orders::Order;
+use super::world::bare;
 
 /// A log nobody forgets must not eat the machine.
 const MOST_ENTRIES: usize = 10_000;
@@ -156,6 +163,19 @@ pub(super) async fn grant_reading(
     let mut inner = shared.lock();
     for (token, accounts) in tokens {
         inner.world.grant_reading(token, accounts);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Opens accounts, each of a currency; who sees them is told with the tokens.
+pub(super) async fn open(
+    State(shared): State<Arc<Shared>>,
+    body: Bytes,
+) -> Result<StatusCode, BadRequest> {
+    let accounts: BTreeMap<String, String> = read_json(&body)?;
+    let mut inner = shared.lock();
+    for (account, currency) in accounts {
+        inner.world.open_in(bare(&account), &currency);
     }
     Ok(StatusCode::NO_CONTENT)
 }

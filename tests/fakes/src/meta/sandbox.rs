@@ -49,6 +49,12 @@ pub(super) fn opened(id: &str) -> (Map<String, Value>, Vec<Object>) {
     (row, stock.filled(id))
 }
 
+/// An account of a currency, with what the one in Berlin has in its own.
+pub(super) fn opened_in(id: &str, currency: &str) -> (Map<String, Value>, Vec<Object>) {
+    let row = account(id, "Opened later", currency, "Europe/Berlin", "0");
+    (row, Stock::Berlin.filled(id))
+}
+
 impl Stock {
     fn filled(&self, account: &str) -> Vec<Object> {
         let rows = match self {

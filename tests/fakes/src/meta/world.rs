@@ -136,12 +136,27 @@ impl World {
         self.tokens.entry(token).or_default().is_read_only = true;
     }
 
-    fn open(&mut self, id: &str) {
-        let mut accounts = self.accounts.iter();
-        if accounts.any(|row| text(row, "account_id") == id) {
-            return;
+    /// Opens an account of a currency unless it is there. Amounts are in Meta's
+    /// own minor units: CLP COP CRC HUF ISK IDR JPY KRW PYG TWD VND have none, all
+    /// others a hundred, whatever the standard says of theirs.
+    pub fn open_in(&mut self, id: &str, currency: &str) {
+        if !self.has_account(id) {
+            self.add(sandbox::opened_in(id, currency));
         }
-        let (account, objects) = sandbox::opened(id);
+    }
+
+    fn open(&mut self, id: &str) {
+        if !self.has_account(id) {
+            self.add(sandbox::opened(id));
+        }
+    }
+
+    fn has_account(&self, id: &str) -> bool {
+        let mut accounts = self.accounts.iter();
+        accounts.any(|row| text(row, "account_id") == id)
+    }
+
+    fn add(&mut self, (account, objects): (Map<String, Value>, Vec<Object>)) {
         self.accounts.push(account);
         self.objects.extend(objects);
     }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tenantry_fakes::meta::EffectKind;
 
-use crate::bench::{Bench, codes};
+use crate::bench::{Bench, answer, codes};
 
 const AD_SET: &str = "120010010041";
 
@@ -118,4 +118,24 @@ async fn readers_are_made_over_http() {
     assert_eq!(write.send().await.unwrap().status(), 400);
     let odd = json!({"advance_seconds": -1});
     assert_eq!(bench.control(Method::POST, "clock", &odd).await.0, 400);
+}
+
+#[tokio::test]
+async fn accounts_of_any_currency_are_opened() {
+    let bench = Bench::start().await;
+    bench.fake.open("act_3001", "BHD");
+    let more = json!({"act_3002": "JPY", "act_1001": "USD"});
+    assert_eq!(bench.control(Method::POST, "accounts", &more).await.0, 204);
+    let seen = ["act_3001", "act_3002", "act_1001"];
+    bench.fake.grant("EAAOther", &seen);
+    let mut currencies = Vec::new();
+    for account in seen {
+        let path = format!("{account}?fields=currency");
+        let request = bench.request_of("EAAOther", Method::GET, &path);
+        currencies.push(answer(request).await.1["currency"].clone());
+    }
+    assert_eq!(currencies, ["BHD", "JPY", "EUR"]);
+    let request = bench.request_of("EAAOther", Method::POST, "12003002001");
+    let told = answer(request.form(&[("daily_budget", "7000")])).await;
+    assert_eq!(told, (200, json!({"success": true})));
 }
