@@ -52,7 +52,7 @@ impl Single {
                 let flaws = made.err().into_iter().flatten();
                 flaws.map(|flaw| flaw.message).collect()
             }
-            Kind::SafetyPolicy => self.policy(&document.typed()?),
+            Kind::SafetyPolicy => policy(&document.typed()?),
             Kind::McpFreeze => document.freeze()?.flaw.into_iter().collect(),
             Kind::McpApiKey => match document.key() {
                 Ok(_) => Vec::new(),
@@ -82,16 +82,6 @@ impl Single {
         Ok(flaws)
     }
 
-    fn policy(&self, form: &SafetyPolicy) -> Vec<String> {
-        match compile::policy::compile(form, origin(form)) {
-            Ok(policy) => prove(&policy, &form.spec.tests)
-                .into_iter()
-                .map(|told| format!("spec.{told}; mend the policy, or the case"))
-                .collect(),
-            Err(flaws) => flaws.into_iter().map(|flaw| flaw.message).collect(),
-        }
-    }
-
     /// What the API server would refuse it for: the field, and the whole sentence.
     fn refusals(&self, document: &Document) -> Result<Vec<(String, String)>, Flaw> {
         let Some(judge) = self.judges.get(&document.head.kind) else {
@@ -107,6 +97,17 @@ impl Single {
             (one.path, told)
         });
         Ok(told.collect())
+    }
+}
+
+/// What the operator would say of a policy.
+fn policy(form: &SafetyPolicy) -> Vec<String> {
+    match compile::policy::compile(form, origin(form)) {
+        Ok(policy) => prove(&policy, &form.spec.tests)
+            .into_iter()
+            .map(|told| format!("spec.{told}; mend the policy, or the case"))
+            .collect(),
+        Err(flaws) => flaws.into_iter().map(|flaw| flaw.message).collect(),
     }
 }
 
