@@ -137,5 +137,10 @@ fn a_tenants_own_policies_are_in_its_contract_and_others_are_not() {
     let bad = policy("acme", "bad").replace("Shadow", "Enforce, currency: euro");
     let ended = render(&[tenant("acme"), bad], &[]);
     assert_eq!(ended.code, 2);
-    assert!(ended.error.contains("SafetyPolicy/bad"), "{ended}");
+    assert!(
+        ended
+            .error
+            .contains("(SafetyPolicy `bad`): spec.currency: "),
+        "{ended}"
+    );
 }
