@@ -245,13 +245,22 @@ fn first_start(node: &Node, now: Timestamp) -> Option<Timestamp> {
     starts.collect::<Option<Vec<_>>>()?.into_iter().min()
 }
 
-/// The children that run; where none does, all that may run again. What is
-/// paused until later would make a budget seem to last longer than it does.
+/// The children that spend; where none does, all that may again. What is
+/// paused until later, or holds nothing that runs, would make a budget seem to
+/// last longer than it does.
 fn spending(node: &Node, now: Timestamp) -> impl Iterator<Item = &Node> {
     let children = || node.children.iter().flatten();
-    let does_one_run = children().any(|child| child.runs(now));
+    let does_one = children().any(|child| spends(child, now));
     children()
-        .filter(move |child| child.runs(now) || (!does_one_run && child.switch != Switch::Gone))
+        .filter(move |child| spends(child, now) || (!does_one && child.switch != Switch::Gone))
+}
+
+/// Whether it, or something at the very bottom below it, would spend if all
+/// above it ran.
+fn spends(node: &Node, now: Timestamp) -> bool {
+    let below = node.children.as_deref();
+    let does_one = || below.is_none_or(|all| all.iter().any(|child| spends(child, now)));
+    node.runs(now) && does_one()
 }
 
 fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {

@@ -156,3 +156,15 @@ fn a_step_is_read_back_only_as_one() {
         assert!(!read(text), "{text}");
     }
 }
+
+#[test]
+fn what_spends_nothing_makes_no_budget_last_longer() {
+    let ended = |day| {
+        let idle = node("b").until(days(100)).over([node("b-ad").off()]);
+        let top = node("c").with(lifetime(3_000, 0));
+        top.over([ad_set("a").until(days(day)), idle])
+    };
+    // 3,000 more in two days, and not in a hundred.
+    let more = effect(ended(2), &set_budget("c", lifetime(6_000, 0))).unwrap();
+    assert_eq!(more.exposure_micros, micros(1_500));
+}
