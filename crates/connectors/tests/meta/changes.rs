@@ -384,3 +384,26 @@ async fn a_failure_is_not_applied_only_where_the_vendor_says_so() {
         assert!(matches!(made, Made::Unknown(_)), "{fault:?}: {made:?}");
     }
 }
+
+#[tokio::test]
+async fn an_error_that_nobody_explained_may_have_come_too_late() {
+    let cases = [
+        // The request was aborted, nobody knows when.
+        (960, None),
+        (-1, None),
+        (
+            1,
+            Some("Please reduce the amount of data you're asking for"),
+        ),
+    ];
+    for (code, message) in cases {
+        let faults = Faults {
+            fail: Some(Fault::Code),
+            code: (code, None),
+            message: message.map(str::to_owned),
+            ..Faults::default()
+        };
+        let (made, _) = made_with(faults).await;
+        assert!(matches!(made, Made::Unknown(_)), "{code}: {made:?}");
+    }
+}
