@@ -176,6 +176,11 @@ fn budget(plan: &BudgetPlan, amounts: Amounts<'_>, row: &Value) -> Result<Option
         (None, None) => Ok(None),
         (Some(amount_micros), None) => Ok(Some(Budget::Daily { amount_micros })),
         (None, Some(amount_micros)) => {
+            // Zero is a word of the vendor's; silence would count as nothing
+            // that can still be spent.
+            if row.get(&plan.remaining).is_none_or(Value::is_null) {
+                return Err(plan.remaining.clone());
+            }
             let left = read(&plan.remaining)?.unwrap_or(0);
             let spent_micros = amount_micros.checked_sub(left).filter(|spent| *spent >= 0);
             Ok(Some(Budget::Lifetime {
@@ -208,7 +213,9 @@ fn moment(value: Option<&Value>) -> Result<Option<Timestamp>, Odd> {
         return Ok(None);
     };
     let text = value.as_str().ok_or(Odd)?;
-    Timestamp::strptime(MOMENT, text).map(Some).map_err(|_| Odd)
+    let moment = Timestamp::strptime(MOMENT, text).map_err(|_| Odd)?;
+    // Meta keeps "never" as 0, and shows it as the beginning of its time.
+    Ok((moment > Timestamp::UNIX_EPOCH).then_some(moment))
 }
 
 /// Vendors leave out what is not so.
@@ -304,6 +311,9 @@ mod tests {
             (json!({"daily": 0.5}), "daily"),
             (json!({"daily": "9223372036854775807"}), "daily"),
             (json!({"lifetime": "50", "left": "51"}), "left"),
+            // Nothing left would count as nothing that can be spent.
+            (json!({"lifetime": "50"}), "left"),
+            (json!({"lifetime": "50", "left": null}), "left"),
             (json!({"ends": "tomorrow"}), "ends"),
             (json!({"ends": 0}), "ends"),
             (json!({"ends": "2026-10-01T00:00:00"}), "ends"),
@@ -331,6 +341,14 @@ mod tests {
             (r"a\u{a}b", Some(2_500_000))
         );
         assert!(read.node.has_budget_schedule);
+    }
+
+    #[test]
+    fn the_beginning_of_time_is_no_end() {
+        for never in ["1970-01-01T00:00:00+0000", "1969-12-31T15:59:59-0800"] {
+            let read = row(&json!({"ends": never})).unwrap();
+            assert_eq!(read.node.ends_at, None, "{never}");
+        }
     }
 
     #[test]
