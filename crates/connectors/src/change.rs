@@ -169,6 +169,7 @@ impl Target {
         now: Timestamp,
     ) -> Result<Effect, Impossible> {
         let object = object.clone();
+        let root = &snapshot.root;
         let change = match self {
             Self::Budget(budget) => Change::SetBudget {
                 object,
@@ -184,13 +185,8 @@ impl Target {
                 },
                 object,
             },
-            Self::Name(_) => {
-                let node = snapshot.root.node(&object);
-                node.ok_or_else(|| Impossible::Unknown(object.clone()))?;
-                return Ok(Effect::records([object]));
-            }
+            Self::Name(_) => return Effect::record_of(root, object),
         };
-        let root = &snapshot.root;
         Effect::of(Some(root), &root.currency, &change, now)
     }
 

@@ -33,6 +33,7 @@ use crate::call_error::CallError;
 use crate::connector::{Connector, Named, Tool};
 use crate::corridor::confirm::reads_account_currency;
 use crate::corridor::exchange::{Exchange, Tally};
+use crate::corridor::limits::within;
 use crate::corridor::owned::{Owned, OwnedAccount};
 use crate::corridor::ownership::Owners;
 use crate::corridor::path::Slot;
@@ -268,11 +269,7 @@ impl Corridor {
             deadline,
         };
         let work = self.ask(&asking, &mut tally);
-        let data = tokio::time::timeout_at(deadline, work)
-            .await
-            .map_err(|_| CallError::TimedOut {
-                waited_for: "the call within its deadline",
-            })??;
+        let data = within(deadline, "the call within its deadline", work).await?;
         let warnings = self.warnings(&tally);
         self.tell(&warnings);
         Ok(Answer {

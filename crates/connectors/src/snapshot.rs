@@ -153,6 +153,26 @@ pub(crate) fn assemble(
     })
 }
 
+/// One object below its root, where nothing else could be read.
+pub(crate) fn alone(
+    currency: Currency,
+    root: ObjectId,
+    kind: &str,
+    row: Row,
+) -> Result<Snapshot, String> {
+    if row.node.id == root {
+        return assemble(currency, row, Vec::new());
+    }
+    let top = Row {
+        node: Node::bare(root.clone(), kind),
+        parent: None,
+        name: String::new(),
+        bid_micros: None,
+    };
+    let parent = Some(root);
+    assemble(currency, top, vec![vec![Row { parent, ..row }]])
+}
+
 /// What stands below an object; at the lowest level there is no below.
 fn take(children: &mut Option<BTreeMap<ObjectId, Vec<Node>>>, id: &ObjectId) -> Option<Vec<Node>> {
     let families = children.as_mut()?;

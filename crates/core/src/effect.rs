@@ -264,6 +264,18 @@ impl Effect {
         }
     }
 
+    /// Something of an object of `root` changes that holds no money.
+    pub fn record_of(root: &SpendRoot, object: ObjectId) -> Result<Self, Impossible> {
+        let touched = difference::concerned(root, &object, true);
+        if touched.is_empty() {
+            return Err(Impossible::Unknown(object));
+        }
+        Ok(Self {
+            touched,
+            ..Self::records([object])
+        })
+    }
+
     /// Whether it makes more money spendable, or records worth more.
     pub fn rises(&self) -> bool {
         self.budgets.iter().any(BudgetChange::rises)

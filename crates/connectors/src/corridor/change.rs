@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use tenantry_core::effect::Impossible;
 use tokio::time::Instant;
 use url::Url;
 use url::form_urlencoded::Serializer;
@@ -15,7 +16,7 @@ use crate::call_error::CallError;
 use crate::change::{Made, PrepareError, Prepared, Settling, Standing, Target};
 use crate::connector::Tool;
 use crate::corridor::foreign;
-use crate::plan::change::ChangesPlan;
+use crate::plan::change::{ChangePlan, ChangesPlan};
 use crate::plan::spend_root::{LevelPlan, SpendRootPlan};
 use crate::plan::{Applied, ObjectsPlan, ToolPlan};
 use crate::snapshot::Row;
@@ -48,8 +49,17 @@ impl Corridor {
         let target = Target::of(plan, args, currency)?;
         // What the vendor cannot be told is refused before it is asked.
         self.parameter(&target, &object)?;
-        let snapshot = self.spend_root(&object, deadline).await?;
+        let (_, level) = self.level_of(&object)?;
+        let snapshot = match plan {
+            ChangePlan::Deactivate => self.before_a_stop(&object, level, deadline).await?,
+            _ => self.spend_root(&object, deadline).await?,
+        };
         let id = super::spend_root::id(object.id())?;
+        // Claimed as something else than it is, an ad set would pass for an ad.
+        let node = snapshot.root.node(&id);
+        if node.is_none_or(|node| node.kind != object.kind()) {
+            return Err(Impossible::Unknown(id).into());
+        }
         let effect = target.effect(&id, &snapshot, now)?;
         let above = snapshot.root.path(&id).unwrap_or_default();
         let path = above.iter().map(|node| node.id.clone()).collect();
@@ -104,7 +114,7 @@ impl Corridor {
     /// word of now.
     pub async fn look(&self, change: &Prepared, deadline: Instant) -> Result<Standing, CallError> {
         let id = super::spend_root::id(change.object.id())?;
-        let now = self.row_of(&change.object, deadline).await?;
+        let now = self.row_of(change, deadline).await?;
         let before = change.snapshot.row(&id);
         if change.target.is_reached(&now) {
             return Ok(Standing::Reached);
@@ -193,6 +203,13 @@ impl Corridor {
         if !self.is_ours(object.account()) {
             return Err(Failure::unsent(CallError::AccountNotOwned));
         }
+        let late = CallError::TimedOut {
+            waited_for: "the vendor's word on a change",
+        };
+        // Polled once, it could be on its way, and nobody would know.
+        if Instant::now() >= deadline {
+            return Err(Failure::unsent(late));
+        }
         let api = &self.connector.api;
         let owned = Owned::Object(object.clone());
         let url = self.address(plans.objects, &owned);
@@ -203,13 +220,12 @@ impl Corridor {
         let sent = self.exchange.change(api, &url, form, &mut tally);
         let Ok(answer) = tokio::time::timeout_at(deadline, sent).await else {
             return Err(Failure {
-                error: CallError::TimedOut {
-                    waited_for: "the vendor's word on a change",
-                },
+                error: late,
                 applied: Applied::Unknown,
             });
         };
         let body = answer?;
+        self.tell(&self.warnings(&tally));
         match plans.changes.done.find(&body) {
             Some(Value::Bool(true)) => Ok(()),
             _ => Err(Failure {
@@ -227,9 +243,12 @@ impl Corridor {
         self.exchange.url(path)
     }
 
-    /// One object as it is now.
-    async fn row_of(&self, object: &OwnedObject, deadline: Instant) -> Result<Row, CallError> {
-        let (_, level) = self.level_of(object)?;
-        self.read_alone(object, level, deadline).await
+    /// The object of a change as it is now, as far as the change is concerned
+    /// with it: an odd amount makes nobody doubt a pause.
+    async fn row_of(&self, change: &Prepared, deadline: Instant) -> Result<Row, CallError> {
+        let (_, level) = self.level_of(&change.object)?;
+        let switch = matches!(change.target, Target::Switch(_)).then(|| level.switch_alone());
+        let level = switch.as_ref().unwrap_or(level);
+        self.read_alone(&change.object, level, deadline).await
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
+use tokio::time::Instant;
 
 use crate::call_error::CallError;
 
@@ -49,6 +50,22 @@ impl CorridorLimits {
             .with_max_times(usize::try_from(self.attempts.saturating_sub(1)).unwrap_or(0))
             .with_jitter()
     }
+}
+
+/// What comes in time. What would begin too late is not begun: polled once, it
+/// could send its first request.
+pub(super) async fn within<T>(
+    deadline: Instant,
+    waited_for: &'static str,
+    work: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    let late = CallError::TimedOut { waited_for };
+    if Instant::now() >= deadline {
+        return Err(late);
+    }
+    tokio::time::timeout_at(deadline, work)
+        .await
+        .map_err(|_| late)?
 }
 
 /// How long to pause before a read is tried again; `None` if it is not: the

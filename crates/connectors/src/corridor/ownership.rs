@@ -9,6 +9,7 @@ use tenantry_core::name::AccountId;
 use tokio::time::Instant;
 
 use super::exchange::Tally;
+use super::limits::within;
 use super::owned::{NotOwned, OwnedObject};
 use super::path::Slot;
 use super::{Corridor, path};
@@ -96,12 +97,7 @@ impl Corridor {
         let ask = self
             .exchange
             .ask(&self.connector.api, &url, deadline, &mut tally);
-        let body =
-            tokio::time::timeout_at(deadline, ask)
-                .await
-                .map_err(|_| CallError::TimedOut {
-                    waited_for: "whose object it is",
-                })??;
+        let body = within(deadline, "whose object it is", ask).await?;
         if body.get(&plan.id_field).and_then(Value::as_str) != Some(claimed.id()) {
             let problem = "the vendor answered with another object".into();
             return Err(CallError::Malformed { problem });

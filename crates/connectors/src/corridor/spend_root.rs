@@ -8,6 +8,7 @@ use url::Url;
 
 use super::Corridor;
 use super::exchange::Tally;
+use super::limits::within;
 use super::owned::{Owned, OwnedAccount, OwnedObject};
 use super::path::{self, Slot};
 use crate::answer;
@@ -39,10 +40,38 @@ impl Corridor {
     ) -> Result<Snapshot, CallError> {
         let mut reading = self.reading(object, deadline)?;
         let work = self.read_root(object, &mut reading);
-        let read = tokio::time::timeout_at(deadline, work).await;
-        read.map_err(|_| CallError::TimedOut {
-            waited_for: "the spend root within the deadline",
-        })?
+        let snapshot = within(deadline, "the spend root within the deadline", work).await?;
+        self.tell(&self.warnings(&reading.tally));
+        Ok(snapshot)
+    }
+
+    /// What there is before something is switched off. Nothing stops a pause:
+    /// what cannot be read whole, or not in half of the time, is read as far as
+    /// the switch of the object itself.
+    pub(super) async fn before_a_stop(
+        &self,
+        object: &OwnedObject,
+        level: &LevelPlan,
+        deadline: Instant,
+    ) -> Result<Snapshot, CallError> {
+        let now = Instant::now();
+        let half = now + deadline.saturating_duration_since(now) / 2;
+        let error = match self.spend_root(object, half).await {
+            Ok(snapshot) => return Ok(snapshot),
+            Err(error) => error,
+        };
+        tracing::warn!(
+            object = object.id(),
+            "switching off what cannot be read whole: {error}"
+        );
+        let mut reading = self.reading(object, deadline)?;
+        let asked = self.root_of(object, &mut reading);
+        let root = within(deadline, "the root of an object", asked).await?;
+        let row = self
+            .read_alone(object, &level.switch_alone(), deadline)
+            .await?;
+        let currency = object.account().currency().clone();
+        snapshot::alone(currency, id(root.id())?, root.kind(), row).map_err(malformed)
     }
 
     /// One object of a spend root, by itself.
@@ -55,10 +84,7 @@ impl Corridor {
         let mut reading = self.reading(object, deadline)?;
         let fields: Vec<&str> = level.fields().collect();
         let asked = self.object(object, &fields, &mut reading);
-        let body = tokio::time::timeout_at(deadline, asked).await;
-        let body = body.map_err(|_| CallError::TimedOut {
-            waited_for: "an object within the deadline",
-        })??;
+        let body = within(deadline, "an object within the deadline", asked).await?;
         let id = id(object.id())?;
         snapshot::read(level, reading.amounts(), &id, None, &body).map_err(malformed)
     }

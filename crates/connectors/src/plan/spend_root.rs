@@ -39,7 +39,7 @@ pub(crate) struct BelowPlan {
 }
 
 /// What the fields of one kind of object mean.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LevelPlan {
     pub kind: String,
     pub name_field: String,
@@ -55,7 +55,7 @@ pub(crate) struct LevelPlan {
 }
 
 /// Where an object says what its budget is: the names of fields.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct BudgetPlan {
     pub daily: String,
     pub lifetime: String,
@@ -66,9 +66,13 @@ pub(crate) struct BudgetPlan {
 impl SpendRootPlan {
     /// The level of that kind, the root's own among them.
     pub fn level(&self, kind: &str) -> Option<&LevelPlan> {
+        self.levels().find(|level| level.kind == kind)
+    }
+
+    /// All levels, from the root down.
+    pub fn levels(&self) -> impl Iterator<Item = &LevelPlan> {
         let below = self.below.iter().map(|below| &below.level);
-        let mut levels = [&self.top].into_iter().chain(below);
-        levels.find(|level| level.kind == kind)
+        [&self.top].into_iter().chain(below)
     }
 
     /// The level of that kind below the root.
@@ -78,6 +82,17 @@ impl SpendRootPlan {
 }
 
 impl LevelPlan {
+    /// The same, read as far as the switch goes: no money, no times.
+    pub fn switch_alone(&self) -> Self {
+        Self {
+            starts_field: None,
+            ends_field: None,
+            budget: None,
+            bid_field: None,
+            ..self.clone()
+        }
+    }
+
     /// The fields that are read of an object.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let budget = self.budget.iter().flat_map(|budget| {

@@ -8,6 +8,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tenantry_connectors::call_error::CallError;
 use tenantry_connectors::change::{Made, PrepareError, Prepared, Standing, Target};
 use tenantry_connectors::connector::Named;
 use tenantry_core::effect::{Delta, Impossible, Primitive};
@@ -29,7 +30,11 @@ fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
-async fn prepare(bench: &Bench, tool: &str, asked: Value) -> Result<Prepared, PrepareError> {
+fn id(text: &str) -> ObjectId {
+    ObjectId::parse(text).unwrap()
+}
+
+pub async fn prepare(bench: &Bench, tool: &str, asked: Value) -> Result<Prepared, PrepareError> {
     let (tool, args) = (bench.tool(tool), args(asked));
     let Named::Object(claimed) = tool.named(&args).unwrap() else {
         panic!("a change is one of an object")
@@ -111,6 +116,8 @@ async fn bids_and_names_are_prepared_on_what_there_is() {
         (name.effect.primitive, name.effect.records),
         (Primitive::Records, 1)
     );
+    // Whoever protects what stands above it protects it too.
+    assert_eq!(name.effect.touched, [CAMPAIGN, AD_SET, AD].map(id).into());
     assert!(!name.is_reached);
 }
 
@@ -406,4 +413,47 @@ async fn an_error_that_nobody_explained_may_have_come_too_late() {
         let (made, _) = made_with(faults).await;
         assert!(matches!(made, Made::Unknown(_)), "{code}: {made:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_too_late_to_be_sent_is_not_made() {
+    let bench = Bench::start().await;
+    let asked = json!({"ad_set_id": AD_SET, "daily_budget": eur("40.00")});
+    let change = prepare(&bench, "meta_set_budget", asked).await.unwrap();
+    bench.fake.forget_requests();
+    let made = bench.corridor.make(&change, at(0)).await;
+    let late = matches!(made, Made::NotApplied(CallError::TimedOut { .. }));
+    assert!(late, "{made:?}");
+    bench.corridor.look(&change, at(0)).await.unwrap_err();
+    bench.corridor.rehearse(&change, at(0)).await.unwrap_err();
+    assert_eq!(bench.fake.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn an_object_is_changed_as_what_it_is() {
+    let bench = Bench::start().await;
+    for tool in ["meta_activate", "meta_pause"] {
+        let error = prepare(&bench, tool, json!({"ad_id": AD_SET})).await;
+        let unknown = PrepareError::Impossible(Impossible::Unknown(id(AD_SET)));
+        assert_eq!(error, Err(unknown), "{tool}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_nobody_pinned_is_told_of_changes_too() {
+    let bench = Bench::start().await;
+    let drifted = Faults {
+        served_version: Some("v27.0".into()),
+        ..Faults::default()
+    };
+    bench.fake.set_faults(drifted.clone());
+    let change = prepare(&bench, "meta_pause", json!({"ad_id": AD})).await;
+    assert_eq!(bench.corridor.alarm().len(), 1);
+    bench.fake.set_faults(Faults::default());
+    let change = change.unwrap();
+    bench.corridor.rehearse(&change, at(10_000)).await.unwrap();
+    assert_eq!(bench.corridor.alarm(), []);
+    bench.fake.set_faults(drifted);
+    bench.corridor.rehearse(&change, at(10_000)).await.unwrap();
+    assert_eq!(bench.corridor.alarm().len(), 1);
 }

@@ -5,6 +5,7 @@ mod bench;
 mod changes;
 mod failures;
 mod objects;
+mod pauses;
 mod reports;
 mod safety;
 mod spend_root;

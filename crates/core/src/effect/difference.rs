@@ -198,15 +198,23 @@ fn created(before: Option<&SpendRoot>, after: &SpendRoot) -> BTreeSet<ObjectId> 
 }
 
 fn touched(root: &SpendRoot, change: &Change) -> BTreeSet<ObjectId> {
-    let Some(path) = change.object().and_then(|object| root.path(object)) else {
-        return BTreeSet::new();
-    };
+    // A new object has nothing below it; what stands beside it is another's.
+    let with_below = change.primitive() != Primitive::Create;
+    let object = change.object();
+    object.map_or_else(BTreeSet::new, |object| concerned(root, object, with_below))
+}
+
+/// The object, what is above it, what shares its budget and what is below it;
+/// nothing if there is no such object.
+pub(super) fn concerned(
+    root: &SpendRoot,
+    object: &ObjectId,
+    with_below: bool,
+) -> BTreeSet<ObjectId> {
+    let path = root.path(object).unwrap_or_default();
     let holder = path.iter().find(|node| node.budget.is_some());
     let sharing = holder.into_iter().flat_map(|holder| holder.family());
-    // A new object has nothing below it; what stands beside it is another's.
-    let changed = path
-        .last()
-        .filter(|_| change.primitive() != Primitive::Create);
+    let changed = path.last().filter(|_| with_below);
     let below = changed.into_iter().flat_map(|node| node.family());
     let all = path.iter().copied().chain(sharing).chain(below);
     all.map(|node| node.id.clone()).collect()

@@ -1,0 +1,84 @@
+//! Pauses: nothing that cannot be read stops one.
+
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+use serde_json::json;
+use tenantry_connectors::change::{Made, PrepareError};
+use tenantry_core::name::ObjectId;
+use tenantry_fakes::meta::{Fault, Faults, SANDBOX_TOKEN};
+
+use crate::bench::{Bench, FAST, META, at};
+use crate::changes::prepare;
+
+const OURS: &[(&str, &str)] = &[("act_1001", "EUR")];
+const CAMPAIGN: &str = "12001001004";
+const AD_SET: &str = "120010010042";
+const AD: &str = "1200100100421";
+
+/// Pauses and answers what else the pause is said to touch.
+async fn pause(bench: &Bench, argument: &str, id: &str) -> Vec<ObjectId> {
+    let asked = json!({argument: id});
+    let change = prepare(bench, "meta_pause", asked).await.unwrap();
+    assert!(change.effect.only_stops() && !change.is_reached);
+    assert_eq!(
+        bench.corridor.make(&change, at(10_000)).await,
+        Made::Applied
+    );
+    assert_eq!(bench.fake.object(id).unwrap()["status"], "PAUSED");
+    change.path
+}
+
+/// A bench whose spend roots cannot be read, each for another reason.
+async fn unreadable() -> Vec<Bench> {
+    let files = [
+        // Too large.
+        (
+            "most_rows: 200, most_pages: 25",
+            "most_rows: 1, most_pages: 1",
+        ),
+        // Ad sets that begin at something that is no time.
+        (
+            "starts: start_time\n    ends: end_time",
+            "starts: effective_status\n    ends: end_time",
+        ),
+    ];
+    let mut benches = Vec::new();
+    for (what, by) in files {
+        let file = META.replace(what, by);
+        assert_ne!(file, META);
+        benches.push(Bench::of(&file, OURS, SANDBOX_TOKEN, FAST).await);
+    }
+    // Declared in another currency than it is.
+    benches.push(Bench::with(&[("act_1001", "USD")], SANDBOX_TOKEN, FAST).await);
+    benches
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_whole_is_paused_all_the_same() {
+    for (argument, id, path) in [
+        ("campaign_id", CAMPAIGN, vec![CAMPAIGN]),
+        ("ad_set_id", AD_SET, vec![CAMPAIGN, AD_SET]),
+        ("ad_id", AD, vec![CAMPAIGN, AD]),
+    ] {
+        for bench in unreadable().await {
+            let activate = prepare(&bench, "meta_activate", json!({argument: id})).await;
+            assert!(matches!(activate, Err(PrepareError::Call(_))), "{id}");
+            let paused = pause(&bench, argument, id).await;
+            let paused: Vec<&str> = paused.iter().map(ObjectId::as_str).collect();
+            assert_eq!(paused, path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_come_stops_no_pause() {
+    let bench = Bench::start().await;
+    let asked = json!({"campaign_id": CAMPAIGN});
+    prepare(&bench, "meta_pause", asked).await.unwrap();
+    bench.fake.set_faults(Faults {
+        fail: Some(Fault::Transient),
+        fail_path: Some("/ads".into()),
+        ..Faults::default()
+    });
+    pause(&bench, "campaign_id", CAMPAIGN).await;
+}
