@@ -11,6 +11,7 @@ mod subject;
 mod tool;
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use http::HeaderName;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
@@ -119,7 +120,7 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
         confirm: form.accounts.confirm.as_ref().map(confirm).transpose()?,
         objects: form.objects.as_ref().map(objects).transpose()?,
         spend_root: None,
-        changes: form.changes.as_ref().map(change::changes).transpose()?,
+        changes: None,
         error_body: ErrorBodyPlan {
             code: pointer(&body.code)?,
             subcode: pointer(&body.subcode)?,
@@ -131,6 +132,10 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
     let spend_root = form.spend_root.as_ref();
     api.spend_root = spend_root
         .map(|form| spend_root::compile(form, &api))
+        .transpose()?;
+    let changes = form.changes.as_ref();
+    api.changes = changes
+        .map(|form| change::changes(form, api.spend_root.as_ref()))
         .transpose()?;
     Ok(api)
 }
@@ -326,6 +331,21 @@ fn word(name: &Spanned<String>) -> Result<String, Doubt> {
             format!("`{}` is not a name of a-z, 0-9 and `_`", name.value),
         )
     }
+}
+
+/// A name of something that is sent, and is no command to the vendor.
+fn command_free(name: &Spanned<String>) -> Result<String, Doubt> {
+    schema::refuse_command(name)?;
+    word(name)
+}
+
+fn bounded(number: &Spanned<u32>, bounds: RangeInclusive<u32>) -> Result<u32, Doubt> {
+    if bounds.contains(&number.value) {
+        return Ok(number.value);
+    }
+    let (least, most) = bounds.into_inner();
+    let reason = format!("{} is not between {least} and {most}", number.value);
+    doubt(number, reason)
 }
 
 fn is_word(text: &str) -> bool {

@@ -4,33 +4,60 @@
 use serde_saphyr::Spanned;
 use tenantry_core::access::ToolClass;
 
-use super::{Doubt, doubt, pointer, schema, word};
+use super::{Doubt, bounded, command_free, doubt, pointer, schema};
 use crate::connector::Subject;
-use crate::form::change::{ChangeForm, ChangesForm};
+use crate::form::change::{ChangeForm, ChangesForm, RehearseForm};
 use crate::form::{SchemaForm, SchemaKind, ToolForm};
 use crate::plan::ApiPlan;
 use crate::plan::change::{ChangePlan, ChangesPlan};
-use crate::plan::spend_root::LevelPlan;
+use crate::plan::spend_root::{LevelPlan, SpendRootPlan};
 
+/// A request lasts up to 15 seconds, and is on its way for a while after that.
+const SHORTEST_QUIET_S: u32 = 30;
 /// A change that may still come has to settle while somebody remembers it.
 const LONGEST_QUIET_S: u32 = 3_600;
+/// One reading is equal to none.
+const LEAST_READS: u32 = 2;
 const MOST_READS: u32 = 10;
 
 /// Arguments that the server adds to every tool that changes something.
 const OF_THE_SERVER: [&str; 2] = ["dry_run", "idempotency_key"];
 
-pub(super) fn changes(form: &ChangesForm) -> Result<ChangesPlan, Doubt> {
-    let bounded = |number: &Spanned<u32>, most: u32| match number.value {
-        found if (1..=most).contains(&found) => Ok(found),
-        found => doubt(number, format!("{found} is not between 1 and {most}")),
-    };
-    let quiet = bounded(&form.settle.quiet_seconds, LONGEST_QUIET_S)?;
+pub(super) fn changes(
+    form: &ChangesForm,
+    root: Option<&SpendRootPlan>,
+) -> Result<ChangesPlan, Doubt> {
+    let quiet = &form.settle.quiet_seconds;
+    let quiet = bounded(quiet, SHORTEST_QUIET_S..=LONGEST_QUIET_S)?;
     Ok(ChangesPlan {
         done: pointer(&form.done)?,
-        rehearse: (word(&form.rehearse.parameter)?, form.rehearse.value.clone()),
+        rehearse: rehearsal(&form.rehearse, root)?,
         quiet_ms: u64::from(quiet) * 1_000,
-        reads: bounded(&form.settle.reads, MOST_READS)?,
+        reads: bounded(&form.settle.reads, LEAST_READS..=MOST_READS)?,
     })
+}
+
+/// What asks for a rehearsal must not ask for anything else: a rehearsal that
+/// the vendor does not take for one is a change that nobody decided on.
+fn rehearsal(form: &RehearseForm, root: Option<&SpendRootPlan>) -> Result<(String, String), Doubt> {
+    let parameter = command_free(&form.parameter)?;
+    let mut fields = root
+        .into_iter()
+        .flat_map(SpendRootPlan::levels)
+        .flat_map(LevelPlan::fields);
+    if fields.any(|field| field == parameter) {
+        return doubt(
+            &form.parameter,
+            format!("`{parameter}` is what a change sets: it rehearses none"),
+        );
+    }
+    if form.value.trim().is_empty() {
+        return doubt(
+            &form.parameter,
+            "a rehearsal needs a value that asks for one",
+        );
+    }
+    Ok((parameter, form.value.clone()))
 }
 
 pub(super) fn compile(
@@ -133,7 +160,7 @@ fn arguments(
         if !is_subject && !taken.contains(&text) {
             return doubt(name, format!("argument `{text}` is not used by the change"));
         }
-        if !is_subject && is_money(&argument.value) == matches!(plan, ChangePlan::Rename { .. }) {
+        if !is_subject && !is_taken(&argument.value, plan) {
             return doubt(
                 name,
                 format!("argument `{text}` is not in the form that the change takes"),
@@ -165,6 +192,14 @@ fn arguments(
         }
     }
     Ok(())
+}
+
+/// Names are texts; all else that a change takes is money.
+fn is_taken(form: &SchemaForm, plan: &ChangePlan) -> bool {
+    match plan {
+        ChangePlan::Rename { .. } => form.kind == SchemaKind::String,
+        _ => is_money(form),
+    }
 }
 
 /// `{amount: "50.00", currency: EUR}`, both required, and nothing else.

@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 use tenantry_core::spend_root::Switch;
 
 use super::output::unit;
-use super::{Doubt, doubt, path_with_slot, pointer, word};
+use super::{Doubt, bounded, command_free, doubt, path_with_slot, pointer, word};
 use crate::form::spend_root::{BudgetForm, LevelForm, PagesForm, SpendRootForm, SwitchForm};
 use crate::plan::spend_root::{BelowPlan, BudgetPlan, LevelPlan, PagesPlan, SpendRootPlan};
 use crate::plan::{ApiPlan, ObjectsPlan};
@@ -15,6 +15,8 @@ use crate::plan::{ApiPlan, ObjectsPlan};
 const MOST_ROWS: u32 = 1_000;
 /// Pages of one level, as many as fit into the time of a call.
 const MOST_PAGES: u32 = 50;
+/// The parameter that says what is asked of each object.
+const FIELDS: &str = "fields";
 
 pub(super) fn compile(form: &SpendRootForm, api: &ApiPlan) -> Result<SpendRootPlan, Doubt> {
     let Some(top) = form.levels.first() else {
@@ -44,6 +46,9 @@ pub(super) fn compile(form: &SpendRootForm, api: &ApiPlan) -> Result<SpendRootPl
     {
         return doubt(odd, "nothing stands above the root");
     }
+    if form.levels.iter().all(|level| level.budget.is_none()) {
+        return doubt(&top.kind, "no level of the spend root holds budgets");
+    }
     let below = form.levels.iter().skip(1);
     Ok(SpendRootPlan {
         unit: unit(form.unit),
@@ -56,18 +61,21 @@ pub(super) fn compile(form: &SpendRootForm, api: &ApiPlan) -> Result<SpendRootPl
 }
 
 fn pages(form: &PagesForm) -> Result<PagesPlan, Doubt> {
-    let bounded = |number: &Spanned<u32>, most: u32| match number.value {
-        found if (1..=most).contains(&found) => Ok(found),
-        found => doubt(number, format!("{found} is not between 1 and {most}")),
-    };
+    let (limit, after) = (command_free(&form.limit)?, command_free(&form.after)?);
+    let mut sent = [FIELDS, &limit, &after];
+    sent.sort_unstable();
+    if let Some([twice, _]) = sent.array_windows().find(|[one, other]| one == other) {
+        let reason = format!("parameter `{twice}` is sent with two values");
+        return doubt(&form.limit, reason);
+    }
     Ok(PagesPlan {
         rows: pointer(&form.rows)?,
         next: pointer(&form.next)?,
         cursor: pointer(&form.cursor)?,
-        limit_parameter: word(&form.limit)?,
-        after_parameter: word(&form.after)?,
-        most_rows: bounded(&form.most_rows, MOST_ROWS)?,
-        most_pages: bounded(&form.most_pages, MOST_PAGES)?,
+        limit_parameter: limit,
+        after_parameter: after,
+        most_rows: bounded(&form.most_rows, 1..=MOST_ROWS)?,
+        most_pages: bounded(&form.most_pages, 1..=MOST_PAGES)?,
     })
 }
 
@@ -88,17 +96,18 @@ fn below(form: &LevelForm, objects: &ObjectsPlan) -> Result<BelowPlan, Doubt> {
 
 fn level(form: &LevelForm, objects: &ObjectsPlan) -> Result<LevelPlan, Doubt> {
     let optional = |field: &Option<Spanned<String>>| field.as_ref().map(word).transpose();
+    // What is read may be written, and then stands where commands can stand.
     let plan = LevelPlan {
         kind: form.kind.value.clone(),
-        name_field: word(&form.name)?,
-        switch_field: word(&form.switch.field)?,
+        name_field: command_free(&form.name)?,
+        switch_field: command_free(&form.switch.field)?,
         switches: switches(&form.switch)?,
         on_word: first(&form.switch, &form.switch.on)?,
         off_word: first(&form.switch, &form.switch.off)?,
         starts_field: optional(&form.starts)?,
         ends_field: optional(&form.ends)?,
         budget: form.budget.as_ref().map(budget).transpose()?,
-        bid_field: optional(&form.bid)?,
+        bid_field: form.bid.as_ref().map(command_free).transpose()?,
     };
     let above = [&form.parent, &form.root].into_iter().flatten();
     let mut names: Vec<&str> = plan.fields().collect();
@@ -142,8 +151,8 @@ fn first(form: &SwitchForm, words: &[Spanned<String>]) -> Result<String, Doubt> 
 
 fn budget(form: &BudgetForm) -> Result<BudgetPlan, Doubt> {
     Ok(BudgetPlan {
-        daily: word(&form.daily)?,
-        lifetime: word(&form.lifetime)?,
+        daily: command_free(&form.daily)?,
+        lifetime: command_free(&form.lifetime)?,
         remaining: word(&form.remaining)?,
         scheduled: form.scheduled.as_ref().map(word).transpose()?,
     })
