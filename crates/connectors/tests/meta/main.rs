@@ -5,6 +5,7 @@ mod bench;
 mod changes;
 mod failures;
 mod objects;
+mod outcomes;
 mod pauses;
 mod reports;
 mod safety;
