@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use kube::runtime::reflector::Store;
 use tenantry_api::condition::READY;
+use tokio::sync::watch;
 
 use crate::guard::Guard;
 use crate::leader::Fence;
@@ -28,8 +29,17 @@ pub struct Standing {
     pub guard: Arc<Guard>,
     fence: Fence,
     lease_seen: AtomicBool,
-    tenants: OnceLock<Store<Tenant>>,
-    policies: OnceLock<Policies>,
+    heard: OnceLock<Heard>,
+}
+
+/// What a leader hears of.
+pub struct Heard {
+    /// The tenants.
+    pub tenants: Store<Tenant>,
+    /// Whether the first list of them is whole.
+    pub is_known: watch::Receiver<bool>,
+    /// The policies.
+    pub policies: Policies,
 }
 
 impl Standing {
@@ -40,8 +50,7 @@ impl Standing {
             guard: Arc::new(Guard::default()),
             fence,
             lease_seen: AtomicBool::new(false),
-            tenants: OnceLock::new(),
-            policies: OnceLock::new(),
+            heard: OnceLock::new(),
         }
     }
 
@@ -50,11 +59,10 @@ impl Standing {
         self.lease_seen.store(true, Ordering::Relaxed);
     }
 
-    /// This operator leads; `tenants` and `policies` are those it hears of.
-    pub fn leads(&self, tenants: Store<Tenant>, policies: Policies) {
+    /// This operator leads, and hears of these.
+    pub fn leads(&self, heard: Heard) {
         // It leads once; when that is over, the process is.
-        let _ = self.tenants.set(tenants);
-        let _ = self.policies.set(policies);
+        let _ = self.heard.set(heard);
     }
 }
 
@@ -71,23 +79,19 @@ pub fn router(standing: Arc<Standing>) -> Router {
 /// for one that stands by, that it knows who leads.
 async fn ready(State(standing): State<Arc<Standing>>) -> (StatusCode, &'static str) {
     let waiting = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
-    match standing.tenants.get() {
-        Some(tenants) => {
-            if futures::FutureExt::now_or_never(tenants.wait_until_ready()).is_some() {
-                (StatusCode::OK, "leading")
-            } else {
-                waiting("the tenants have not been read yet")
-            }
-        }
+    match standing.heard.get() {
+        Some(heard) if *heard.is_known.borrow() => (StatusCode::OK, "leading"),
+        Some(_) => waiting("the tenants have not been read yet"),
         None if standing.lease_seen.load(Ordering::Relaxed) => (StatusCode::OK, "standing by"),
         None => waiting("the Lease has not been read yet"),
     }
 }
 
 async fn metrics(State(standing): State<Arc<Standing>>) -> impl IntoResponse {
-    let tenants = standing.tenants.get().map(Store::state).unwrap_or_default();
+    let heard = standing.heard.get();
+    let tenants = heard.map(|heard| heard.tenants.state()).unwrap_or_default();
     let ready = tenants.iter().filter(|tenant| is_ready(tenant)).count();
-    let policies = standing.policies.get().and_then(Policies::all);
+    let policies = heard.and_then(|heard| heard.policies.all());
     let policies = policies.unwrap_or_default();
     let accepted = policies.iter().filter(|policy| policy.verdict.is_ok());
     let accepted = accepted.count();

@@ -23,7 +23,7 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use tenantry_api::label;
 use tenantry_api::mcp_server::McpServer;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::admin::{self, Standing};
 use crate::allowance::Allowance;
@@ -186,17 +186,23 @@ async fn lead(
     tokio::spawn(watch_guard(Arc::clone(&ctx), everybody.clone()));
     let (leaving, left) = Leaving::new();
     let news = watch_policies(&ctx, writers, everybody.clone());
+    let (is_known, known) = watch::channel(false);
     let listeners = Listeners {
         leaving,
         everybody,
         news,
+        is_known,
     };
     let told = tenants::follow(&client, writer, Arc::clone(&ctx), listeners);
     let controller = controller(&client, told, tenants.clone())
         .reconcile_all_on(moved)
         .reconcile_on(touched)
         .reconcile_on(woken);
-    standing.leads(tenants.clone(), policies);
+    standing.leads(admin::Heard {
+        tenants: tenants.clone(),
+        is_known: known,
+        policies,
+    });
     // Without the API server's addresses no policy can be drawn; every tenant
     // would fail once for nothing.
     let known = async {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::channel::mpsc;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ApiResource;
 use kube::core::{DynamicObject, PartialObjectMeta};
@@ -20,6 +20,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tenantry_api::compile::policy::Origin;
 use tenantry_api::safety_policy::SafetyPolicy;
+use tokio::sync::watch;
 
 use crate::context::Context;
 use crate::tenant::chain;
@@ -35,6 +36,7 @@ pub type Labelled = PartialObjectMeta<Namespace>;
 pub struct Policies {
     all: Store<Judged>,
     namespaces: Store<Labelled>,
+    is_known: watch::Receiver<bool>,
 }
 
 /// By which they are kept up to date.
@@ -43,6 +45,9 @@ pub struct Writers {
     pub policies: Writer<Judged>,
     /// The labels.
     pub namespaces: Writer<Labelled>,
+    /// That the first list of policies is whole. A store wakes only whoever
+    /// asked it last, and so tells either the one who waits or the one who looks.
+    pub is_known: watch::Sender<bool>,
 }
 
 /// Who hears of changes.
@@ -59,27 +64,29 @@ impl Policies {
     pub fn new() -> (Self, Writers) {
         let (all, policies) = reflector::store();
         let (labels, namespaces) = reflector::store();
+        let (told, is_known) = watch::channel(false);
         let known = Self {
             all,
             namespaces: labels,
+            is_known,
         };
         let writers = Writers {
             policies,
             namespaces,
+            is_known: told,
         };
         (known, writers)
     }
 
     /// Waits until all of them are known.
     pub async fn known(&self) {
-        let _ = self.all.wait_until_ready().await;
+        let _ = self.is_known.clone().wait_for(|is_known| *is_known).await;
     }
 
     /// All of them; nothing before the first list has been read, for a contract
     /// without a policy is another one.
     pub fn all(&self) -> Option<Vec<Arc<Judged>>> {
-        self.all.wait_until_ready().now_or_never()?.ok()?;
-        Some(self.all.state())
+        self.is_known.borrow().then(|| self.all.state())
     }
 }
 
@@ -89,6 +96,7 @@ pub async fn follow(client: Client, writers: Writers, ctx: Arc<Context>, listene
     let Writers {
         policies,
         namespaces,
+        is_known,
     } = writers;
     let labels = follow_labels(
         client.clone(),
@@ -103,6 +111,7 @@ pub async fn follow(client: Client, writers: Writers, ctx: Arc<Context>, listene
     let mut ear = Ear {
         listeners,
         ctx,
+        is_known,
         generations: Generations::default(),
     };
     let events = watcher(api, watcher::Config::default())
@@ -191,6 +200,7 @@ impl Listeners {
 struct Ear {
     listeners: Listeners,
     ctx: Arc<Context>,
+    is_known: watch::Sender<bool>,
     generations: Generations,
 }
 
@@ -214,6 +224,7 @@ impl Ear {
             }
             // Anything may have changed or gone in between.
             Event::InitDone => {
+                self.is_known.send_replace(true);
                 self.generations.0.clear();
                 for policy in self.ctx.policies.all.state() {
                     self.generations.is_new(&policy);
@@ -246,6 +257,8 @@ impl Generations {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -276,6 +289,25 @@ mod tests {
             assert!(policies.all().is_none());
         }
         writers.policies.apply_watcher_event(&Event::InitDone);
+        writers.is_known.send_replace(true);
         assert_eq!(policies.all().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_looks_takes_no_word_from_those_who_wait() {
+        let (policies, writers) = Policies::new();
+        let waits: Vec<_> = (0..2)
+            .map(|_| {
+                let policies = policies.clone();
+                tokio::spawn(async move { policies.known().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert!(policies.all().is_none());
+        writers.is_known.send_replace(true);
+        for wait in waits {
+            let woken = tokio::time::timeout(Duration::from_secs(10), wait).await;
+            woken.unwrap().unwrap();
+        }
     }
 }

@@ -8,6 +8,7 @@ use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
+use tokio::sync::watch;
 
 use crate::context::Context;
 use crate::freshness::Written;
@@ -45,6 +46,8 @@ pub struct Listeners {
     pub everybody: mpsc::Sender<()>,
     /// Who tells the policies how many they bind.
     pub news: mpsc::Sender<()>,
+    /// That the first list of tenants is whole.
+    pub is_known: watch::Sender<bool>,
 }
 
 impl Listeners {
@@ -73,6 +76,7 @@ impl Listeners {
             // Anybody may have changed or gone in between, and who was looked at
             // while the list came was held against the store of before.
             watcher::Event::InitDone => {
+                self.is_known.send_replace(true);
                 let here = tenants.state();
                 waiting.keep_only(&here.iter().filter_map(|tenant| tenant.uid()).collect());
                 written.forget_all();
@@ -113,6 +117,7 @@ mod tests {
             leaving,
             everybody,
             news,
+            is_known: watch::Sender::new(false),
         };
         let (waiting, heard) = Waiting::new();
         let mut heard = Box::pin(heard);
