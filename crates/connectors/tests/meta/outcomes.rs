@@ -1,24 +1,20 @@
 //! What a change comes to, whatever the vendor does and says: each way to
 //! apply it with each way to answer.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests stop at the first surprise"
-)]
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 use std::mem::discriminant;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tenantry_connectors::call_error::CallError;
-use tenantry_connectors::change::{Made, Prepared, Standing};
-use tenantry_connectors::connector::Named;
+use tenantry_connectors::change::{Made, Standing};
 use tenantry_fakes::meta::Answers::{Break, Hang, Success};
 use tenantry_fakes::meta::Applies::{AtOnce, Never, WhenReleased};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
 
-use crate::bench::{Bench, args, at};
+use crate::bench::{Bench, at};
+use crate::changes::prepare;
 
 const AD_SET: &str = "120010010042";
 /// Long enough for a request to arrive, on any machine.
@@ -44,17 +40,6 @@ fn every_tool() -> [(&'static str, Value); 4] {
     ]
 }
 
-async fn prepare(bench: &Bench, tool: &str, asked: Value) -> Prepared {
-    let (tool, args) = (bench.tool(tool), args(asked));
-    let Named::Object(claimed) = tool.named(&args).unwrap() else {
-        panic!("a change is one of an object")
-    };
-    let owned = bench.own(&claimed).await;
-    let now = "2026-11-24T12:00:00Z".parse().unwrap();
-    let prepared = bench.corridor.prepare(tool, &args, owned, now, at(20_000));
-    prepared.await.unwrap()
-}
-
 /// Makes a change and holds what is said of it against what came about: the
 /// effects at that moment, and how the object stands then.
 async fn outcome(
@@ -64,7 +49,7 @@ async fn outcome(
 ) {
     let context = format!("{tool}, {applies:?}, {answers:?}");
     let bench = Bench::start().await;
-    let change = prepare(&bench, tool, asked).await;
+    let change = prepare(&bench, tool, asked).await.unwrap();
     bench.fake.order(Order::next_write(applies, answers));
     let made = bench.corridor.make(&change, at(PATIENCE_MS)).await;
     let (wanted, effects, standing) = expected;
