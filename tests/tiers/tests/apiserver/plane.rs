@@ -191,6 +191,7 @@ impl Plane {
             for event in &listed {
                 writers.policies.apply_watcher_event(event);
             }
+            writers.is_known.send_replace(true);
             let (optionals, _) = Optionals::follow(&client, &tenants);
             optionals.known().await;
             let heard = Heard {
