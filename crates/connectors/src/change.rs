@@ -1,21 +1,27 @@
 //! A change on its way to a vendor: what it shall be in absolute terms, what
 //! was there before, what it does to money, and what became of it.
 
+pub mod doubt;
+pub mod view;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use tenantry_core::effect::{BidChange, Change, Effect, Impossible};
+use serde_json::{Map, Value, json};
+use tenantry_core::digest::Digest;
+use tenantry_core::effect::{BidChange, BudgetChange, Change, Effect, Impossible};
 use tenantry_core::money::{Money, MoneyError};
-use tenantry_core::name::{Currency, ObjectId};
+use tenantry_core::name::{ConnectorName, Currency, ObjectId};
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::spend_root::{Budget, Switch};
 use tenantry_core::text;
 
 use crate::call_error::CallError;
+use crate::change::doubt::Doubt;
+use crate::change::view::{Moved, Settings, View};
 use crate::corridor::owned::OwnedObject;
 use crate::plan::change::ChangePlan;
 use crate::plan::spend_root::{LevelPlan, SpendRootPlan};
-use crate::snapshot::{LONGEST_NAME, Row, Snapshot};
+use crate::snapshot::{LONGEST_NAME, Seen, Snapshot, unspent};
 
 /// What an object shall be, in absolute terms: made twice, it is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,28 +52,21 @@ pub struct Prepared {
     pub effect: Effect,
     /// Whether the object is already what it shall be.
     pub is_reached: bool,
+    pub(crate) connector: ConnectorName,
+    pub(crate) id: ObjectId,
+    /// The parameter that says the change to the vendor.
+    pub(crate) said: (String, String),
 }
 
 /// What became of a change that was sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Made {
     /// The vendor made it, and shows the object so.
-    Applied,
+    Applied(Settings),
     /// The vendor did not make it.
     NotApplied(CallError),
     /// Nobody knows: to be read again, never to be sent again.
     Unknown(CallError),
-}
-
-/// How an object stands to what it shall be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It is that.
-    Reached,
-    /// It is as it was before, as far as the change is concerned.
-    AsBefore,
-    /// It is neither: somebody else changed it.
-    Otherwise,
 }
 
 /// When a change of which nothing is known counts as not made.
@@ -102,6 +101,85 @@ pub enum PrepareError {
     /// An argument says nothing that could be done.
     #[error("{0}")]
     Arguments(String),
+}
+
+impl Prepared {
+    /// What is to be kept before it is sent.
+    pub fn doubt(&self) -> Doubt {
+        Doubt {
+            connector: self.connector.clone(),
+            account: self.object.account().id().clone(),
+            kind: self.object.kind().to_owned(),
+            id: self.id.clone(),
+            target: self.target.clone(),
+            before: self.before(),
+        }
+    }
+
+    /// What people and agents are shown of it.
+    pub fn view(&self) -> View {
+        let currency = self.object.account().currency();
+        let seen = self.snapshot.seen(&self.id);
+        let before = seen.map(|seen| Settings::found(&self.target, seen, currency));
+        let (_, text) = &self.said;
+        View {
+            before: before.unwrap_or_default(),
+            after: Settings::said(&self.target, text, currency),
+            delta: Moved::by(&self.effect, currency),
+            currency: currency.clone(),
+        }
+    }
+
+    /// Whether a second preparation means the same, so that what was decided on
+    /// the first holds: everything that somebody configures in the spend root is
+    /// equal, and so is what the change does to it, but for what only time
+    /// changes. To a pause, nothing but its own object counts.
+    pub fn is_still(&self, now: &Self) -> bool {
+        let is_before = match (self.before(), now.before()) {
+            (Some(one), Some(other)) => one.is_same(&other),
+            (one, other) => one == other,
+        };
+        let is_change = self.connector == now.connector
+            && self.object == now.object
+            && self.target.is_same(&now.target)
+            && self.said == now.said
+            && is_before;
+        if !is_change || (self.effect.only_stops() && now.effect.only_stops()) {
+            return is_change;
+        }
+        self.path == now.path
+            && self.snapshot.is_configured_like(&now.snapshot)
+            && timeless(&self.effect) == timeless(&now.effect)
+    }
+
+    /// The same for changes of the same object to the same target, whoever asks
+    /// for them, by whatever key. It is kept: its form never changes.
+    pub fn likeness(&self) -> Digest {
+        let (object, target) = (&self.object, self.target.unspent());
+        let account = object.account().id();
+        let all = json!([self.connector, account, object.kind(), object.id(), target]);
+        Digest::of(all.to_string().as_bytes())
+    }
+
+    fn before(&self) -> Option<Target> {
+        self.target.found(self.snapshot.seen(&self.id)?)
+    }
+}
+
+/// An effect without what time alone changes: what is spent of a lifetime
+/// budget, and how many days are left for the rest.
+fn timeless(effect: &Effect) -> Effect {
+    let budgets = effect.budgets.iter().map(|change| BudgetChange {
+        before: change.before.map(unspent),
+        after: unspent(change.after),
+        ..change.clone()
+    });
+    Effect {
+        budgets: budgets.collect(),
+        steps: Vec::new(),
+        exposure_micros: 0,
+        ..effect.clone()
+    }
 }
 
 impl PrepareError {
@@ -225,26 +303,30 @@ impl Target {
         Ok(field.map(|field| (field, text)))
     }
 
-    /// Whether an object is that.
-    pub(crate) fn is_reached(&self, found: &Row) -> bool {
+    /// What an object says of the same thing; `None` where it says nothing.
+    pub(crate) fn found(&self, seen: Seen<'_>) -> Option<Self> {
         match self {
-            Self::Budget(meant) => found.node.budget.is_some_and(|budget| {
-                budget.is_like(*meant) && budget.amount_micros() == meant.amount_micros()
-            }),
-            Self::Switch(switch) => found.node.switch == *switch,
-            Self::BidMicros(micros) => found.bid_micros == Some(*micros),
-            Self::Name(name) => found.name == *name,
+            Self::Budget(_) => seen.budget.map(Self::Budget),
+            Self::Switch(_) => Some(Self::Switch(seen.switch)),
+            Self::BidMicros(_) => seen.bid_micros.map(Self::BidMicros),
+            Self::Name(_) => Some(Self::Name(seen.name.to_owned())),
         }
     }
 
-    /// Whether two readings of an object are the same, as far as it is concerned.
-    pub(crate) fn is_same(&self, one: &Row, other: &Row) -> bool {
-        let amount = |row: &Row| row.node.budget.map(Budget::amount_micros);
+    /// Whether an object is that.
+    pub(crate) fn is_reached(&self, seen: Seen<'_>) -> bool {
+        self.found(seen).is_some_and(|found| found.is_same(self))
+    }
+
+    /// Whether both are the same, whatever is spent by now.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.unspent() == other.unspent()
+    }
+
+    fn unspent(&self) -> Self {
         match self {
-            Self::Budget(_) => amount(one) == amount(other),
-            Self::Switch(_) => one.node.switch == other.node.switch,
-            Self::BidMicros(_) => one.bid_micros == other.bid_micros,
-            Self::Name(_) => one.name == other.name,
+            Self::Budget(budget) => Self::Budget(unspent(*budget)),
+            other => other.clone(),
         }
     }
 }

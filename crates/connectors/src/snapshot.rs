@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_core::name::{Currency, ObjectId};
-use tenantry_core::spend_root::{Budget, Node, SpendRoot};
+use tenantry_core::spend_root::{Budget, Node, SpendRoot, Switch};
 use tenantry_core::text;
 
 use crate::answer;
@@ -28,18 +28,79 @@ pub struct Snapshot {
     pub names: BTreeMap<ObjectId, String>,
     /// The bids or their caps, in millionths of the major unit.
     pub bids_micros: BTreeMap<ObjectId, i64>,
+    /// How objects are switched, in the vendor's words.
+    pub words: BTreeMap<ObjectId, String>,
 }
 
 impl Snapshot {
     /// One object, as it was read.
-    pub(crate) fn row(&self, id: &ObjectId) -> Option<Row> {
-        Some(Row {
-            node: self.root.node(id)?.clone(),
-            parent: None,
-            name: self.names.get(id)?.clone(),
+    pub(crate) fn seen(&self, id: &ObjectId) -> Option<Seen<'_>> {
+        let node = self.root.node(id)?;
+        Some(Seen {
+            budget: node.budget,
+            switch: node.switch,
+            word: self.words.get(id)?,
             bid_micros: self.bids_micros.get(id).copied(),
+            name: self.names.get(id)?,
         })
     }
+
+    /// Whether everything that somebody configures is equal. Names are not
+    /// compared, nor what time alone changes, nor the order of lists.
+    pub(crate) fn is_configured_like(&self, other: &Self) -> bool {
+        self.root.currency == other.root.currency
+            && self.bids_micros == other.bids_micros
+            && is_configured_like(&self.root.top, &other.root.top)
+    }
+}
+
+/// What an object says of itself, of all that a change could set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'s> {
+    pub budget: Option<Budget>,
+    pub switch: Switch,
+    /// The vendor's word for the switch.
+    pub word: &'s str,
+    pub bid_micros: Option<i64>,
+    pub name: &'s str,
+}
+
+/// A budget without what is spent of it.
+pub(crate) fn unspent(budget: Budget) -> Budget {
+    match budget {
+        Budget::Daily { .. } => budget,
+        Budget::Lifetime { amount_micros, .. } => Budget::Lifetime {
+            amount_micros,
+            spent_micros: 0,
+        },
+    }
+}
+
+fn is_configured_like(one: &Node, other: &Node) -> bool {
+    // Named one by one: a field that is new must be thought of here.
+    let own = |node: &Node| Node {
+        id: node.id.clone(),
+        kind: node.kind.clone(),
+        switch: node.switch,
+        starts_at: node.starts_at,
+        ends_at: node.ends_at,
+        budget: node.budget.map(unspent),
+        has_budget_schedule: node.has_budget_schedule,
+        children: None,
+    };
+    let below = |node: &Node| node.children.as_ref().map(Vec::len);
+    own(one) == own(other)
+        && below(one) == below(other)
+        && by_id(one)
+            .zip(by_id(other))
+            .all(|(one, other)| is_configured_like(one, other))
+}
+
+/// What stands below an object, in an order that no list decides.
+fn by_id(node: &Node) -> impl Iterator<Item = &Node> {
+    let children = node.children.iter().flatten();
+    let ordered: BTreeMap<&ObjectId, &Node> = children.map(|child| (&child.id, child)).collect();
+    ordered.into_values()
 }
 
 /// How amounts are written.
@@ -57,6 +118,20 @@ pub(crate) struct Row {
     pub parent: Option<ObjectId>,
     pub name: String,
     pub bid_micros: Option<i64>,
+    /// The vendor's word for the switch.
+    pub word: String,
+}
+
+impl Row {
+    pub fn seen(&self) -> Seen<'_> {
+        Seen {
+            budget: self.node.budget,
+            switch: self.node.switch,
+            word: &self.word,
+            bid_micros: self.bid_micros,
+            name: &self.name,
+        }
+    }
 }
 
 /// Reads one object of a level.
@@ -107,6 +182,7 @@ pub(crate) fn read(
         parent,
         name: text::presentable(name, LONGEST_NAME),
         bid_micros: level.bid_field.as_ref().map(bid).transpose()?.flatten(),
+        word: word.to_owned(),
     })
 }
 
@@ -119,8 +195,10 @@ pub(crate) fn assemble(
 ) -> Result<Snapshot, String> {
     let mut names = BTreeMap::new();
     let mut bids_micros = BTreeMap::new();
+    let mut words = BTreeMap::new();
     let mut note = |row: &Row| {
         let id = &row.node.id;
+        words.insert(id.clone(), row.word.clone());
         bids_micros.extend(row.bid_micros.map(|bid| (id.clone(), bid)));
         match names.insert(id.clone(), row.name.clone()) {
             Some(_) => Err(format!("`{id}` stands twice")),
@@ -150,6 +228,7 @@ pub(crate) fn assemble(
         },
         names,
         bids_micros,
+        words,
     })
 }
 
@@ -168,6 +247,7 @@ pub(crate) fn alone(
         parent: None,
         name: String::new(),
         bid_micros: None,
+        word: String::new(),
     };
     let parent = Some(root);
     assemble(currency, top, vec![vec![Row { parent, ..row }]])
@@ -250,7 +330,6 @@ fn flag(value: Option<&Value>) -> Result<bool, Odd> {
 mod tests {
     use serde_json::json;
     use tenantry_core::money::MinorUnit;
-    use tenantry_core::spend_root::Switch;
 
     use super::*;
 
@@ -378,6 +457,7 @@ mod tests {
             parent: parent.map(id),
             name: String::new(),
             bid_micros: None,
+            word: String::new(),
         };
         let put = |below| assemble(Currency::parse("EUR").unwrap(), at("1", None), below);
         let whole = put(vec![

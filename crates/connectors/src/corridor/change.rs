@@ -10,16 +10,17 @@ use url::form_urlencoded::Serializer;
 
 use super::Corridor;
 use super::exchange::{Failure, Tally};
-use super::owned::{Owned, OwnedObject};
+use super::owned::{Owned, OwnedAccount, OwnedObject};
 use super::path::{self, Slot};
 use crate::call_error::CallError;
-use crate::change::{Made, PrepareError, Prepared, Settling, Standing, Target};
+use crate::change::doubt::{Doubt, Sighting, Standing};
+use crate::change::view::Settings;
+use crate::change::{Made, PrepareError, Prepared, Settling, Target};
 use crate::connector::Tool;
 use crate::corridor::foreign;
 use crate::plan::change::{ChangePlan, ChangesPlan};
 use crate::plan::spend_root::{LevelPlan, SpendRootPlan};
 use crate::plan::{Applied, ObjectsPlan, ToolPlan};
-use crate::snapshot::Row;
 
 /// What every change needs of its connector file.
 #[derive(Clone, Copy)]
@@ -45,11 +46,10 @@ impl Corridor {
         let ToolPlan::Change(plan) = &tool.plan else {
             return Err(foreign(tool).into());
         };
-        let currency = object.account().currency();
-        let target = Target::of(plan, args, currency)?;
+        let target = Target::of(plan, args, object.account().currency())?;
         // What the vendor cannot be told is refused before it is asked.
-        self.parameter(&target, &object)?;
-        let (_, level) = self.level_of(&object)?;
+        let said = self.parameter(&target, &object)?;
+        let (_, level) = self.level_of(object.kind())?;
         let snapshot = match plan {
             ChangePlan::Deactivate => self.before_a_stop(&object, level, deadline).await?,
             _ => self.spend_root(&object, deadline).await?,
@@ -63,8 +63,12 @@ impl Corridor {
         let effect = target.effect(&id, &snapshot, now)?;
         let above = snapshot.root.path(&id).unwrap_or_default();
         let path = above.iter().map(|node| node.id.clone()).collect();
-        let is_reached = snapshot.row(&id).is_some_and(|row| target.is_reached(&row));
+        let seen = snapshot.seen(&id);
+        let is_reached = seen.is_some_and(|seen| target.is_reached(seen));
         Ok(Prepared {
+            connector: self.connector.name.clone(),
+            id,
+            said,
             object,
             target,
             snapshot,
@@ -77,7 +81,7 @@ impl Corridor {
     /// Has the vendor check the change and make none.
     pub async fn rehearse(&self, change: &Prepared, deadline: Instant) -> Result<(), CallError> {
         let plans = self.plans()?;
-        let form = self.form(change, Some(&plans.changes.rehearse))?;
+        let form = form([&change.said, &plans.changes.rehearse]);
         let sent = self.send(plans, &change.object, &form, deadline).await;
         sent.map_err(|failure| failure.error)
     }
@@ -85,10 +89,7 @@ impl Corridor {
     /// Makes the change, once, and reads whether it is so: a success that
     /// changes nothing is none.
     pub async fn make(&self, change: &Prepared, deadline: Instant) -> Made {
-        let form = match self.form(change, None) {
-            Ok(form) => form,
-            Err(error) => return Made::NotApplied(error),
-        };
+        let form = form([&change.said]);
         let sent = match self.plans() {
             Ok(plans) => self.send(plans, &change.object, &form, deadline).await,
             Err(error) => return Made::NotApplied(error),
@@ -101,9 +102,12 @@ impl Corridor {
             }) => return Made::NotApplied(error),
             Err(Failure { error, .. }) => return Made::Unknown(error),
         }
-        match self.look(change, deadline).await {
-            Ok(Standing::Reached) => Made::Applied,
-            Ok(Standing::AsBefore | Standing::Otherwise) => Made::Unknown(CallError::Malformed {
+        match self.look(&change.doubt(), deadline).await {
+            Ok(Sighting {
+                standing: Standing::Reached,
+                found,
+            }) => Made::Applied(found),
+            Ok(_) => Made::Unknown(CallError::Malformed {
                 problem: "the vendor says that it made the change, and does not show it".into(),
             }),
             Err(error) => Made::Unknown(error),
@@ -111,19 +115,18 @@ impl Corridor {
     }
 
     /// How the object of a change stands to what it shall be, by the vendor's
-    /// word of now.
-    pub async fn look(&self, change: &Prepared, deadline: Instant) -> Result<Standing, CallError> {
-        let id = super::spend_root::id(change.object.id())?;
-        let now = self.row_of(change, deadline).await?;
-        let before = change.snapshot.row(&id);
-        if change.target.is_reached(&now) {
-            return Ok(Standing::Reached);
-        }
-        let is_same = before.is_some_and(|before| change.target.is_same(&before, &now));
-        Ok(if is_same {
-            Standing::AsBefore
-        } else {
-            Standing::Otherwise
+    /// word of now. The same request proves that it is still the account's,
+    /// which must be one of this corridor's.
+    pub async fn look(&self, doubt: &Doubt, deadline: Instant) -> Result<Sighting, CallError> {
+        let (account, object) = self.object_of(doubt)?;
+        let (_, level) = self.level_of(&doubt.kind)?;
+        // An odd amount makes nobody doubt a pause.
+        let switch = matches!(doubt.target, Target::Switch(_)).then(|| level.switch_alone());
+        let level = switch.as_ref().unwrap_or(level);
+        let now = self.read_alone(&object, level, deadline).await?;
+        Ok(Sighting {
+            standing: doubt.standing(now.seen()),
+            found: Settings::found(&doubt.target, now.seen(), account.currency()),
         })
     }
 
@@ -151,9 +154,26 @@ impl Corridor {
         }
     }
 
-    fn level_of(&self, object: &OwnedObject) -> Result<(&SpendRootPlan, &LevelPlan), CallError> {
+    /// The object of a doubt, to ask the vendor for it: what is read of it is
+    /// refused unless the vendor names the account in the same answer.
+    fn object_of(&self, doubt: &Doubt) -> Result<(OwnedAccount, OwnedObject), CallError> {
         let plans = self.plans()?;
-        let level = plans.root.level(object.kind());
+        let account = self.own(doubt.account.as_str());
+        let account = account.filter(|_| doubt.connector == self.connector.name);
+        let account = account.ok_or(CallError::AccountNotOwned)?;
+        let id = doubt.id.as_str();
+        if !plans.objects.pattern.admits(id) {
+            return Err(CallError::Malformed {
+                problem: "a doubt about an id that is none".into(),
+            });
+        }
+        let object = OwnedObject::told(account.clone(), &doubt.kind, id);
+        Ok((account, object))
+    }
+
+    fn level_of(&self, kind: &str) -> Result<(&SpendRootPlan, &LevelPlan), CallError> {
+        let plans = self.plans()?;
+        let level = plans.root.level(kind);
         let level = level.ok_or_else(|| CallError::Malformed {
             problem: "the object holds and switches no budget".into(),
         })?;
@@ -166,31 +186,11 @@ impl Corridor {
         target: &Target,
         object: &OwnedObject,
     ) -> Result<(String, String), PrepareError> {
-        let (plan, level) = self.level_of(object)?;
+        let (plan, level) = self.level_of(object.kind())?;
         let parameter = target.parameter(plan, level, object.account().currency())?;
         Ok(parameter.ok_or_else(|| CallError::Malformed {
             problem: "the object has nothing that this could change".into(),
         })?)
-    }
-
-    fn form(
-        &self,
-        change: &Prepared,
-        more: Option<&(String, String)>,
-    ) -> Result<String, CallError> {
-        let parameter = self.parameter(&change.target, &change.object);
-        let parameter = parameter.map_err(|error| match error {
-            PrepareError::Call(error) => error,
-            // INVARIANT: what was prepared could be said.
-            error => CallError::Malformed {
-                problem: error.to_string(),
-            },
-        })?;
-        let mut form = Serializer::new(String::new());
-        for (name, value) in [&parameter].into_iter().chain(more) {
-            form.append_pair(name, value);
-        }
-        Ok(form.finish())
     }
 
     async fn send(
@@ -242,13 +242,13 @@ impl Corridor {
         let path = path::fill(&objects.path, version, Slot::Owned(object));
         self.exchange.url(path)
     }
+}
 
-    /// The object of a change as it is now, as far as the change is concerned
-    /// with it: an odd amount makes nobody doubt a pause.
-    async fn row_of(&self, change: &Prepared, deadline: Instant) -> Result<Row, CallError> {
-        let (_, level) = self.level_of(&change.object)?;
-        let switch = matches!(change.target, Target::Switch(_)).then(|| level.switch_alone());
-        let level = switch.as_ref().unwrap_or(level);
-        self.read_alone(&change.object, level, deadline).await
+/// Parameters as a form says them.
+fn form<'p>(parameters: impl IntoIterator<Item = &'p (String, String)>) -> String {
+    let mut form = Serializer::new(String::new());
+    for (name, value) in parameters {
+        form.append_pair(name, value);
     }
+    form.finish()
 }

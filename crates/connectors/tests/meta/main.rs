@@ -3,6 +3,8 @@
 mod answers;
 mod bench;
 mod changes;
+mod departures;
+mod doubts;
 mod failures;
 mod objects;
 mod outcomes;

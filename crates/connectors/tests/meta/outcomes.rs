@@ -8,7 +8,9 @@ use std::mem::discriminant;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tenantry_connectors::call_error::CallError;
-use tenantry_connectors::change::{Made, Standing};
+use tenantry_connectors::change::Made;
+use tenantry_connectors::change::doubt::Standing;
+use tenantry_connectors::change::view::Settings;
 use tenantry_fakes::meta::Answers::{Break, Hang, Success};
 use tenantry_fakes::meta::Applies::{AtOnce, Never, WhenReleased};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
@@ -59,13 +61,19 @@ async fn outcome(
         "{context}: {made:?}"
     );
     assert_eq!(bench.fake.effects().len(), effects, "{context}");
-    let look = || bench.corridor.look(&change, at(20_000));
-    assert_eq!(look().await.unwrap(), standing, "{context}");
+    let doubt = change.doubt();
+    let look = || bench.corridor.look(&doubt, at(20_000));
+    assert_eq!(look().await.unwrap().standing, standing, "{context}");
     // What comes about late is found then, and it is one.
     if bench.fake.release() > 0 {
-        assert_eq!(look().await.unwrap(), Standing::Reached, "{context}");
+        let late = look().await.unwrap().standing;
+        assert_eq!(late, Standing::Reached, "{context}");
         assert_eq!(bench.fake.effects().len(), 1, "{context}");
     }
+}
+
+fn applied() -> Made {
+    Made::Applied(Settings::default())
 }
 
 fn unknown() -> Made {
@@ -83,7 +91,7 @@ async fn what_is_said_of_a_change_is_never_more_than_is_known() {
     let failed = Answers::Fault(Fault::InternalError);
     let refused = Answers::Fault(Fault::BadParameter);
     let rows = [
-        ((AtOnce, Success), (Made::Applied, 1, Standing::Reached)),
+        ((AtOnce, Success), (applied(), 1, Standing::Reached)),
         ((AtOnce, Break), (unknown(), 1, Standing::Reached)),
         ((AtOnce, failed), (unknown(), 1, Standing::Reached)),
         ((WhenReleased, Success), (unknown(), 0, Standing::AsBefore)),

@@ -20,10 +20,8 @@ async fn pause(bench: &Bench, argument: &str, id: &str) -> Vec<ObjectId> {
     let asked = json!({argument: id});
     let change = prepare(bench, "meta_pause", asked).await.unwrap();
     assert!(change.effect.only_stops() && !change.is_reached);
-    assert_eq!(
-        bench.corridor.make(&change, at(10_000)).await,
-        Made::Applied
-    );
+    let made = bench.corridor.make(&change, at(10_000)).await;
+    assert_eq!(made, Made::Applied(change.view().after));
     assert_eq!(bench.fake.object(id).unwrap()["status"], "PAUSED");
     change.path
 }
