@@ -32,6 +32,11 @@ impl Access {
         }
     }
 
+    /// Whether something may be switched off under this access.
+    pub fn permits_stops(self) -> bool {
+        matches!(self, Self::ReadWrite | Self::Frozen)
+    }
+
     /// The word as users write it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -105,5 +110,12 @@ mod tests {
             assert_eq!(Access::ReadOnly.permits(class), read);
             assert_eq!(Access::Frozen.permits(class), read);
         }
+        let all = [
+            Access::ReadWrite,
+            Access::Frozen,
+            Access::ReadOnly,
+            Access::Disabled,
+        ];
+        assert_eq!(all.map(Access::permits_stops), [true, true, false, false]);
     }
 }

@@ -1,7 +1,11 @@
 //! What a caller hears: one versioned envelope for every tool (WRITES §11).
 
+mod change;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+pub use change::{ChangeAnswer, Foreseen, RuleAnswer};
 
 use crate::reason::{Reason, Refusal};
 
@@ -14,6 +18,16 @@ pub const ENVELOPE_VERSION: &str = "v1";
 pub enum Status {
     /// It was carried out.
     Done,
+    /// The object is already what the change asks for; nothing was sent.
+    Unchanged,
+    /// The change waits for people.
+    PendingApproval,
+    /// The same change, or another one of the same budget, is on its way.
+    InProgress,
+    /// The change was sent, and what became of it is being found out.
+    Settling,
+    /// The change was sent, and only people can find out what became of it.
+    NeedsHuman,
     /// It was not carried out because it may not be.
     Refused,
     /// It was tried and did not succeed.
@@ -21,19 +35,43 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every way a call can end.
+    pub const ALL: [Self; 8] = [
+        Self::Done,
+        Self::Unchanged,
+        Self::PendingApproval,
+        Self::InProgress,
+        Self::Settling,
+        Self::NeedsHuman,
+        Self::Refused,
+        Self::Failed,
+    ];
+
+    /// Those of a call that reads.
+    const OF_READS: [Self; 3] = [Self::Done, Self::Refused, Self::Failed];
+
     /// The word in answers, metrics and the audit record.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
+            Self::Unchanged => "unchanged",
+            Self::PendingApproval => "pending_approval",
+            Self::InProgress => "in_progress",
+            Self::Settling => "settling",
+            Self::NeedsHuman => "needs_human",
             Self::Refused => "refused",
             Self::Failed => "failed",
         }
+    }
+
+    /// Whether the caller must do something else than to wait.
+    pub fn is_error(self) -> bool {
+        matches!(self, Self::NeedsHuman | Self::Refused | Self::Failed)
     }
 }
 
 /// The structured content of a tool result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Envelope {
     /// Always [`ENVELOPE_VERSION`].
     pub envelope: String,
@@ -44,6 +82,9 @@ pub struct Envelope {
     /// What the tool answers, when it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
+    /// What there is to say of the change, if the tool makes one.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Box<ChangeAnswer>>,
     /// Why it was not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
@@ -67,6 +108,18 @@ impl Envelope {
         }
     }
 
+    /// A change of which all is well.
+    pub fn of_change(
+        status: Status,
+        call_id: impl Into<String>,
+        change: Box<ChangeAnswer>,
+    ) -> Self {
+        Self {
+            change: Some(change),
+            ..Self::empty(status, call_id.into())
+        }
+    }
+
     /// A call that was refused, or that failed, with its reason.
     pub fn not_done(status: Status, call_id: impl Into<String>, refusal: Refusal) -> Self {
         Self {
@@ -84,6 +137,7 @@ impl Envelope {
             status,
             call_id,
             data: None,
+            change: None,
             reason: None,
             message: None,
             remedy: None,
@@ -92,30 +146,51 @@ impl Envelope {
     }
 }
 
-/// The output schema of a tool whose data has the schema `data`: it accepts
-/// every way a call can end, because clients validate failures as well.
+/// The output schema of a tool that answers data with the schema `data`: it
+/// accepts every way a call can end, because clients validate failures as well.
 pub fn output_schema(data: &Map<String, Value>) -> Map<String, Value> {
-    let schema = json!({
+    let told = "done: see `data`; refused or failed: see `reason`, `message` and `remedy`";
+    let mut properties = properties(&Status::OF_READS, told);
+    properties.insert("data".into(), Value::Object(data.clone()));
+    schema(properties)
+}
+
+/// The output schema of every tool that makes a change.
+pub fn change_schema() -> Map<String, Value> {
+    let told = "done: made, see `before`, `after` and `delta`; unchanged: it was so already; \
+        pending_approval: people must agree; in_progress: the change in `change_id` is on its way; \
+        settling: sent, and not known yet; needs_human: people must find out; refused or failed: not made. \
+        In all cases but the first two see `reason`, `message` and `remedy`";
+    let mut properties = properties(&Status::ALL, told);
+    properties.extend(change::properties());
+    schema(properties)
+}
+
+fn properties(statuses: &[Status], told: &str) -> Map<String, Value> {
+    let properties = json!({
+        "envelope": {"type": "string", "const": ENVELOPE_VERSION},
+        "status": {"type": "string", "enum": statuses, "description": told},
+        "call_id": {"type": "string", "description": "quote this when asking about the call"},
+        "reason": {"type": "string"},
+        "message": {"type": "string"},
+        "remedy": {"type": "string"},
+        "retry_after_ms": {"type": "integer", "minimum": 0},
+    });
+    object(properties)
+}
+
+fn schema(properties: Map<String, Value>) -> Map<String, Value> {
+    object(json!({
         "type": "object",
         "additionalProperties": false,
         "required": ["envelope", "status", "call_id"],
-        "properties": {
-            "envelope": {"type": "string", "const": ENVELOPE_VERSION},
-            "status": {
-                "type": "string",
-                "enum": [Status::Done, Status::Refused, Status::Failed],
-                "description": "done: see `data`; refused or failed: see `reason`, `message` and `remedy`",
-            },
-            "call_id": {"type": "string", "description": "quote this when asking about the call"},
-            "data": data,
-            "reason": {"type": "string"},
-            "message": {"type": "string"},
-            "remedy": {"type": "string"},
-            "retry_after_ms": {"type": "integer", "minimum": 0},
-        },
-    });
-    match schema {
-        Value::Object(schema) => schema,
+        "properties": properties,
+    }))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
         _ => Map::new(),
     }
 }
@@ -143,16 +218,47 @@ mod tests {
     }
 
     #[test]
-    fn the_output_schema_names_every_field_of_the_envelope() {
-        let refusal = Refusal::new(Reason::RateLimited, "m").with_retry_after_ms(1);
-        let full = Envelope {
-            data: Some(json!(1)),
-            ..Envelope::not_done(Status::Failed, "c", refusal)
+    fn an_answer_reads_back_as_it_was_stored() {
+        let change = Box::new(change::tests::full());
+        let refusal = Refusal::new(Reason::PolicyDenied, "too much");
+        let with_change = Envelope {
+            change: Some(change),
+            ..Envelope::not_done(Status::Refused, "c3", refusal)
         };
-        let schema = output_schema(&Map::new());
-        let fields = serde_json::to_value(full).unwrap();
-        for field in fields.as_object().unwrap().keys() {
-            assert!(schema["properties"].get(field).is_some(), "{field}");
+        for stored in [with_change, Envelope::done("c1", json!([]))] {
+            let text = serde_json::to_string(&stored).unwrap();
+            let read: Envelope = serde_json::from_str(&text).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn the_output_schemas_name_every_field_of_the_envelope() {
+        let refusal = Refusal::new(Reason::RateLimited, "m").with_retry_after_ms(1);
+        let full = Envelope::not_done(Status::Failed, "c", refusal);
+        let read = Envelope {
+            data: Some(json!(1)),
+            ..full.clone()
+        };
+        let change = Envelope {
+            change: Some(Box::new(change::tests::full())),
+            ..full
+        };
+        let schemas = [output_schema(&Map::new()), change_schema()];
+        for (envelope, schema) in [read, change].into_iter().zip(schemas) {
+            let fields = serde_json::to_value(envelope).unwrap();
+            for field in fields.as_object().unwrap().keys() {
+                assert!(schema["properties"].get(field).is_some(), "{field}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_status_has_the_same_word_everywhere() {
+        for status in Status::ALL {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+            let named = &change_schema()["properties"]["status"]["enum"];
+            assert!(named.as_array().unwrap().contains(&json!(status)));
         }
     }
 }

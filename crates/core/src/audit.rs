@@ -49,6 +49,12 @@ pub enum Stage {
     Authorize,
     /// Whether the vendor's objects are the organisation's own.
     Own,
+    /// Whether the key of a change was used before.
+    Claim,
+    /// What a change would do.
+    Prepare,
+    /// Whether the policies let a change through.
+    Decide,
     /// The call to the vendor.
     Send,
     /// The whole way.
@@ -84,6 +90,9 @@ pub struct AuditEvent {
     /// The object that the arguments name, where they name one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<Object>,
+    /// The change that it asked for; its own lines carry the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
     /// The arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Arguments>,
@@ -119,6 +128,7 @@ pub fn blank_event(call_id: String) -> AuditEvent {
         connector: None,
         account: None,
         object: None,
+        change: None,
         arguments: None,
         outcome: Status::Refused,
         reason: None,

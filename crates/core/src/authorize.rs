@@ -20,8 +20,17 @@ pub struct Request<'a> {
     pub connector: &'a ConnectorName,
     /// What it can do at worst.
     pub class: ToolClass,
+    /// Whether it switches something off and does nothing else: a freeze and a
+    /// missing policy stop spending, never what stops it.
+    pub stops: bool,
     /// The account that the arguments name, for tools that take one.
     pub account: Option<&'a str>,
+}
+
+impl Request<'_> {
+    fn is_permitted_by(&self, access: Access) -> bool {
+        access.permits(self.class) || (self.stops && access.permits_stops())
+    }
 }
 
 /// Decides whether `key` may make `request` of `tenant` while `freezes` hold.
@@ -32,7 +41,7 @@ pub fn authorize<'t>(
     key: &KeyRecord,
     request: &Request<'_>,
 ) -> Result<Option<&'t AccountConfig>, Refusal> {
-    if !tenant.access.permits(request.class) {
+    if !request.is_permitted_by(tenant.access) {
         return Err(access_denied(
             "the organisation",
             tenant.access.as_str(),
@@ -71,7 +80,7 @@ pub fn authorize<'t>(
             )
         })?;
     let access = tenant.access.strictest(account.access);
-    if !access.permits(request.class) {
+    if !request.is_permitted_by(access) {
         let whose = format!("the account `{}`", account.id);
         return Err(access_denied(&whose, access.as_str(), request));
     }
@@ -124,7 +133,7 @@ fn not_frozen(
     request: &Request<'_>,
 ) -> Result<(), Refusal> {
     match freezes.on(request.connector, account) {
-        Some(freeze) if !freeze.access.permits(request.class) => Err(frozen(freeze, request)),
+        Some(freeze) if !request.is_permitted_by(freeze.access) => Err(frozen(freeze, request)),
         _ => Ok(()),
     }
 }
@@ -132,7 +141,7 @@ fn not_frozen(
 /// Without a policy that is required nothing is changed, whatever the others
 /// say: whoever deletes one must not loosen anything by it.
 fn no_policy_missing(tenant: &TenantConfig, request: &Request<'_>) -> Result<(), Refusal> {
-    if tenant.missing_policies.is_empty() || Access::Frozen.permits(request.class) {
+    if tenant.missing_policies.is_empty() || request.is_permitted_by(Access::Frozen) {
         return Ok(());
     }
     let missing: Vec<_> = tenant.missing_policies.iter().map(String::as_str).collect();

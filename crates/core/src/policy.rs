@@ -11,6 +11,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::access::ToolClass;
@@ -69,6 +70,21 @@ pub struct Policy {
     /// How much may wait for people.
     #[serde(default)]
     pub pending: Pending,
+}
+
+/// The longest window in which any of `policies` adds something up.
+pub fn longest_window(policies: &[Policy]) -> SignedDuration {
+    let windows = policies.iter().flat_map(|policy| {
+        let budgets = policy.budget.per_window.iter().map(|one| one.window_ms);
+        let financial = policy.financial.iter();
+        let financial = financial.flat_map(|one| one.per_window.iter().map(|one| one.window_ms));
+        let asking = policy.approvals.iter();
+        let asking = asking.filter_map(|ask| ask.when.window_increase_over.as_ref());
+        budgets
+            .chain(financial)
+            .chain(asking.map(|one| one.window_ms))
+    });
+    SignedDuration::from_millis(windows.max().unwrap_or(0))
 }
 
 impl Policy {

@@ -71,6 +71,30 @@ reasons! {
     Frozen => "ask the platform team; whoever may delete the McpFreeze lifts it",
     /// A policy that the organisation requires is not in force.
     PolicyMissing => "create or correct the SafetyPolicy that the message names",
+    /// A safety policy refuses the change.
+    PolicyDenied => "read `rules`; ask for a smaller change, or ask the platform team about the policy",
+    /// People must agree to the change first.
+    ApprovalRequired => "wait for people to decide; call again with the same idempotency_key to hear what they said",
+    /// Another change of the same is on its way.
+    ChangeInProgress => "wait until the change in change_id has ended, then call again",
+    /// A newer change of the object took the place of this one.
+    ChangeSuperseded => "ask about the newer change; use a new idempotency_key for another one",
+    /// What the change was decided on has changed meanwhile.
+    ChangeStale => "read the object again, and ask for the change anew if it is still wanted",
+    /// Nobody knows yet whether the vendor made the change.
+    OutcomeUnknown => "call again later with the same idempotency_key; the change is never sent twice by it",
+    /// Whether the vendor made the change is for people to find out.
+    OutcomeUndecided => "ask people to look at the object at the vendor; do not ask for the change again",
+    /// The vendor has not made the change, as far as can be told.
+    ChangeNotMade => "ask for the change anew, with a new idempotency_key, if it is still wanted",
+    /// The idempotency key was used for something else.
+    IdempotencyMismatch => "use a new idempotency_key for a new change, and the same one only to repeat a call word for word",
+    /// The idempotency key was used too long ago.
+    IdempotencyExpired => "use a new idempotency_key",
+    /// The ledger cannot take the change, so it is not made.
+    LedgerUnavailable => "call again later; the platform team sees the cause in the tenant's conditions",
+    /// The ledger is not the one that was expected, so nothing is changed.
+    LedgerMismatch => "ask the platform team; somebody has to accept the ledger that was found",
     /// Too many calls in too short a time.
     RateLimited => "wait for retry_after_ms, then call again",
     /// Too many calls at the same time.

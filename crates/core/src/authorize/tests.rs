@@ -85,6 +85,7 @@ fn outcome(
         tool: &tool,
         connector: &connector,
         class,
+        stops: false,
         account,
     };
     authorize(tenant, &Freezes::default(), key, &request)
@@ -185,6 +186,7 @@ fn a_foreign_account_and_a_missing_one_read_alike() {
             tool: &tool,
             connector: &connector,
             class: ToolClass::Read,
+            stops: false,
             account: Some(account),
         };
         authorize(&tenant, &Freezes::default(), &narrow, &request).unwrap_err()
@@ -251,6 +253,7 @@ fn the_strictest_of_tenant_account_and_freezes_decides() {
             tool: &tool,
             connector: &meta,
             class,
+            stops: false,
             account,
         };
         let covered = scope.covers(&meta, account.map(id).as_ref());
@@ -279,6 +282,7 @@ fn a_refusal_names_the_freeze_and_who_lifts_it() {
         tool: &tool,
         connector: &meta,
         class: ToolClass::Spend,
+        stops: false,
         account: Some("act_1"),
     };
     let all = key(&["*:spend"], None);
@@ -360,6 +364,7 @@ fn a_refusal_names_the_missing_policies_and_where_to_look() {
         tool: &ToolName::parse("meta_tool").unwrap(),
         connector: &ConnectorName::parse("meta").unwrap(),
         class: ToolClass::Spend,
+        stops: false,
         account: Some("act_1"),
     };
     let all = key(&["*:spend"], None);
@@ -372,4 +377,39 @@ fn a_refusal_names_the_missing_policies_and_where_to_look() {
         refusal.remedy,
         "ask the platform team; `kubectl get safetypolicies` tells what became of `ads`, `crm`"
     );
+}
+
+#[test]
+fn what_only_stops_passes_freezes_and_missing_policies() {
+    let writer = key(&["meta:write"], None);
+    let stop = |tenant: &TenantConfig, freezes: &Freezes| {
+        let request = Request {
+            tool: &ToolName::parse("meta_pause").unwrap(),
+            connector: &ConnectorName::parse("meta").unwrap(),
+            class: ToolClass::Write,
+            stops: true,
+            account: Some("act_1"),
+        };
+        let granted = authorize(tenant, freezes, &writer, &request);
+        granted.map(|_| ()).map_err(|refusal| refusal.reason)
+    };
+    let none = Freezes::default();
+    let mut missing = tenant(Access::ReadWrite);
+    missing.missing_policies.insert("ads".into());
+    assert_eq!(stop(&missing, &none), Ok(()));
+    assert_eq!(stop(&tenant(Access::Frozen), &none), Ok(()));
+    let account = FreezeScope::Account(
+        ConnectorName::parse("meta").unwrap(),
+        AccountId::parse("act_1").unwrap(),
+    );
+    for (access, expected) in [
+        (Access::Frozen, Ok(())),
+        (Access::ReadOnly, Err(Reason::Frozen)),
+    ] {
+        let freezes = Freezes::from_iter([freeze("stop", account.clone(), access)]);
+        assert_eq!(stop(&tenant(Access::ReadWrite), &freezes), expected);
+    }
+    for access in [Access::ReadOnly, Access::Disabled] {
+        assert_eq!(stop(&tenant(access), &none), Err(Reason::AccessDenied));
+    }
 }
