@@ -147,7 +147,7 @@ impl Page<'_> {
     async fn meet(&mut self, row: &Row, claim: &Claim<'_>) -> Result<Claimed, LedgerError> {
         let answered_at = row.maybe_time("answered_at")?;
         let is_past =
-            answered_at.is_some_and(|at| self.now.duration_since(at) >= self.ledger().retention);
+            answered_at.is_some_and(|at| self.now.duration_since(at) >= self.ledger().retention());
         if row.int("is_expired")? != 0 || is_past {
             return Ok(Claimed::Expired);
         }

@@ -1,6 +1,6 @@
 //! Opening the book, and saying which one it is.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -49,7 +49,7 @@ pub struct Opening<'o> {
 pub struct Ledger {
     pub(crate) engine: Engine,
     pub(crate) identity: Identity,
-    pub(crate) retention: SignedDuration,
+    retention_ms: AtomicI64,
     pub(crate) most_waiting: u64,
     space: Option<Space>,
     expected: Option<Expected>,
@@ -91,13 +91,24 @@ impl Ledger {
                 organization: book.organization,
                 epoch: book.epoch,
             },
-            retention: retention.max(LEAST_RETENTION),
+            retention_ms: AtomicI64::new(millis(retention.max(LEAST_RETENTION))),
             most_waiting,
             space,
             expected: expected.cloned(),
             recognition: Mutex::new(recognition),
             seen: AtomicU64::new(book.head.sequence),
         })
+    }
+
+    /// From now on keys and settled changes are kept for that long, if they are
+    /// not kept for longer already: a policy has a longer window.
+    pub fn keep_for(&self, retention: SignedDuration) {
+        self.retention_ms
+            .fetch_max(millis(retention), Ordering::SeqCst);
+    }
+
+    pub(crate) fn retention(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.retention_ms.load(Ordering::SeqCst))
     }
 
     /// Closes the book: what is in its log goes into the file.
@@ -108,6 +119,12 @@ impl Ledger {
     /// Which book it is.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Whether this process is the only one that has it: whoever had something
+    /// in hand before is gone.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.engine, Engine::Sqlite(_))
     }
 
     /// How it stands to the one that was expected.
@@ -199,6 +216,10 @@ impl Ledger {
     pub(crate) fn has_seen(&self, sequence: u64) {
         self.seen.fetch_max(sequence, Ordering::SeqCst);
     }
+}
+
+fn millis(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Writes the first page of a new book; an old one stays as it is.

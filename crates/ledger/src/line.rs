@@ -37,6 +37,8 @@ pub enum Event {
     ApprovalEnded,
     /// People accepted a ledger that was not the expected one.
     LedgerAccepted,
+    /// Something was switched off while the ledger could not be written to.
+    Emergency,
 }
 
 /// One line before it is written.

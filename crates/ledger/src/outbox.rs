@@ -1,12 +1,14 @@
 //! The way of audit lines out of the book (WRITES §10): a line may leave twice,
 //! none may be left out.
 
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
 use tenantry_core::audit::chain::Head;
 use tenantry_core::digest::Digest;
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
-use crate::line;
+use crate::line::{self, Event};
 use crate::page::Book;
 use crate::sql::args;
 
@@ -57,6 +59,21 @@ impl Ledger {
         Ok(lines)
     }
 
+    /// Puts on record what was switched off while the book could not be written
+    /// to, all of it or nothing.
+    pub async fn recover(
+        &self,
+        records: &[Map<String, Value>],
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let mut page = self.turn(now).await?;
+        for record in records {
+            page.append(Event::Emergency, None, json!({}), record)
+                .await?;
+        }
+        page.close().await
+    }
+
     /// The last line that has left.
     pub async fn last_emitted(&self) -> Result<u64, LedgerError> {
         let mut tx = self.engine.look().await?;
@@ -65,7 +82,7 @@ impl Ledger {
 
     /// Remembers that all lines up to this one have left. Saying it again is
     /// legal.
-    pub async fn emitted(&self, sequence: u64, now: jiff::Timestamp) -> Result<(), LedgerError> {
+    pub async fn emitted(&self, sequence: u64, now: Timestamp) -> Result<(), LedgerError> {
         let mut page = self.turn(now).await?;
         let head = page.book.head.sequence;
         if sequence > head {

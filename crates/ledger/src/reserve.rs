@@ -104,7 +104,40 @@ pub enum Reservation {
     },
 }
 
+/// What would become of a change that was only asked about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Foreseen {
+    /// It would be decided so.
+    Ruled(Ruling),
+    /// Another change would be in its way.
+    InTheWay {
+        /// Which.
+        change: ChangeId,
+    },
+}
+
 impl Ledger {
+    /// What [`Self::decide_and_reserve`] would answer now. Nothing is claimed,
+    /// reserved or written down.
+    pub async fn foresee(
+        &self,
+        change: &ChangeId,
+        asked: &Asked<'_>,
+        now: Timestamp,
+        decide: impl Fn(&Moment<'_>) -> Ruling,
+    ) -> Result<Foreseen, LedgerError> {
+        let mut page = self.turn(now).await?;
+        if !asked.is_stop() {
+            self.admit()?;
+        }
+        Ok(match page.obstacle(change, asked).await? {
+            Some(Reservation::RootBusy { change } | Reservation::Duplicate { change }) => {
+                Foreseen::InTheWay { change }
+            }
+            _ => Foreseen::Ruled(page.rule(change, asked, decide).await?.0),
+        })
+    }
+
     /// Decides over the change of `lease` and reserves what it needs, at one
     /// moment of the book.
     ///
@@ -131,7 +164,7 @@ impl Ledger {
                 progress: change.progress,
             });
         }
-        let reservation = match page.obstacle(&change, asked).await? {
+        let reservation = match page.obstacle(&lease.change, asked).await? {
             Some(obstacle) => {
                 page.refuse(&change, asked, obstacle.told()).await?;
                 obstacle
@@ -196,7 +229,7 @@ impl Page<'_> {
     /// What stands in the way before anything is decided.
     async fn obstacle(
         &mut self,
-        change: &Recorded,
+        own: &ChangeId,
         asked: &Asked<'_>,
     ) -> Result<Option<Reservation>, LedgerError> {
         const SAME: &str = "SELECT id FROM changes WHERE likeness = $1 AND id <> $2 \
@@ -206,7 +239,7 @@ impl Page<'_> {
         if asked.is_stop() {
             return Ok(None);
         }
-        let own = change.lease.change.as_str();
+        let own = own.as_str();
         if let Some(likeness @ Likeness::Target(_)) = asked.likeness
             && let Some(change) = self.first(SAME, args![likeness.text(), own]).await?
         {
@@ -220,14 +253,14 @@ impl Page<'_> {
         Ok(None)
     }
 
-    async fn decide(
+    /// What is decided at this moment, and which older questions a new one would
+    /// take the place of.
+    async fn rule(
         &mut self,
-        change: &Recorded,
+        own: &ChangeId,
         asked: &Asked<'_>,
-        intent: &str,
         decide: impl Fn(&Moment<'_>) -> Ruling,
-    ) -> Result<Reservation, LedgerError> {
-        let own = &change.lease.change;
+    ) -> Result<(Ruling, Vec<Recorded>), LedgerError> {
         let reading = self.read_facts(own, asked.proposal, asked.lookback).await?;
         let twin = self.twin(own, asked).await?;
         let now = self.now;
@@ -254,6 +287,18 @@ impl Page<'_> {
         } else {
             rule(&BTreeSet::new())
         };
+        Ok((ruling, older))
+    }
+
+    async fn decide(
+        &mut self,
+        change: &Recorded,
+        asked: &Asked<'_>,
+        intent: &str,
+        decide: impl Fn(&Moment<'_>) -> Ruling,
+    ) -> Result<Reservation, LedgerError> {
+        let own = &change.lease.change;
+        let (ruling, older) = self.rule(own, asked, decide).await?;
         match ruling.decision.clone() {
             Decision::Permitted(permitted) => {
                 self.reserve(change, asked, intent, Progress::Reserved)

@@ -37,7 +37,7 @@ impl Ledger {
         const LINES: &str = "DELETE FROM events WHERE sequence IN (SELECT sequence FROM events \
              WHERE sequence < $1 AND at <= $2 ORDER BY sequence LIMIT $3)";
         let mut page = self.turn(now).await?;
-        let kept_since = page.now - self.retention;
+        let kept_since = page.now - self.retention();
         let day_ago = page.now - DAY;
         // The last line that has left stays: the next one is proven to follow it.
         let emitted = page.book.emitted;
