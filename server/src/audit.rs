@@ -18,13 +18,13 @@ use jiff::Timestamp;
 use tenantry_core::audit::AuditEvent;
 use tenantry_core::audit::chain::{Chain, Identity, PublicKey};
 use tenantry_core::name::KeyId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::metrics::Metrics;
 use recent::Recent;
 use sampler::Sampler;
 pub use writer::AuditWriter;
-use writer::{Line, PenParts, Queued};
+use writer::{Brought, Line, PenParts, Queued};
 
 /// Lines that are queued or promised to a call in progress. A line is mostly
 /// under 1 KiB and never over 10, so this is a few hundred KiB in bad times.
@@ -183,6 +183,19 @@ impl Audit {
     /// Counts an event that gets no line of its own.
     pub fn count_only(&self) {
         self.suppress(None, None);
+    }
+
+    /// Brings out lines of the ledger, each with its end of line; answers once
+    /// they are out, or that they will not be.
+    pub async fn bring_out(&self, text: String, lines: usize) -> bool {
+        let (is_out, out) = oneshot::channel();
+        let brought = Brought {
+            text,
+            lines: lines.try_into().unwrap_or(u64::MAX),
+            is_out,
+        };
+        let queued = self.queue.send(Queued::Brought(Box::new(brought))).await;
+        queued.is_ok() && out.await.is_ok()
     }
 
     /// How much of the queue is taken, for readiness: full means stalled.

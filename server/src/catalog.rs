@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jsonschema::{Draft, PatternOptions, Validator};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use tenantry_connectors::connector::{Connector, Tool};
 use tenantry_connectors::load_error::LoadError;
+use tenantry_core::idempotency::{DRY_RUN_ARGUMENT, KEY_ARGUMENT};
 use tenantry_core::name::ConnectorName;
 
 /// The connector files of this release, so that the image is one file.
@@ -39,6 +40,14 @@ pub enum CatalogError {
         /// The connector or the tool.
         name: String,
     },
+    /// A tool takes an argument that every change has already.
+    #[error("the tool `{tool}` has an argument `{argument}` of its own")]
+    Reserved {
+        /// The tool.
+        tool: String,
+        /// The argument.
+        argument: &'static str,
+    },
     /// A tool's input schema is no schema.
     #[error("the input schema of tool `{tool}` does not compile: {problem}")]
     Schema {
@@ -58,6 +67,7 @@ pub struct Catalog {
 /// A tool's place in the catalog.
 struct Entry {
     connector: Arc<Connector>,
+    input_schema: Map<String, Value>,
     validator: Validator,
 }
 
@@ -68,6 +78,8 @@ pub struct Found<'c> {
     pub connector: &'c Arc<Connector>,
     /// The tool.
     pub tool: &'c Tool,
+    /// The schema of its arguments, with those that every change has.
+    pub input_schema: &'c Map<String, Value>,
     /// What checks its arguments.
     pub validator: &'c Validator,
 }
@@ -104,6 +116,7 @@ impl Catalog {
         Some(Found {
             connector: &entry.connector,
             tool,
+            input_schema: &entry.input_schema,
             validator: &entry.validator,
         })
     }
@@ -115,11 +128,12 @@ impl Catalog {
 
     fn add(&mut self, connector: Connector) -> Result<(), CatalogError> {
         let connector = Arc::new(connector);
-        // What makes changes is offered once every change passes policy and ledger.
-        for tool in connector.tools().filter(|tool| !tool.makes_changes()) {
+        for tool in connector.tools() {
+            let input_schema = input_schema(tool)?;
             let entry = Entry {
                 connector: Arc::clone(&connector),
-                validator: validator(tool)?,
+                validator: validator(tool, &input_schema)?,
+                input_schema,
             };
             if self.tools.insert(tool.name.to_string(), entry).is_some() {
                 return Err(CatalogError::Twice {
@@ -136,8 +150,47 @@ impl Catalog {
     }
 }
 
-fn validator(tool: &Tool) -> Result<Validator, CatalogError> {
-    let schema = Value::Object(tool.input_schema.clone());
+/// The arguments of a tool as clients see them. Whether a key must be given
+/// depends on the others, so `pipeline::wish` says it, in a sentence.
+fn input_schema(tool: &Tool) -> Result<Map<String, Value>, CatalogError> {
+    let mut schema = tool.input_schema.clone();
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    let Some(properties) = properties.filter(|_| tool.makes_changes()) else {
+        return Ok(schema);
+    };
+    let need = if tool.only_stops() {
+        "May be left out here."
+    } else {
+        "Required unless dry_run is true."
+    };
+    let told = format!(
+        "One key for each change that is meant, such as a UUID: repeat it when the call is repeated, \
+         and the change is made once. {need}"
+    );
+    let own = [
+        (
+            KEY_ARGUMENT,
+            json!({"type": "string", "minLength": 16, "maxLength": 128, "description": told}),
+        ),
+        (
+            DRY_RUN_ARGUMENT,
+            json!({
+                "type": "boolean",
+                "description": "true: say what the change would do and whether it may be made, and change nothing.",
+            }),
+        ),
+    ];
+    for (argument, schema) in own {
+        if properties.insert(argument.into(), schema).is_some() {
+            let tool = tool.name.to_string();
+            return Err(CatalogError::Reserved { tool, argument });
+        }
+    }
+    Ok(schema)
+}
+
+fn validator(tool: &Tool, schema: &Map<String, Value>) -> Result<Validator, CatalogError> {
+    let schema = Value::Object(schema.clone());
     jsonschema::options()
         .with_draft(Draft::Draft202012)
         // Linear time: a pattern must not be a way to make the server think.

@@ -11,12 +11,17 @@ use clap::{CommandFactory as _, Parser, ValueEnum};
 use tenantry_api::label;
 use tenantry_connectors::corridor::{CorridorLimits, is_bare};
 use tenantry_core::name::ConnectorName;
+use tenantry_ledger::place::{LEAST_FREE_BYTES, Place, SqlitePlace};
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use crate::credentials::Credentials;
 use crate::report::Pod;
 use crate::run::Settings;
+
+/// Between looks at a change of which nobody knows what became: a fraction of
+/// the quiet times of vendors, and few requests.
+const SETTLE_EVERY: Duration = Duration::from_secs(10);
 
 /// Serves one organisation's business tools over MCP.
 ///
@@ -67,6 +72,14 @@ pub struct Cli {
     /// [default: /var/run/tenantry/credentials, with --dir the Secrets among the documents]
     #[arg(long, value_name = "DIR", env = "TENANTRY_CREDENTIALS_DIR")]
     pub credentials_dir: Option<PathBuf>,
+
+    /// Folder of the ledger, in which keys, reservations and what became of changes are kept
+    ///
+    /// It is on a disk of this machine and nobody else's. Without it no tool
+    /// that changes something can be used. [default: /var/lib/tenantry, with
+    /// --dir none]
+    #[arg(long, value_name = "DIR", env = "TENANTRY_LEDGER_DIR")]
+    pub ledger_dir: Option<PathBuf>,
 
     /// Folder of connector files (*.yaml) to use instead of those of this release
     #[arg(long, value_name = "DIR", env = "TENANTRY_CONNECTORS_DIR")]
@@ -168,6 +181,8 @@ impl Cli {
             admin_listen: listen(self.admin_listen, label::ADMIN_PORT),
             activity_listen: self.activity_listen,
             credentials: named.unwrap_or(credentials),
+            ledger: self.ledger(),
+            settle_every: SETTLE_EVERY,
             corridor_limits: CorridorLimits::PRODUCTION,
             // Meta's tokens live 60 days; a question an hour costs next to nothing.
             inspect_tokens: Some(Duration::from_hours(1)),
@@ -179,6 +194,16 @@ impl Cli {
             },
             boot_id,
         }
+    }
+
+    /// In a cluster the operator mounts a volume for it.
+    fn ledger(&self) -> Option<Place> {
+        let mounted = self.dir.is_none().then(|| label::LEDGER_DIR.into());
+        let dir: PathBuf = self.ledger_dir.clone().or(mounted)?;
+        Some(Place::Sqlite(SqlitePlace {
+            path: dir.join("ledger.db"),
+            least_free_bytes: LEAST_FREE_BYTES,
+        }))
     }
 
     /// In a cluster, network policies decide who comes; elsewhere nobody does.

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
+use crate::book::Book;
+use crate::clock::Clock;
 use crate::control_plane::ControlPlane;
 use crate::in_force::{InForce, TakeUpError, Workshop};
 use crate::knowledge::Knowledge;
@@ -30,6 +32,10 @@ pub struct Counter {
     pub workshop: Workshop,
     /// The audit stream.
     pub audit: Arc<Audit>,
+    /// The ledger.
+    pub book: Book,
+    /// The time of changes.
+    pub clock: Arc<Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// After this time without word from the control plane, calls are refused.
@@ -67,6 +73,10 @@ pub struct CounterParts {
     pub workshop: Workshop,
     /// The audit stream.
     pub audit: Arc<Audit>,
+    /// The ledger.
+    pub book: Book,
+    /// The time of changes.
+    pub clock: Arc<Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// After this time without word from the control plane, calls are refused.
@@ -81,6 +91,8 @@ impl Counter {
             control_plane,
             workshop,
             audit,
+            book,
+            clock,
             metrics,
             stale_after,
         } = parts;
@@ -92,6 +104,8 @@ impl Counter {
             control_plane,
             workshop,
             audit,
+            book,
+            clock,
             metrics,
             stale_after,
             calls: TaskTracker::new(),
@@ -142,6 +156,7 @@ impl Counter {
     fn enter(&self, in_force: InForce) -> Standing {
         let tenant = &in_force.tenant;
         self.audit.identify(Identity::of(tenant));
+        self.book.keep_for(tenant);
         tracing::info!(
             organization = %tenant.organization,
             access = tenant.access.as_str(),

@@ -9,6 +9,7 @@ use tenantry_connectors::corridor::{Corridor, CorridorError, CorridorLimits, Way
 use tenantry_connectors::token::TokenSource;
 use tenantry_connectors::transport::Transport;
 use tenantry_core::authorize::visible_accounts;
+use tenantry_core::digest::Digest;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{AccountId, ConnectorName};
@@ -70,6 +71,8 @@ pub struct InForce {
     pub source: Arc<RawContract>,
     /// What is used of its limits.
     pub limiter: Arc<Limiter>,
+    /// What identifies the policies under which changes are decided.
+    pub policy_digest: Digest,
     connectors: BTreeMap<ConnectorName, Arc<Embassy>>,
 }
 
@@ -120,7 +123,10 @@ impl Workshop {
             Some(limiter) => Arc::new(limiter.followed_by(tenant.limits)),
             None => Arc::new(Limiter::new(tenant.limits)),
         };
+        // Policies are structs of strings and numbers.
+        let policies = serde_json::to_vec(&tenant.policies).unwrap_or_default();
         Ok(InForce {
+            policy_digest: Digest::of(&policies),
             tenant,
             source,
             limiter,

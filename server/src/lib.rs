@@ -9,8 +9,10 @@
 pub mod activity;
 pub mod admin;
 pub mod audit;
+pub mod book;
 pub mod catalog;
 pub mod cli;
+pub mod clock;
 pub mod control_plane;
 pub mod counter;
 pub mod credentials;
@@ -27,4 +29,5 @@ pub mod places;
 pub mod readiness;
 pub mod report;
 pub mod run;
+pub mod settler;
 pub mod token_watch;

@@ -63,6 +63,7 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
         // The bare file: std's own stdout would keep the rest of a failed write.
         audit_out: Box::new(std::fs::File::from(stdout)),
         open_ports: watch::Sender::default(),
+        clock: Arc::default(),
         transport: None,
     };
     run::run(parts, cli.settings(credentials, new_boot_id()?), stop).await?;

@@ -15,7 +15,7 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
-use tenantry_core::answer::{Envelope, Status};
+use tenantry_core::answer::Envelope;
 use tenantry_core::authorize::may_use;
 use tenantry_core::reason::Reason;
 
@@ -163,7 +163,7 @@ fn result(mut envelope: Envelope) -> CallToolResult {
     if let (Some(fields), Some(data)) = (structured.as_object_mut(), data) {
         fields.insert("data".to_owned(), data);
     }
-    if envelope.status == Status::Done {
+    if !envelope.status.is_error() {
         return CallToolResult::structured(structured);
     }
     let text = ContentBlock::text(sentence(&envelope));
@@ -191,6 +191,7 @@ fn sentence(envelope: &Envelope) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tenantry_core::answer::Status;
     use tenantry_core::reason::Refusal;
 
     use super::*;

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tenantry_core::answer::Status;
+use tenantry_core::policy::decide::{Ruling, Verdict};
 use tenantry_core::reason::Reason;
 
 use crate::in_force::Grant;
@@ -30,6 +31,7 @@ pub struct Metrics {
     calls: Family<[Label; 3], Counter>,
     durations: Family<[Label; 1], Histogram>,
     refused: Family<[Label; 1], Counter>,
+    rules: Family<[Label; 4], Counter>,
     vendor_requests: Family<[Label; 1], Counter>,
     vendor_quota: Family<[Label; 2], Gauge>,
     vendor_version: Family<[Label; 1], Gauge>,
@@ -68,6 +70,7 @@ impl Metrics {
             calls: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             refused: Family::default(),
+            rules: Family::default(),
             vendor_requests: Family::default(),
             vendor_quota: Family::default(),
             vendor_version: Family::default(),
@@ -106,6 +109,26 @@ impl Metrics {
         self.durations
             .get_or_create(&tool)
             .observe(duration.as_secs_f64());
+    }
+
+    /// Rules spoke about a change. Their names are those of policies, of which
+    /// there are few.
+    pub fn ruled(&self, ruling: &Ruling) {
+        let enforced = ruling.fired.iter().map(|fired| ("Enforce", fired));
+        let shadow = ruling.shadow.iter().map(|fired| ("Shadow", fired));
+        for (mode, fired) in enforced.chain(shadow) {
+            let verdict = match fired.verdict {
+                Verdict::Deny => "deny",
+                Verdict::Ask(_) => "ask",
+            };
+            let labels = [
+                ("policy", fired.name.policy.clone()),
+                ("rule", fired.name.rule.clone()),
+                ("mode", mode.to_owned()),
+                ("verdict", verdict.to_owned()),
+            ];
+            self.rules.get_or_create(&labels).inc();
+        }
     }
 
     /// A request was refused before it became a call.
@@ -170,6 +193,11 @@ impl Metrics {
             "requests_refused",
             "Requests refused before they became a call",
             self.refused.clone(),
+        );
+        registry.register(
+            "rules_fired",
+            "Policy rules that refused a change or asked people, and what Shadow would have",
+            self.rules.clone(),
         );
         registry.register(
             "vendor_requests",

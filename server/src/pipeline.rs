@@ -1,21 +1,24 @@
 //! The way of one call, a room after the other (WRITES §1):
-//! authenticate → check → authorize → own → send → record → respond.
+//! authenticate → check → authorize → own → send → record → respond. A change
+//! leaves it after authorize, for `change`.
 //!
 //! Each room takes what the last one proved and adds one proof; none can be
 //! entered otherwise. Authentication stands at the door, in `gate`.
 
 pub mod authorize;
+pub mod change;
 pub mod check;
 pub mod live;
 pub mod own;
 pub mod record;
 pub mod send;
+pub mod wish;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tenantry_core::answer::{Envelope, Status};
+use tenantry_core::answer::{ChangeAnswer, Envelope, Status};
 use tenantry_core::audit::Stage;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::reason::{Reason, Refusal};
@@ -64,6 +67,27 @@ pub struct Stopped {
     pub status: Status,
     /// What the caller hears.
     pub refusal: Refusal,
+    /// What there is to say of the change, where there is one.
+    pub change: Option<Box<ChangeAnswer>>,
+}
+
+/// A call after which nothing is left to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Done {
+    /// It was a question, with this answer.
+    Read(Value),
+    /// The change was made, or there was nothing to change.
+    Changed(Status, Box<ChangeAnswer>),
+}
+
+impl Done {
+    /// The word for it.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Read(_) => Status::Done,
+            Self::Changed(status, _) => *status,
+        }
+    }
 }
 
 impl Stopped {
@@ -73,6 +97,7 @@ impl Stopped {
             stage,
             status: Status::Refused,
             refusal,
+            change: None,
         }
     }
 
@@ -82,12 +107,22 @@ impl Stopped {
             stage,
             status: Status::Failed,
             refusal,
+            change: None,
+        }
+    }
+
+    /// The same, with what there is to say of the change.
+    #[must_use]
+    pub fn of_change(self, change: ChangeAnswer) -> Self {
+        Self {
+            change: Some(Box::new(change)),
+            ..self
         }
     }
 }
 
 /// How a call ended.
-pub type Ended = Result<Value, Stopped>;
+pub type Ended = Result<Done, Stopped>;
 
 /// Carries a call out and puts it on record. Once begun it goes on whether or
 /// not somebody still listens, so the record says how it really ended.
@@ -125,9 +160,18 @@ async fn recorded(
 }
 
 async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &mut Entry) -> Ended {
-    let checked = check::check(&counter.workshop.catalog, &caller.in_force, asked, entry)?;
-    let permitted = authorize::permit(counter, caller, checked, entry).await?;
+    let mut checked = check::check(&counter.workshop.catalog, &caller.in_force, asked, entry)?;
+    let wish = checked.wish.take();
+    let permitted = authorize::permit(counter, caller, checked, entry)?;
     let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
+    if let Some(wish) = wish {
+        let desk = change::Desk {
+            counter,
+            caller,
+            deadline,
+        };
+        return change::carry(desk, permitted, &wish, entry).await;
+    }
     let proven = own::own(caller, permitted, deadline, entry).await?;
     send::send(proven, deadline, entry).await
 }
@@ -142,8 +186,12 @@ pub fn turn_away(entry: Entry, refusal: Refusal) -> Ended {
 /// The answer to a call that ended so.
 pub fn respond(call_id: &str, ended: Ended) -> Envelope {
     match ended {
-        Ok(data) => Envelope::done(call_id, data),
-        Err(stopped) => Envelope::not_done(stopped.status, call_id, stopped.refusal),
+        Ok(Done::Read(data)) => Envelope::done(call_id, data),
+        Ok(Done::Changed(status, change)) => Envelope::of_change(status, call_id, change),
+        Err(stopped) => Envelope {
+            change: stopped.change,
+            ..Envelope::not_done(stopped.status, call_id, stopped.refusal)
+        },
     }
 }
 

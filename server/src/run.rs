@@ -16,6 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tenantry_api::label;
 use tenantry_connectors::corridor::CorridorLimits;
 use tenantry_connectors::transport::Transport;
+use tenantry_ledger::place::Place;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -24,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditWriter};
+use crate::book::{Book, keeper, outbox};
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::control_plane::ControlPlane;
 use crate::counter::{Counter, CounterParts};
 use crate::credentials::Credentials;
@@ -41,9 +44,15 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// For calls that were cut off to put down their line.
 const CUT_OFF: Duration = Duration::from_secs(2);
 
-/// For the queued audit lines. With draining (20 s), goodbye and this the
-/// process ends within the 30 s that Kubernetes gives.
-const FLUSH: Duration = Duration::from_secs(4);
+/// For the ledger to be opened, before clients are served without it.
+const OPENED_WITHIN: Duration = Duration::from_secs(3);
+
+/// For lines that are still in the ledger.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// For the queued audit lines. With draining (20 s), goodbye, the last lines and
+/// this the process ends within the 30 s that Kubernetes gives.
+const FLUSH: Duration = Duration::from_secs(3);
 
 /// What is chosen from outside.
 pub struct Settings {
@@ -55,6 +64,10 @@ pub struct Settings {
     pub activity_listen: SocketAddr,
     /// Where the connectors' Secrets are.
     pub credentials: Credentials,
+    /// Where the ledger is kept; without it no change is made.
+    pub ledger: Option<Place>,
+    /// How often a change is looked at of which nobody knows what became.
+    pub settle_every: Duration,
     /// The bounds of every corridor.
     pub corridor_limits: CorridorLimits,
     /// How often vendors are asked about their tokens; never if absent.
@@ -79,6 +92,8 @@ pub struct Parts {
     pub audit_out: Box<dyn Write + Send>,
     /// Told which ports are open.
     pub open_ports: watch::Sender<OpenPorts>,
+    /// The time of changes.
+    pub clock: Arc<Clock>,
     /// What carries requests to vendors instead of the network; only a
     /// benchmark has one.
     pub transport: Option<Arc<dyn Transport>>,
@@ -135,6 +150,7 @@ pub async fn run(
         catalog,
         audit_out,
         open_ports,
+        clock,
         transport,
     } = parts;
     let metrics = Arc::new(Metrics::new());
@@ -148,11 +164,14 @@ pub async fn run(
     };
     let knowledge = Arc::new(Knowledge::new());
     let stale_after = settings.stale_after;
+    let book = Book::new(settings.ledger.clone());
     let counter = Counter::new(CounterParts {
         knowledge,
         control_plane: Arc::clone(&control_plane),
         workshop,
         audit,
+        book,
+        clock,
         metrics,
         stale_after,
     });
@@ -165,8 +184,8 @@ pub async fn run(
     };
     let mut background = JoinSet::new();
     let ended = server.serve(&mut background, &open_ports, &stop).await;
-    let flushed = server.leave(writer).await;
     background.shutdown().await;
+    let flushed = server.leave(writer).await;
     ended.and(flushed)
 }
 
@@ -259,6 +278,20 @@ impl Server {
 
     async fn leave(&self, writer: AuditWriter) -> Result<(), RunError> {
         self.counter.stop();
+        let Counter {
+            book, audit, clock, ..
+        } = self.counter.as_ref();
+        if let Ok(ledger) = book.ledger() {
+            // What does not leave now leaves the next process.
+            let emptied =
+                tokio::time::timeout(LAST_LINES, outbox::empty(&ledger, audit, clock)).await;
+            if !matches!(emptied, Ok(Ok(()))) {
+                tracing::warn!(
+                    "lines of changes stay in the ledger; the next process brings them out"
+                );
+            }
+        }
+        book.close().await;
         if writer.close(FLUSH).await {
             Ok(())
         } else {
@@ -309,6 +342,8 @@ impl Server {
             });
         }
         let counter = Arc::clone(&self.counter);
+        background.spawn(keeper::keep(counter, self.settings.settle_every));
+        let counter = Arc::clone(&self.counter);
         let changed = Arc::clone(&self.changed);
         background.spawn(async move {
             isolation::keep_proven(&counter, || changed.notify_one()).await;
@@ -343,6 +378,12 @@ impl Server {
     async fn ready_to_serve(&self) {
         self.counter.in_force().await;
         self.counter.knowledge.keys_and_freezes_known().await;
+        // Reads are served without a ledger; a change that comes at once should
+        // not be refused for a moment.
+        let tried = self.counter.book.tried();
+        if tokio::time::timeout(OPENED_WITHIN, tried).await.is_err() {
+            tracing::warn!("serving before the ledger is open");
+        }
     }
 }
 

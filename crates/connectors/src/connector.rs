@@ -11,6 +11,7 @@ use crate::call_error::CallError;
 use crate::load;
 use crate::load_error::LoadError;
 use crate::pattern::Pattern;
+use crate::plan::change::ChangePlan;
 use crate::plan::{ApiPlan, ToolPlan};
 
 /// A connector file that holds nothing doubtful.
@@ -120,6 +121,11 @@ impl Tool {
     /// Whether it makes changes, instead of reading.
     pub fn makes_changes(&self) -> bool {
         matches!(self.plan, ToolPlan::Change(_))
+    }
+
+    /// Whether it switches something off and does nothing else.
+    pub fn only_stops(&self) -> bool {
+        matches!(self.plan, ToolPlan::Change(ChangePlan::Deactivate))
     }
 
     /// The argument that asks for a report that was begun before.

@@ -34,6 +34,8 @@ const GATHER: Duration = Duration::from_millis(2);
 /// What stands in the queue.
 pub(super) enum Queued {
     Line(Box<Line>),
+    /// Lines of the ledger's chain, as they leave it.
+    Brought(Box<Brought>),
     /// Nothing comes after this.
     Close,
 }
@@ -43,6 +45,14 @@ pub(super) struct Line {
     pub identity: Arc<Identity>,
     pub time: Timestamp,
     pub event: AuditEvent,
+}
+
+/// Whole lines that have their place in a chain of their own.
+pub(super) struct Brought {
+    pub text: String,
+    pub lines: u64,
+    /// Told once they are out.
+    pub is_out: oneshot::Sender<()>,
 }
 
 /// The writing end of the stream; close it to have every line out.
@@ -126,11 +136,19 @@ impl Pen {
             gather(&mut lines, &mut came);
             let mut text = Vec::new();
             let mut events = 0;
+            let mut brought = Vec::new();
             for queued in came.drain(..) {
                 match queued {
                     Queued::Line(line) => {
                         self.add(*line, &mut text);
                         events += 1;
+                    }
+                    Queued::Brought(lines) => {
+                        text.extend_from_slice(lines.text.as_bytes());
+                        let sequence = self.parts.chain.sequence();
+                        self.parts.recent.keep(lines.text.as_bytes(), sequence);
+                        events += lines.lines;
+                        brought.push(lines.is_out);
                     }
                     Queued::Close => is_open = false,
                 }
@@ -142,6 +160,10 @@ impl Pen {
             }
             if self.write(&text) {
                 self.parts.metrics.audit_lines.inc_by(events);
+                // Who waits no more has been cut off, and brings them again.
+                for is_out in brought {
+                    let _ = is_out.send(());
+                }
             }
         }
         if let Err(error) = self.parts.out.flush() {

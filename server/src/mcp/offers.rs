@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use rmcp::model::{Tool, ToolAnnotations};
-use tenantry_connectors::connector;
 use tenantry_core::access::ToolClass;
-use tenantry_core::answer::output_schema;
+use tenantry_core::answer::{change_schema, output_schema};
 use tenantry_core::digest::Digest;
 use tenantry_core::name::{ConnectorName, ToolName};
 
@@ -26,7 +25,7 @@ pub(super) fn offers(catalog: &Catalog) -> Vec<Offer> {
         name: found.tool.name.clone(),
         connector: found.connector.name().clone(),
         class: found.tool.class,
-        tool: tool(found.tool),
+        tool: tool(&found),
     };
     catalog.tools().map(offer).collect()
 }
@@ -48,7 +47,13 @@ fn canonical(tools: &[Tool]) -> Digest {
     Digest::of(value.to_string().as_bytes())
 }
 
-fn tool(tool: &connector::Tool) -> Tool {
+fn tool(found: &Found<'_>) -> Tool {
+    let tool = found.tool;
+    let output = if tool.makes_changes() {
+        change_schema()
+    } else {
+        output_schema(&tool.output_schema)
+    };
     let hints = tool.annotations;
     let annotations = ToolAnnotations::new()
         .read_only(hints.read_only)
@@ -58,11 +63,11 @@ fn tool(tool: &connector::Tool) -> Tool {
     Tool::new(
         tool.name.to_string(),
         tool.description.clone(),
-        tool.input_schema.clone(),
+        found.input_schema.clone(),
     )
     .with_title(tool.title.clone())
     .with_annotations(annotations)
-    .with_raw_output_schema(Arc::new(output_schema(&tool.output_schema)))
+    .with_raw_output_schema(Arc::new(output))
 }
 
 #[cfg(test)]

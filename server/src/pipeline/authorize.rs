@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tenantry_connectors::connector::Named;
-use tenantry_core::access::ToolClass;
 use tenantry_core::audit::Stage;
 use tenantry_core::authorize::{self, Request};
 use tenantry_core::freeze::Freezes;
@@ -16,7 +15,7 @@ use tenantry_core::tenant::AccountConfig;
 
 use super::check::Checked;
 use super::record::Entry;
-use super::{Authenticated, Stopped, live};
+use super::{Authenticated, Stopped};
 use crate::counter::Counter;
 use crate::places::Place;
 
@@ -32,9 +31,9 @@ pub struct Permitted<'c> {
     pub place: Place,
 }
 
-/// Decides whether the call may be made. One that changes something is decided
-/// again by what stands in the control plane at that moment.
-pub async fn permit<'c>(
+/// Decides whether the call may be made. For one that changes something this
+/// opens no more than earlier answers: see `change::confirm`.
+pub fn permit<'c>(
     counter: &'c Counter,
     caller: &'c Authenticated,
     checked: Checked<'c>,
@@ -54,6 +53,7 @@ pub async fn permit<'c>(
         tool: &tool.name,
         connector: checked.found.connector.name(),
         class: tool.class,
+        stops: tool.only_stops(),
         account: named,
     };
     let tenant = &caller.in_force.tenant;
@@ -66,13 +66,6 @@ pub async fn permit<'c>(
         .limiter
         .place(&caller.key.id)
         .map_err(refused)?;
-    // After the limits, so that nobody can hurry the API server.
-    let freezes = if tool.class == ToolClass::Read {
-        freezes
-    } else {
-        let confirmed = live::confirm(counter, caller, &request).await;
-        Arc::new(confirmed.map_err(refused)?)
-    };
     Ok(Permitted {
         checked,
         account,
@@ -92,6 +85,7 @@ pub fn permit_account(
         tool: &found.tool.name,
         connector: found.connector.name(),
         class: found.tool.class,
+        stops: found.tool.only_stops(),
         account: Some(account.as_str()),
     };
     let tenant = &caller.in_force.tenant;

@@ -9,6 +9,7 @@ use tenantry_core::audit::{Arguments, Stage};
 use tenantry_core::reason::{Reason, Refusal};
 
 use super::record::Entry;
+use super::wish::Wish;
 use super::{Asked, Stopped};
 use crate::catalog::{Catalog, Found};
 use crate::in_force::InForce;
@@ -27,6 +28,8 @@ pub struct Checked<'c> {
     pub arguments: Map<String, Value>,
     /// What they are about, in the caller's words.
     pub named: Named,
+    /// How a change is asked for, where the tool makes one.
+    pub wish: Option<Wish>,
 }
 
 /// Checks what is asked for.
@@ -46,7 +49,7 @@ pub fn check<'c>(
     let mut arguments = Value::Object(asked.arguments);
     write_integers_plainly(&mut arguments);
     let mistakes = mistakes(&found, &arguments);
-    let Value::Object(arguments) = arguments else {
+    let Value::Object(mut arguments) = arguments else {
         return Err(refused(Refusal::new(
             Reason::ArgumentsInvalid,
             "the arguments are not an object",
@@ -59,13 +62,19 @@ pub fn check<'c>(
             mistakes.join("; "),
         )));
     }
+    let tool = found.tool;
+    let wish = tool
+        .makes_changes()
+        .then(|| Wish::take(&mut arguments, tool));
     entry.arguments(Arguments::checked(&arguments, &in_force.tenant.redact));
+    let wish = wish.transpose().map_err(refused)?;
     let named = found.tool.named(&arguments);
     let named = named.map_err(|error| refused(error.refusal()))?;
     Ok(Checked {
         found,
         arguments,
         named,
+        wish,
     })
 }
 
@@ -98,11 +107,8 @@ fn unknown_tool(name: &str) -> Refusal {
 }
 
 fn mistakes(found: &Found<'_>, arguments: &Value) -> Vec<String> {
-    let known = found
-        .tool
-        .input_schema
-        .get("properties")
-        .and_then(Value::as_object);
+    let known = found.input_schema.get("properties");
+    let known = known.and_then(Value::as_object);
     let errors = found.validator.iter_errors(arguments);
     errors
         .take(MOST_MISTAKES)

@@ -11,6 +11,7 @@ use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{AccountId, ConnectorName};
 use tenantry_core::reason::Reason;
 use tenantry_core::trace::TraceContext;
+use tenantry_ledger::change::ChangeId;
 use tokio::time::Instant;
 
 use super::Ended;
@@ -65,6 +66,11 @@ impl Entry {
         self.event.trace = trace;
     }
 
+    /// The trace that it belongs to.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.event.trace
+    }
+
     /// The trace that it belongs to, for the log.
     pub fn trace_id(&self) -> Option<String> {
         self.event.trace.map(|trace| trace.trace_id.to_string())
@@ -87,6 +93,16 @@ impl Entry {
         self.event.arguments = Some(arguments);
     }
 
+    /// The same as they are kept.
+    pub fn kept_arguments(&self) -> Option<&Arguments> {
+        self.event.arguments.as_ref()
+    }
+
+    /// It makes this change.
+    pub fn change(&mut self, change: &ChangeId) {
+        self.event.change = Some(change.to_string());
+    }
+
     /// The account is the organisation's.
     pub fn account(&mut self, account: &AccountId) {
         self.event.account = Some(account.to_string());
@@ -105,7 +121,7 @@ impl Entry {
     /// The call has ended so.
     pub fn finish(mut self, ended: &Ended) {
         let (outcome, reason, stage) = match ended {
-            Ok(_) => (Status::Done, None, Stage::Respond),
+            Ok(done) => (done.status(), None, Stage::Respond),
             Err(stopped) => (stopped.status, Some(stopped.refusal.reason), stopped.stage),
         };
         self.write(outcome, reason, stage);

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::own::Proven;
 use super::record::Entry;
-use super::{Ended, Stopped};
+use super::{Done, Ended, Stopped};
 use crate::credentials;
 use tenantry_core::cause::chain;
 
@@ -21,10 +21,12 @@ pub async fn send(proven: Proven<'_>, deadline: Instant, entry: &mut Entry) -> E
     let tool = checked.found.tool;
     let work = corridor.read(tool, &checked.arguments, subject, deadline);
     let answer = credentials::counting(entry.vendor_requests(), work).await;
-    answer.map(|answer| answer.data).map_err(|error| {
-        log(&error, tool.name.as_str(), entry);
-        Stopped::failed(Stage::Send, error.refusal())
-    })
+    answer
+        .map(|answer| Done::Read(answer.data))
+        .map_err(|error| {
+            log(&error, tool.name.as_str(), entry);
+            Stopped::failed(Stage::Send, error.refusal())
+        })
 }
 
 fn log(error: &CallError, tool: &str, entry: &Entry) {

@@ -114,7 +114,23 @@ async fn a_key_sees_the_tools_of_its_scopes_alone() {
         ..record("writer")
     };
     let world = World::start_with(|setup| setup.keys.push(without)).await;
-    assert_eq!(world.client("writer").tools().await["tools"], json!([]));
+    let list = world.client("writer").tools().await;
+    let tools = list["tools"].as_array().unwrap();
+    let names: Vec<&str> = tools
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["meta_activate", "meta_set_bid", "meta_set_budget"]);
+    for tool in tools {
+        assert_eq!(tool["annotations"]["readOnlyHint"], false);
+        assert_eq!(
+            tool["outputSchema"],
+            advertised(tool["name"].as_str().unwrap())
+        );
+        for argument in ["idempotency_key", "dry_run"] {
+            assert!(tool["inputSchema"]["properties"][argument].is_object());
+        }
+    }
     world.end().await;
 }
 

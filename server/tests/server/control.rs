@@ -16,12 +16,18 @@ use tokio::sync::watch;
 
 /// What stands in the namespace, and what the server makes of it.
 pub struct InMemory {
-    contract: Mutex<Option<RawContract>>,
-    keys: Mutex<Vec<KeyRecord>>,
-    freezes: Mutex<Vec<Freeze>>,
+    told: Mutex<Told>,
     live: Mutex<LiveAnswer>,
     knowledge: watch::Sender<Option<Arc<Knowledge>>>,
     reports: watch::Sender<Vec<ReplicaReport>>,
+}
+
+/// What stands there.
+#[derive(Clone)]
+struct Told {
+    contract: Option<RawContract>,
+    keys: Vec<KeyRecord>,
+    freezes: Vec<Freeze>,
 }
 
 /// What the control plane says when it is asked live.
@@ -29,8 +35,10 @@ pub struct InMemory {
 pub enum LiveAnswer {
     /// This.
     Found(Box<Live>),
-    /// It fails.
+    /// What was told, in order.
     #[default]
+    Told,
+    /// It fails.
     Failing,
     /// It never answers.
     Silent,
@@ -48,9 +56,11 @@ pub fn raw(tenant: &TenantConfig, generation: i64) -> RawContract {
 impl InMemory {
     pub fn new(contract: Option<RawContract>, keys: Vec<KeyRecord>, freezes: Vec<Freeze>) -> Self {
         Self {
-            contract: Mutex::new(contract),
-            keys: Mutex::new(keys),
-            freezes: Mutex::new(freezes),
+            told: Mutex::new(Told {
+                contract,
+                keys,
+                freezes,
+            }),
             live: Mutex::default(),
             knowledge: watch::Sender::new(None),
             reports: watch::Sender::new(Vec::new()),
@@ -60,6 +70,30 @@ impl InMemory {
     /// From now on a live read is answered so.
     pub fn answer_live(&self, answer: LiveAnswer) {
         *self.live.lock().unwrap() = answer;
+    }
+
+    /// From now on these keys stand there; who watches has not heard of it yet.
+    pub fn keep_keys(&self, keys: Vec<KeyRecord>) {
+        self.told.lock().unwrap().keys = keys;
+    }
+
+    /// The same of freezes.
+    pub fn keep_freezes(&self, freezes: Vec<Freeze>) {
+        self.told.lock().unwrap().freezes = freezes;
+    }
+
+    /// The same of the contract.
+    pub fn keep_contract(&self, contract: RawContract) {
+        self.told.lock().unwrap().contract = Some(contract);
+    }
+
+    fn live(&self, key: &KeyId) -> Live {
+        let told = self.told.lock().unwrap().clone();
+        Live {
+            contract: told.contract,
+            key: told.keys.into_iter().find(|known| known.id == *key),
+            freezes: told.freezes.into_iter().collect(),
+        }
     }
 
     /// What the server knows, once it asked.
@@ -86,9 +120,10 @@ impl InMemory {
 impl ControlPlane for InMemory {
     fn follow(&self, knowledge: Arc<Knowledge>) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            knowledge.tell_contract(self.contract.lock().unwrap().take());
-            knowledge.tell_keys(std::mem::take(&mut *self.keys.lock().unwrap()));
-            knowledge.tell_freezes(std::mem::take(&mut *self.freezes.lock().unwrap()));
+            let told = self.told.lock().unwrap().clone();
+            knowledge.tell_contract(told.contract);
+            knowledge.tell_keys(told.keys);
+            knowledge.tell_freezes(told.freezes);
             for topic in [Topic::Contract, Topic::Keys, Topic::Freezes] {
                 knowledge.heard(topic, Instant::now());
             }
@@ -97,11 +132,12 @@ impl ControlPlane for InMemory {
         })
     }
 
-    fn read_live<'a>(&'a self, _: &'a KeyId) -> BoxFuture<'a, Result<Live, LiveError>> {
+    fn read_live<'a>(&'a self, key: &'a KeyId) -> BoxFuture<'a, Result<Live, LiveError>> {
         let answer = self.live.lock().unwrap().clone();
         Box::pin(async move {
             match answer {
                 LiveAnswer::Found(live) => Ok(*live),
+                LiveAnswer::Told => Ok(self.live(key)),
                 LiveAnswer::Failing => Err(LiveError {
                     what: "the key",
                     cause: "the API server is away".into(),

@@ -12,6 +12,7 @@ use tenantry_connectors::corridor::CorridorLimits;
 use tenantry_core::audit::chain::Identity;
 use tenantry_core::key::KeyRecord;
 use tenantry_server::audit::Audit;
+use tenantry_server::book::Book;
 use tenantry_server::catalog::Catalog;
 use tenantry_server::counter::{Counter, CounterParts};
 use tenantry_server::credentials::Credentials;
@@ -338,6 +339,8 @@ async fn a_stopping_server_says_so() {
         control_plane: Arc::new(InMemory::new(None, vec![], vec![])),
         workshop,
         audit,
+        book: Book::new(None),
+        clock: Arc::default(),
         metrics,
         stale_after,
     }));

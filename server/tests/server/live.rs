@@ -15,6 +15,7 @@ use tenantry_core::name::{ConnectorName, KeyId, ToolName};
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::TenantConfig;
 use tenantry_server::audit::{Audit, AuditWriter};
+use tenantry_server::book::Book;
 use tenantry_server::catalog::Catalog;
 use tenantry_server::control_plane::Live;
 use tenantry_server::counter::{Counter, CounterParts};
@@ -71,6 +72,8 @@ impl Desk {
             control_plane: Arc::clone(&control) as _,
             workshop,
             audit,
+            book: Book::new(None),
+            clock: Arc::default(),
             metrics,
             stale_after: Duration::from_mins(5),
         });
@@ -110,6 +113,7 @@ impl Desk {
             tool: &tool,
             connector: &connector,
             class: ToolClass::Spend,
+            stops: false,
             account: Some("act_1001"),
         };
         let confirmed = live::confirm(&self.counter, &self.caller, &request).await;

@@ -27,3 +27,4 @@ mod vendor;
 mod vendor_text;
 mod watch;
 mod world;
+mod writes;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -20,7 +20,9 @@ use tenantry_core::tenant::{
     AccountConfig, CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, TenantConfig, ToolRules,
 };
 use tenantry_fakes::meta::{FakeMeta, SANDBOX_TOKEN};
+use tenantry_ledger::place::{Place, SqlitePlace};
 use tenantry_server::catalog::Catalog;
+use tenantry_server::clock::Clock;
 use tenantry_server::credentials::Credentials;
 use tenantry_server::report::Pod;
 use tenantry_server::run::{self, OpenPorts, Parts, RunError, Settings};
@@ -78,8 +80,21 @@ pub struct Setup {
     pub inspect_tokens: Option<Duration>,
     pub stale_after: Duration,
     pub drain: Duration,
+    /// Where the ledger is, if not in a folder of this world's own.
+    pub ledger: Ledger,
+    pub settle_every: Duration,
+    pub connectors: Option<PathBuf>,
     pub audit_out: Option<Box<dyn Write + Send>>,
     pub has_contract: bool,
+}
+
+/// Where a world has its ledger.
+#[derive(Clone, Debug)]
+pub enum Ledger {
+    /// In a folder of its own.
+    Own,
+    /// Nowhere.
+    None,
 }
 
 /// A running server and its surroundings.
@@ -94,7 +109,9 @@ pub struct World {
     pub tenant: TenantConfig,
     stop: CancellationToken,
     ended: JoinHandle<Result<(), RunError>>,
+    pub clock: Arc<Clock>,
     credentials: TempDir,
+    _ledger: TempDir,
 }
 
 /// The key with that id; its secret is made from the id.
@@ -181,6 +198,9 @@ impl World {
             inspect_tokens: None,
             stale_after: Duration::from_hours(1),
             drain: PATIENCE,
+            ledger: Ledger::Own,
+            settle_every: Duration::from_millis(20),
+            connectors: None,
             audit_out: None,
             has_contract: true,
         };
@@ -190,22 +210,31 @@ impl World {
         if let Some(token) = setup.token {
             mount(credentials.path(), token);
         }
+        let ledger = TempDir::new().unwrap();
+        let place = match setup.ledger {
+            Ledger::Own => Some(sqlite(ledger.path())),
+            Ledger::None => None,
+        };
         let contract = setup.has_contract.then(|| raw(&setup.tenant, 1));
         let control = Arc::new(InMemory::new(contract, setup.keys, setup.freezes));
         let (open_ports, mut opened) = watch::channel(OpenPorts::default());
+        let clock = Arc::new(Clock::default());
         let parts = Parts {
             control_plane: Arc::clone(&control) as _,
-            catalog: Arc::new(Catalog::load(None).unwrap()),
+            catalog: Arc::new(Catalog::load(setup.connectors.as_deref()).unwrap()),
             audit_out: setup.audit_out.unwrap_or_else(|| Box::new(audit.clone())),
             open_ports,
+            clock: Arc::clone(&clock),
             transport: None,
         };
-        let settings = settings(
-            credentials.path(),
-            setup.inspect_tokens,
-            setup.stale_after,
-            setup.drain,
-        );
+        let settings = Settings {
+            ledger: place,
+            settle_every: setup.settle_every,
+            inspect_tokens: setup.inspect_tokens,
+            stale_after: setup.stale_after,
+            drain: setup.drain,
+            ..settings(credentials.path())
+        };
         let stop = CancellationToken::new();
         let ended = tokio::spawn(run::run(parts, settings, stop.clone()));
         let open = opened.wait_for(|ports| {
@@ -227,7 +256,9 @@ impl World {
             tenant: setup.tenant,
             stop,
             ended,
+            clock,
             credentials,
+            _ledger: ledger,
         }
     }
 
@@ -286,7 +317,10 @@ impl World {
                 public_key: Some(key.unwrap().parse().unwrap()),
                 head: None,
             };
-            let proof = verify(text.lines().map(str::as_bytes), known).unwrap();
+            let own = text
+                .lines()
+                .filter(|line| !line.contains(r#""kind":"change""#));
+            let proof = verify(own.map(str::as_bytes), known).unwrap();
             assert!(proof.is_complete, "{proof}");
         }
         let lines = events(&text);
@@ -347,12 +381,15 @@ pub fn logs() -> &'static Captured {
     })
 }
 
-fn settings(
-    credentials: &Path,
-    inspect_tokens: Option<Duration>,
-    stale_after: Duration,
-    drain: Duration,
-) -> Settings {
+/// A ledger in that folder.
+pub fn sqlite(dir: &Path) -> Place {
+    Place::Sqlite(SqlitePlace {
+        path: dir.join("ledger.db"),
+        least_free_bytes: 0,
+    })
+}
+
+fn settings(credentials: &Path) -> Settings {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     Settings {
         mcp_listen: any,
@@ -365,9 +402,11 @@ fn settings(
             longest_pause_ms: 2,
             ..CorridorLimits::PRODUCTION
         },
-        inspect_tokens,
-        stale_after,
-        drain,
+        ledger: None,
+        settle_every: Duration::from_secs(1),
+        inspect_tokens: None,
+        stale_after: Duration::from_hours(1),
+        drain: PATIENCE,
         pod: Pod {
             name: "server-0".into(),
             uid: "pod-uid".into(),

@@ -156,6 +156,7 @@ async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
         .try_clone_to_owned()
         .context("opening stdout")?;
     let parts = Parts {
+        clock: Arc::default(),
         control_plane: Arc::new(Once(record)),
         catalog: Arc::new(Catalog::load(None)?),
         audit_out: Box::new(fs::File::from(stdout)),
@@ -164,6 +165,8 @@ async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     };
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let settings = Settings {
+        ledger: None,
+        settle_every: Duration::from_secs(10),
         mcp_listen: listen,
         admin_listen: any,
         activity_listen: any,

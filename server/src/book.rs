@@ -1,0 +1,269 @@
+//! The ledger as the server holds it: opened once it is known whose it is, and
+//! its lines brought out. Who may change what is decided elsewhere.
+
+pub mod hand;
+pub mod journal;
+pub mod keeper;
+pub mod outbox;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tenantry_core::cause::chain;
+use tenantry_core::policy::longest_window;
+use tenantry_core::reason::{Reason, Refusal};
+use tenantry_core::tenant::TenantConfig;
+use tenantry_ledger::change::ChangeId;
+use tenantry_ledger::error::LedgerError;
+use tenantry_ledger::identity::LedgerId;
+use tenantry_ledger::ledger::{Ledger, MOST_WAITING, Opening};
+use tenantry_ledger::place::Place;
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Clock;
+use hand::Hands;
+use journal::Journal;
+
+/// Between attempts to open it; growing, because a disk that is not there yet
+/// comes when it comes.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// The organisation's ledger, open or not.
+pub struct Book {
+    place: Option<Place>,
+    standing: watch::Sender<Standing>,
+    journal: Option<Arc<Journal>>,
+    /// The changes that calls of this process are working on.
+    pub hands: Hands,
+    /// Told after every transaction that may have added a line.
+    pub written: Notify,
+    /// Told when there is a change that somebody must look after.
+    pub unsettled: Notify,
+}
+
+/// How the ledger stands.
+#[derive(Clone)]
+enum Standing {
+    /// Nobody has tried to open it yet.
+    Untried,
+    Open(Arc<Ledger>),
+    /// And why.
+    Shut(Arc<str>),
+}
+
+impl Book {
+    /// A book that is kept there, and not opened yet. Without a place no change
+    /// is made.
+    pub fn new(place: Option<Place>) -> Self {
+        let standing = match place {
+            Some(_) => Standing::Untried,
+            None => Standing::Shut("this server has no ledger".into()),
+        };
+        Self {
+            journal: place.as_ref().and_then(journal),
+            place,
+            standing: watch::Sender::new(standing),
+            hands: Hands::default(),
+            written: Notify::new(),
+            unsettled: Notify::new(),
+        }
+    }
+
+    /// The open ledger, or what a caller hears of a shut one.
+    pub fn ledger(&self) -> Result<Arc<Ledger>, Refusal> {
+        match self.standing() {
+            Standing::Open(ledger) => Ok(ledger),
+            Standing::Shut(why) => Err(no_ledger(self.place.is_some(), &why)),
+            Standing::Untried => Err(no_ledger(true, "it is about to be opened")),
+        }
+    }
+
+    /// Keeps keys for as long as the policies of `tenant` add up.
+    pub fn keep_for(&self, tenant: &TenantConfig) {
+        if let Standing::Open(ledger) = self.standing() {
+            ledger.keep_for(longest_window(&tenant.policies));
+        }
+    }
+
+    /// Opens it for `tenant`, however often it takes; answers nothing if there
+    /// is none to open.
+    pub async fn open(&self, tenant: &TenantConfig, clock: &Clock) -> Option<Arc<Ledger>> {
+        let place = self.place.as_ref()?;
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            match open(place, tenant, clock.now()).await {
+                Ok(ledger) => {
+                    let ledger = Arc::new(ledger);
+                    let identity = ledger.identity();
+                    tracing::info!(id = %identity.id, epoch = identity.epoch, "the ledger is open");
+                    self.stand(Standing::Open(Arc::clone(&ledger)));
+                    return Some(ledger);
+                }
+                Err(error) => {
+                    let why = chain(&error);
+                    tracing::error!(error = why, "the ledger cannot be opened; trying again");
+                    self.stand(Standing::Shut(why.into()));
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Puts down what is switched off while the ledger cannot take it. Where
+    /// even that fails, the line of the call is what remains.
+    pub async fn put_in_journal(&self, record: Map<String, Value>) {
+        let Some(journal) = self.journal.clone() else {
+            tracing::error!("a stop is made without a journal; its call has a line");
+            return;
+        };
+        let added = tokio::task::spawn_blocking(move || journal.add(&record));
+        match added.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a stop is not in the journal; its call has a line")
+            }
+            Err(error) => {
+                tracing::error!(%error, "a stop is not in the journal; its call has a line")
+            }
+        }
+    }
+
+    /// Puts on record in the ledger what stands in the journal.
+    pub async fn empty_journal(&self, ledger: &Ledger, now: Timestamp) -> Result<(), LedgerError> {
+        let Some(journal) = self.journal.as_ref().filter(|journal| !journal.is_empty()) else {
+            return Ok(());
+        };
+        let records = journal.records().map_err(unreadable)?;
+        ledger.recover(&records, now).await?;
+        journal.clear(records.len()).map_err(unreadable)?;
+        tracing::info!(count = records.len(), "the journal is in the ledger");
+        self.written.notify_one();
+        Ok(())
+    }
+
+    /// Shuts it; what is in its log goes into its file.
+    pub async fn close(&self) {
+        let standing = self.standing();
+        self.stand(Standing::Shut("the server stops".into()));
+        if let Standing::Open(ledger) = standing {
+            ledger.close().await;
+        }
+    }
+
+    /// Returns once somebody has tried to open it, whatever came of that.
+    pub async fn tried(&self) {
+        let mut standing = self.standing.subscribe();
+        // The sender lives as long as `self`, so there is nothing to fail.
+        let _ = standing
+            .wait_for(|standing| !matches!(standing, Standing::Untried))
+            .await;
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
+    fn stand(&self, standing: Standing) {
+        self.standing.send_replace(standing);
+    }
+}
+
+/// A name for a new change.
+pub fn new_change() -> Result<ChangeId, Refusal> {
+    random().map(ChangeId::of_random)
+}
+
+/// Sixteen bytes that nobody can guess.
+pub fn random() -> Result<[u8; 16], Refusal> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        tracing::error!(%error, "the system gives no randomness");
+        Refusal::new(Reason::InternalFault, "the server could not draw a name")
+    })?;
+    Ok(bytes)
+}
+
+/// The file beside the ledger's own. Without it stops are made all the same.
+fn journal(place: &Place) -> Option<Arc<Journal>> {
+    let Place::Sqlite(place) = place else {
+        return None;
+    };
+    let path = place.path.with_extension("journal");
+    match Journal::open(&path) {
+        Ok(journal) => Some(Arc::new(journal)),
+        Err(error) => {
+            tracing::error!(%error, path = %path.display(), "the journal cannot be opened");
+            None
+        }
+    }
+}
+
+fn unreadable(error: std::io::Error) -> LedgerError {
+    LedgerError::Damaged(format!("the journal: {error}"))
+}
+
+async fn open(place: &Place, tenant: &TenantConfig, now: Timestamp) -> Result<Ledger, LedgerError> {
+    let id = random().map_err(|refusal| LedgerError::Damaged(refusal.message))?;
+    let opening = Opening {
+        place,
+        organization: &tenant.organization,
+        expected: None,
+        id_if_new: LedgerId::of_random(id),
+        retention: longest_window(&tenant.policies),
+        most_waiting: MOST_WAITING,
+    };
+    Ledger::open(opening, now).await
+}
+
+/// What the caller hears when the ledger could not do it. The cause is for the
+/// log: it may name addresses and paths.
+pub fn refusal(error: &LedgerError) -> Refusal {
+    let (reason, message) = match error {
+        LedgerError::Mismatch(recognition) => {
+            let message = format!(
+                "the ledger is not the one that was expected ({recognition}), so nothing is changed"
+            );
+            return Refusal::new(Reason::LedgerMismatch, message);
+        }
+        LedgerError::WentBack { .. } | LedgerError::OtherOrganization { .. } => (
+            Reason::LedgerMismatch,
+            "the ledger is not the one that was opened, so nothing is changed",
+        ),
+        LedgerError::LowSpace { .. } | LedgerError::Full(_) => (
+            Reason::LedgerUnavailable,
+            "the ledger has no space for another change, so it was not made",
+        ),
+        LedgerError::Backlog { .. } => (
+            Reason::AuditUnavailable,
+            "too many audit lines wait to be taken, so nothing is changed",
+        ),
+        LedgerError::Busy(_) => (
+            Reason::LedgerUnavailable,
+            "the ledger is busy, so the change was not made",
+        ),
+        _ => return unrecordable(),
+    };
+    Refusal::new(reason, message)
+}
+
+/// What the caller of a change hears that the ledger did not take.
+pub fn unrecordable() -> Refusal {
+    let message = "the ledger could not take the change, so it was not made";
+    Refusal::new(Reason::LedgerUnavailable, message)
+}
+
+fn no_ledger(has_place: bool, why: &str) -> Refusal {
+    let refusal = Refusal::new(
+        Reason::LedgerUnavailable,
+        "the organisation's ledger is not open, so nothing is changed",
+    );
+    if has_place {
+        tracing::warn!(why, "a change was refused because the ledger is not open");
+        return refusal;
+    }
+    refusal.with_remedy("start the server with --ledger-dir, in which it keeps what was changed")
+}

@@ -1,0 +1,63 @@
+//! Brings the ledger's lines into the audit stream, in order: a line may leave
+//! twice, none is left out (WRITES §10).
+
+use std::time::Duration;
+
+use tenantry_core::cause::chain;
+use tenantry_ledger::error::LedgerError;
+use tenantry_ledger::ledger::Ledger;
+
+use crate::audit::Audit;
+use crate::clock::Clock;
+use crate::counter::Counter;
+
+/// Lines that leave together: one note in the ledger for all of them.
+const BATCH: u32 = 64;
+
+/// Lines of other replicas come without a word.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// After a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Brings lines out for as long as it is polled.
+pub async fn keep_emptied(counter: &Counter, ledger: &Ledger) {
+    let Counter {
+        book, audit, clock, ..
+    } = counter;
+    loop {
+        match empty(ledger, audit, clock).await {
+            Ok(()) => {
+                // Whoever wrote meanwhile has left a word.
+                let _ = tokio::time::timeout(LOOK, book.written.notified()).await;
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = chain(&error),
+                    "audit lines of changes cannot be brought out; trying again"
+                );
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Brings out all the lines that there are.
+pub async fn empty(ledger: &Ledger, audit: &Audit, clock: &Clock) -> Result<(), LedgerError> {
+    let mut left = ledger.last_emitted().await?;
+    loop {
+        let lines = ledger.next_events(left, BATCH).await?;
+        let Some(last) = lines.last().map(|line| line.sequence) else {
+            return Ok(());
+        };
+        let text: String = lines
+            .iter()
+            .flat_map(|line| [line.line.as_str(), "\n"])
+            .collect();
+        if !audit.bring_out(text, lines.len()).await {
+            return Ok(());
+        }
+        ledger.emitted(last, clock.now()).await?;
+        left = last;
+    }
+}

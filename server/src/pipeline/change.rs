@@ -1,0 +1,266 @@
+//! The way of a change, from its key to what became of it (WRITES §1):
+//! claim → own and prepare → decide and reserve → look again → send → settle.
+//!
+//! What is written here is order alone. Each step either goes on or ends the
+//! change in the ledger, so that whatever stops a call leaves nothing open.
+
+pub mod claim;
+pub mod decide;
+pub mod emergency;
+pub mod make;
+pub mod prepare;
+pub mod rehearse;
+pub mod told;
+
+use jiff::Timestamp;
+use tenantry_connectors::change::Prepared;
+use tenantry_core::audit::Stage;
+use tenantry_core::authorize::Request;
+use tenantry_core::cause::chain;
+use tenantry_core::name::AccountId;
+use tenantry_core::policy::decide::Permitted as Permission;
+use tenantry_core::reason::{Reason, Refusal};
+use tenantry_ledger::change::Lease;
+use tenantry_ledger::claim::Claimed;
+use tenantry_ledger::error::LedgerError;
+use tenantry_ledger::ledger::Ledger;
+use tenantry_ledger::settle::Outcome;
+use tokio::time::Instant;
+
+use super::authorize::Permitted;
+use super::record::Entry;
+use super::wish::Wish;
+use super::{Authenticated, Ended, Stopped, live};
+use crate::book;
+use crate::counter::Counter;
+use decide::Decided;
+use prepare::Ready;
+
+/// Who changes something, where, and until when.
+#[derive(Clone, Copy)]
+pub struct Desk<'c> {
+    /// The server's parts.
+    pub counter: &'c Counter,
+    /// Who asks.
+    pub caller: &'c Authenticated,
+    /// When the caller must hear something.
+    pub deadline: Instant,
+}
+
+/// A change that is claimed, and the book that it stands in.
+#[derive(Clone, Copy)]
+struct Errand<'c> {
+    desk: Desk<'c>,
+    ledger: &'c Ledger,
+    lease: &'c Lease,
+}
+
+/// How often a change is decided: what was true when it was may not be so any
+/// more when it is to be sent, and then once again (WRITES §1).
+const DECISIONS: u32 = 2;
+
+/// Carries a change out, or says why not.
+pub async fn carry(
+    desk: Desk<'_>,
+    permitted: Permitted<'_>,
+    wish: &Wish,
+    entry: &mut Entry,
+) -> Ended {
+    let is_stop = permitted.checked.found.tool.only_stops();
+    let ledger = match desk.counter.book.ledger() {
+        Ok(ledger) => ledger,
+        Err(_) if is_stop && !wish.is_dry_run => {
+            return emergency::stop(desk, permitted, wish, entry).await;
+        }
+        Err(refusal) => return Err(Stopped::refused(Stage::Claim, refusal)),
+    };
+    if wish.is_dry_run {
+        return rehearse::rehearse(desk, &ledger, permitted, wish, entry).await;
+    }
+    let claimed = match claim::claim(desk, &ledger, &permitted, wish).await {
+        Ok(claimed) => claimed,
+        Err(error) if is_stop => {
+            tell(
+                &error,
+                "a stop could not be claimed, and is made all the same",
+            );
+            return emergency::stop(desk, permitted, wish, entry).await;
+        }
+        Err(error) => return Err(Stopped::refused(Stage::Claim, book::refusal(&error))),
+    };
+    let lease = match claimed {
+        Claimed::New(lease) => lease,
+        met => return told::met(&ledger, met).await,
+    };
+    let _hand = desk.counter.book.hands.take(&lease.change);
+    entry.change(&lease.change);
+    let errand = Errand {
+        desk,
+        ledger: &ledger,
+        lease: &lease,
+    };
+    let ended = errand.run(permitted, wish, entry).await;
+    desk.counter.book.written.notify_one();
+    ended
+}
+
+impl Errand<'_> {
+    async fn run(&self, permitted: Permitted<'_>, wish: &Wish, entry: &mut Entry) -> Ended {
+        let ready = prepare::prepare(self.desk, permitted, wish, entry).await;
+        let mut ready = match ready {
+            Ok(ready) => ready,
+            Err(stopped) => return self.release(stopped).await,
+        };
+        for left in (0..DECISIONS).rev() {
+            if ready.prepared.is_reached {
+                let change = told::of(&ready.prepared, None);
+                return self.give_back(told::unchanged(change)).await;
+            }
+            let permission = match self.decide(&ready, wish, entry).await {
+                Decided::Permitted(permission) => permission,
+                Decided::Ended(ended) => return *ended,
+                Decided::Unrecorded => {
+                    return emergency::stop_prepared(self.desk, &ready, wish, entry).await;
+                }
+            };
+            if ready.is_stop() {
+                return self.send(&ready, &permission, entry).await;
+            }
+            match self.look_again(&ready, entry).await {
+                Ok(None) => return self.send(&ready, &permission, entry).await,
+                Ok(Some(now)) if left > 0 => {
+                    let why = "what the change was decided on has changed";
+                    if let Err(error) = self
+                        .ledger
+                        .step_back(self.lease, why, self.desk.now())
+                        .await
+                    {
+                        return Err(self.unrecorded(&error));
+                    }
+                    ready.prepared = now;
+                }
+                Ok(Some(_)) => return self.void(stale()).await,
+                Err(stopped) => return self.void(stopped).await,
+            }
+        }
+        self.void(stale()).await
+    }
+
+    /// Prepares once more right before sending, and asks again who may do what:
+    /// answers what there is now, if the change would be another one by it.
+    async fn look_again(
+        &self,
+        ready: &Ready<'_>,
+        entry: &mut Entry,
+    ) -> Result<Option<Prepared>, Stopped> {
+        let now = prepare::again(self.desk, ready, entry).await?;
+        self.desk.confirm(ready).await?;
+        Ok((!ready.prepared.is_still(&now)).then_some(now))
+    }
+
+    async fn send(&self, ready: &Ready<'_>, permission: &Permission, entry: &mut Entry) -> Ended {
+        match self
+            .ledger
+            .sending(self.lease, permission, self.desk.now())
+            .await
+        {
+            Ok(()) => {}
+            Err(LedgerError::Stale { .. }) => return self.void(stale()).await,
+            Err(error) if ready.is_stop() => {
+                tell(
+                    &error,
+                    "a stop could not be put down, and is made all the same",
+                );
+            }
+            // Whether it was put down is not known. It was not sent: whoever
+            // looks after it finds the object as it was.
+            Err(error) => return Err(self.unrecorded(&error)),
+        }
+        make::make(self, ready, entry).await
+    }
+
+    /// Ends a change of which nothing was reserved; its key is free again.
+    async fn release(&self, stopped: Stopped) -> Ended {
+        self.give_back(Err(stopped)).await
+    }
+
+    async fn give_back(&self, ended: Ended) -> Ended {
+        if let Err(error) = self.ledger.release(self.lease, self.desk.now()).await {
+            // The claim is nobody's after a minute.
+            tell(&error, "a key could not be given back");
+        }
+        ended
+    }
+
+    /// Frees the money of a change that was not sent, and its key.
+    async fn void(&self, stopped: Stopped) -> Ended {
+        let outcome = Outcome::NotApplied {
+            why: stopped.refusal.message.clone(),
+            answer: None,
+        };
+        if let Err(error) = self
+            .ledger
+            .settle(self.lease, &outcome, self.desk.now())
+            .await
+        {
+            tell(&error, "a reservation could not be freed; it will be");
+            self.desk.counter.book.unsettled.notify_one();
+        }
+        Err(stopped)
+    }
+
+    /// The change may stand in the book or not, and was not sent: somebody will
+    /// look after it.
+    fn unrecorded(&self, error: &LedgerError) -> Stopped {
+        tell(error, "the ledger did not take a step of a change");
+        self.desk.counter.book.unsettled.notify_one();
+        Stopped::refused(Stage::Decide, book::refusal(error))
+    }
+}
+
+impl Desk<'_> {
+    fn now(&self) -> Timestamp {
+        self.counter.clock.now()
+    }
+
+    /// Whether key, contract and freezes still permit it, by what stands in the
+    /// control plane at this moment. What only stops is not kept from it by a
+    /// control plane that does not answer.
+    async fn confirm(&self, ready: &Ready<'_>) -> Result<(), Stopped> {
+        let account = ready.account();
+        let request = ready.request(account);
+        match live::confirm(self.counter, self.caller, &request).await {
+            Err(refusal) if ready.is_stop() && refusal.reason == Reason::ControlPlaneStale => {
+                Ok(())
+            }
+            Err(refusal) => Err(Stopped::refused(Stage::Authorize, refusal)),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+impl Ready<'_> {
+    fn account(&self) -> &AccountId {
+        self.prepared.object.account().id()
+    }
+
+    fn request<'r>(&'r self, account: &'r AccountId) -> Request<'r> {
+        let found = &self.checked().found;
+        Request {
+            tool: &found.tool.name,
+            connector: found.connector.name(),
+            class: found.tool.class,
+            stops: found.tool.only_stops(),
+            account: Some(account.as_str()),
+        }
+    }
+}
+
+fn stale() -> Stopped {
+    let message = "what the change was decided on has changed, so it was not made";
+    Stopped::refused(Stage::Decide, Refusal::new(Reason::ChangeStale, message))
+}
+
+fn tell(error: &LedgerError, what: &'static str) {
+    tracing::error!(error = chain(error), what, "the ledger failed");
+}

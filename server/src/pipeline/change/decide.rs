@@ -1,0 +1,169 @@
+//! The decision, inside the ledger's transaction: on facts that are still so
+//! when the money is set aside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+use tenantry_core::name::{ConnectorName, ObjectId};
+use tenantry_core::policy::decide::{Agreed, Permitted as Permission, Ruling, decide};
+use tenantry_core::policy::facts::{Proposal, Subject};
+use tenantry_core::policy::longest_window;
+use tenantry_core::tenant::TenantConfig;
+use tenantry_ledger::change::{ChangeId, Intent};
+use tenantry_ledger::error::LedgerError;
+use tenantry_ledger::ledger::Ledger;
+use tenantry_ledger::reserve::{Asked, Foreseen, Likeness, Moment, Reservation};
+
+use super::prepare::Ready;
+use super::{Desk, Errand, tell, told};
+use crate::pipeline::Ended;
+use crate::pipeline::record::Entry;
+use crate::pipeline::wish::Wish;
+
+/// What became of the question.
+pub(super) enum Decided {
+    /// The change may be made, soon.
+    Permitted(Permission),
+    /// It is not made, not yet at least.
+    Ended(Box<Ended>),
+    /// The ledger failed, and the change is one that nothing keeps back.
+    Unrecorded,
+}
+
+/// A question, with all that the ledger needs to keep.
+pub(super) struct Question {
+    proposal: Proposal,
+    roots: BTreeSet<ObjectId>,
+    intent: Intent,
+    likeness: Likeness,
+    record: Map<String, Value>,
+    overspend_percent: BTreeMap<ConnectorName, u32>,
+}
+
+impl Question {
+    pub(super) fn of(desk: Desk<'_>, ready: &Ready<'_>, wish: &Wish, entry: &Entry) -> Self {
+        let prepared = &ready.prepared;
+        let found = &ready.checked().found;
+        let subject = Subject {
+            connector: found.connector.name().clone(),
+            account: prepared.object.account().id().clone(),
+            tool: found.tool.name.clone(),
+            class: found.tool.class,
+            key: desk.caller.key.id.clone(),
+            path: prepared.path.clone(),
+        };
+        Self {
+            proposal: Proposal {
+                subject,
+                effect: prepared.effect.clone(),
+            },
+            roots: prepared.path.first().cloned().into_iter().collect(),
+            intent: told::intent(prepared),
+            likeness: Likeness::Target(prepared.likeness()),
+            record: told::record(desk, ready, wish, entry),
+            overspend_percent: BTreeMap::new(),
+        }
+    }
+
+    fn asked(&self, tenant: &TenantConfig) -> Asked<'_> {
+        Asked {
+            proposal: &self.proposal,
+            roots: &self.roots,
+            intent: &self.intent,
+            likeness: Some(self.likeness),
+            lookback: longest_window(&tenant.policies),
+            overspend_percent: &self.overspend_percent,
+            record: &self.record,
+        }
+    }
+
+    fn ruling(&self, tenant: &TenantConfig, moment: &Moment<'_>) -> Ruling {
+        let agreed = Agreed::new();
+        decide(
+            &self.proposal,
+            &tenant.policies,
+            moment.facts,
+            &agreed,
+            moment.now,
+        )
+    }
+
+    /// What would be decided now.
+    pub(super) async fn foresee(
+        &self,
+        ledger: &Ledger,
+        change: &ChangeId,
+        desk: Desk<'_>,
+    ) -> Result<Foreseen, LedgerError> {
+        let tenant = &desk.caller.in_force.tenant;
+        let rule = |moment: &Moment<'_>| self.ruling(tenant, moment);
+        let now = desk.now();
+        ledger.foresee(change, &self.asked(tenant), now, rule).await
+    }
+}
+
+impl Errand<'_> {
+    /// Decides and reserves, after key, contract and freezes were read live.
+    pub(super) async fn decide(
+        &self,
+        ready: &Ready<'_>,
+        wish: &Wish,
+        entry: &mut Entry,
+    ) -> Decided {
+        if let Err(stopped) = self.desk.confirm(ready).await {
+            return ended(self.release(stopped).await);
+        }
+        let tenant = &self.desk.caller.in_force.tenant;
+        let question = Question::of(self.desk, ready, wish, entry);
+        let rule = |moment: &Moment<'_>| question.ruling(tenant, moment);
+        let asked = question.asked(tenant);
+        let now = self.desk.now();
+        let reserved = self
+            .ledger
+            .decide_and_reserve(self.lease, &asked, now, rule);
+        match reserved.await {
+            Ok(reservation) => self.told(ready, reservation),
+            Err(error) if ready.is_stop() => {
+                tell(
+                    &error,
+                    "a stop could not be reserved, and is made all the same",
+                );
+                Decided::Unrecorded
+            }
+            Err(error) => ended(Err(self.unrecorded(&error))),
+        }
+    }
+
+    fn told(&self, ready: &Ready<'_>, reservation: Reservation) -> Decided {
+        let own = || told::of(&ready.prepared, Some(&self.lease.change));
+        let metrics = &self.desk.counter.metrics;
+        match reservation {
+            Reservation::Reserved { ruling, permitted } => {
+                metrics.ruled(&ruling);
+                Decided::Permitted(permitted)
+            }
+            Reservation::Pending {
+                ruling, expires_at, ..
+            } => {
+                metrics.ruled(&ruling);
+                let change = told::ruled(own(), &ruling, Some(expires_at));
+                ended(Err(told::pending(change)))
+            }
+            Reservation::Denied { ruling } => {
+                metrics.ruled(&ruling);
+                let change = told::ruled(told::of(&ready.prepared, None), &ruling, None);
+                ended(Err(told::denied(change, &ruling)))
+            }
+            Reservation::RootBusy { change } | Reservation::Duplicate { change } => {
+                ended(Err(told::in_the_way(&change)))
+            }
+            Reservation::AlreadyThere { progress } => {
+                ended(Err(told::on_its_way(&self.lease.change, progress)))
+            }
+        }
+    }
+}
+
+fn ended(ended: Ended) -> Decided {
+    Decided::Ended(Box::new(ended))
+}

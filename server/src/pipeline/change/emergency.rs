@@ -1,0 +1,67 @@
+//! Switching something off while the ledger cannot be written to: it is made
+//! all the same, and put down in the journal (WRITES §5).
+
+use serde_json::{Map, Value, json};
+use tenantry_connectors::change::Made;
+use tenantry_core::audit::Stage;
+
+use super::prepare::Ready;
+use super::{Desk, make, prepare, told};
+use crate::book;
+use crate::credentials;
+use crate::pipeline::authorize::Permitted;
+use crate::pipeline::record::Entry;
+use crate::pipeline::wish::Wish;
+use crate::pipeline::{Ended, Stopped};
+
+/// Makes a stop for which nothing was claimed.
+pub(super) async fn stop(
+    desk: Desk<'_>,
+    permitted: Permitted<'_>,
+    wish: &Wish,
+    entry: &mut Entry,
+) -> Ended {
+    let ready = prepare::prepare(desk, permitted, wish, entry).await?;
+    if ready.prepared.is_reached {
+        return told::unchanged(told::of(&ready.prepared, None));
+    }
+    desk.confirm(&ready).await?;
+    stop_prepared(desk, &ready, wish, entry).await
+}
+
+/// Makes a stop that the ledger could not take.
+pub(super) async fn stop_prepared(
+    desk: Desk<'_>,
+    ready: &Ready<'_>,
+    wish: &Wish,
+    entry: &mut Entry,
+) -> Ended {
+    let refused = |refusal| Stopped::refused(Stage::Decide, refusal);
+    // INVARIANT: whoever comes here has looked.
+    if !ready.is_stop() {
+        let refusal = desk.counter.book.ledger().err();
+        let refusal = refusal.unwrap_or_else(book::unrecordable);
+        return Err(refused(refusal));
+    }
+    let change = book::new_change().map_err(refused)?;
+    entry.change(&change);
+    let record = told::record(desk, ready, wish, entry);
+    let put_down = async |detail: Value| {
+        let mut line = Map::new();
+        line.insert("change".into(), json!(change));
+        line.insert("detail".into(), detail);
+        line.insert("record".into(), Value::Object(record.clone()));
+        desk.counter.book.put_in_journal(line).await;
+    };
+    put_down(json!({"event": "intent"})).await;
+    let work = ready.proven.corridor.make(&ready.prepared, desk.deadline);
+    let made = credentials::counting(entry.vendor_requests(), work).await;
+    let detail = match &made {
+        Made::Applied(_) => json!({"outcome": "applied"}),
+        Made::NotApplied(error) => json!({"outcome": "not_applied", "why": error.to_string()}),
+        Made::Unknown(error) => json!({"outcome": "unknown", "why": error.to_string()}),
+    };
+    put_down(detail).await;
+    let answer = told::of(&ready.prepared, Some(&change));
+    make::outcome(made, answer, entry.call_id(), desk.now()).1
+}

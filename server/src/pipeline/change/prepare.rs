@@ -1,0 +1,101 @@
+//! What a change would do, by the vendor's word of now: first whose the object
+//! is, then all that the change could spend.
+
+use tenantry_connectors::change::{PrepareError, Prepared};
+use tenantry_connectors::corridor::owned::{Owned, OwnedObject};
+use tenantry_core::audit::Stage;
+use tenantry_core::cause::chain;
+use tenantry_core::reason::{Reason, Refusal};
+
+use super::Desk;
+use super::told::is_foreseen;
+use crate::credentials;
+use crate::pipeline::Stopped;
+use crate::pipeline::authorize::Permitted;
+use crate::pipeline::check::Checked;
+use crate::pipeline::own::{self, Proven};
+use crate::pipeline::record::Entry;
+use crate::pipeline::wish::Wish;
+
+/// A change of which everything is known that a decision needs.
+pub struct Ready<'c> {
+    /// The call, and the way to its vendor.
+    pub proven: Proven<'c>,
+    /// The change.
+    pub prepared: Prepared,
+}
+
+impl Ready<'_> {
+    /// What was asked for.
+    pub fn checked(&self) -> &Checked<'_> {
+        &self.proven.permitted.checked
+    }
+
+    /// Whether it switches something off and makes nothing rise.
+    pub fn is_stop(&self) -> bool {
+        self.prepared.effect.only_stops()
+    }
+}
+
+/// Proves the object and prepares the change.
+pub(super) async fn prepare<'c>(
+    desk: Desk<'_>,
+    permitted: Permitted<'c>,
+    wish: &Wish,
+    entry: &mut Entry,
+) -> Result<Ready<'c>, Stopped> {
+    let mut proven = own::own(desk.caller, permitted, desk.deadline, entry).await?;
+    let Some(Owned::Object(object)) = proven.subject.take() else {
+        let refusal = Refusal::new(Reason::InternalFault, "the tool changes no object");
+        return Err(Stopped::failed(Stage::Own, refusal));
+    };
+    let prepared = prepared(desk, &proven, object, entry).await?;
+    if wish
+        .key
+        .as_ref()
+        .is_some_and(|key| !is_foreseen(key, wish, &prepared))
+    {
+        let message =
+            "the object is not any more as the dry run found it, so the change was not made";
+        let refusal = Refusal::new(Reason::ChangeStale, message);
+        return Err(Stopped::refused(Stage::Prepare, refusal));
+    }
+    Ok(Ready { proven, prepared })
+}
+
+/// Prepares the same change once more.
+pub(super) async fn again(
+    desk: Desk<'_>,
+    ready: &Ready<'_>,
+    entry: &mut Entry,
+) -> Result<Prepared, Stopped> {
+    let object = ready.prepared.object.clone();
+    prepared(desk, &ready.proven, object, entry).await
+}
+
+async fn prepared(
+    desk: Desk<'_>,
+    proven: &Proven<'_>,
+    object: OwnedObject,
+    entry: &mut Entry,
+) -> Result<Prepared, Stopped> {
+    let checked = &proven.permitted.checked;
+    let tool = checked.found.tool;
+    let now = desk.now();
+    let work = proven
+        .corridor
+        .prepare(tool, &checked.arguments, object, now, desk.deadline);
+    let prepared = credentials::counting(entry.vendor_requests(), work).await;
+    prepared.map_err(|error| match &error {
+        PrepareError::Call(cause) => {
+            let call_id = entry.call_id();
+            tracing::warn!(
+                error = chain(cause),
+                call_id,
+                "what a change could spend cannot be read"
+            );
+            Stopped::failed(Stage::Prepare, error.refusal())
+        }
+        _ => Stopped::refused(Stage::Prepare, error.refusal()),
+    })
+}

@@ -1,0 +1,301 @@
+//! What is said of a change: to its caller, to the ledger, and to whoever comes
+//! with the same key again. Pure, but for a look at what waits.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tenantry_connectors::change::Prepared;
+use tenantry_core::answer::{ChangeAnswer, Envelope, RuleAnswer, Status};
+use tenantry_core::audit::change_record::{ChangeRecord, Deed, Target};
+use tenantry_core::audit::{Actor, Arguments, Stage};
+use tenantry_core::digest::Digest;
+use tenantry_core::idempotency::IdempotencyKey;
+use tenantry_core::policy::decide::{Fired, Ruling, Verdict};
+use tenantry_core::reason::{Reason, Refusal};
+use tenantry_ledger::change::{ChangeId, Intent, Progress};
+use tenantry_ledger::claim::{Claimed, Replay};
+use tenantry_ledger::ledger::Ledger;
+
+use super::prepare::Ready;
+use super::{Desk, claim};
+use crate::book;
+use crate::pipeline::record::Entry;
+use crate::pipeline::wish::Wish;
+use crate::pipeline::{Done, Ended, Stopped, respond};
+
+/// The word with which keys from dry runs begin.
+const FORESEEN: &str = "plan-";
+
+/// What there is to say of a prepared change.
+pub(super) fn of(prepared: &Prepared, change: Option<&ChangeId>) -> ChangeAnswer {
+    let view = prepared.view();
+    ChangeAnswer {
+        change_id: change.map(ToString::to_string),
+        before: Some(value(&view.before)),
+        after: Some(value(&view.after)),
+        delta: Some(value(&view.delta)).filter(|delta| *delta != json!({})),
+        currency: Some(view.currency),
+        ..ChangeAnswer::default()
+    }
+}
+
+/// The same, with what the rules said.
+pub(super) fn ruled(
+    change: ChangeAnswer,
+    ruling: &Ruling,
+    expires_at: Option<Timestamp>,
+) -> ChangeAnswer {
+    ChangeAnswer {
+        rules: ruling.fired.iter().map(RuleAnswer::of).collect(),
+        expires_at,
+        ..change
+    }
+}
+
+/// There is nothing to change.
+pub(super) fn unchanged(change: ChangeAnswer) -> Ended {
+    let change = ChangeAnswer {
+        delta: None,
+        ..change
+    };
+    Ok(Done::Changed(Status::Unchanged, Box::new(change)))
+}
+
+/// People must agree.
+pub(super) fn pending(change: ChangeAnswer) -> Stopped {
+    let message = format!("people must agree first: {}", reasons(&change.rules, "ask"));
+    stopped(Status::PendingApproval, Reason::ApprovalRequired, message).of_change(change)
+}
+
+/// A policy refuses.
+pub(super) fn denied(change: ChangeAnswer, ruling: &Ruling) -> Stopped {
+    let message = format!("a policy refuses: {}", reasons(&change.rules, "deny"));
+    let refusal = Refusal::new(Reason::PolicyDenied, message);
+    let refusal = match wait(&ruling.fired) {
+        Some(wait) => refusal.with_retry_after_ms(wait),
+        None => refusal,
+    };
+    Stopped::refused(Stage::Decide, refusal).of_change(change)
+}
+
+/// The change was sent, and nobody knows yet.
+pub(super) fn settling(change: ChangeAnswer) -> Stopped {
+    let message = "the change was sent, and whether the vendor made it is being found out";
+    stopped(Status::Settling, Reason::OutcomeUnknown, message).of_change(change)
+}
+
+/// Another change has the same budget, or asks for the same.
+pub(super) fn in_the_way(other: &ChangeId) -> Stopped {
+    let message = "another change of the same budget is on its way";
+    stopped(Status::InProgress, Reason::ChangeInProgress, message).of_change(named(other))
+}
+
+/// The change itself has come so far.
+pub(super) fn on_its_way(change: &ChangeId, progress: Progress) -> Stopped {
+    let told = match progress {
+        Progress::Sending | Progress::Unknown => return settling(named(change)),
+        Progress::Pending => {
+            let message = "the change waits for people to agree";
+            stopped(Status::PendingApproval, Reason::ApprovalRequired, message)
+        }
+        Progress::NeedsHuman => {
+            let message = "people must find out what became of the change";
+            stopped(Status::NeedsHuman, Reason::OutcomeUndecided, message)
+        }
+        Progress::Claimed
+        | Progress::Executing
+        | Progress::Reserved
+        | Progress::Applied
+        | Progress::NotApplied => {
+            let message = "the same change is on its way";
+            stopped(Status::InProgress, Reason::ChangeInProgress, message)
+        }
+    };
+    told.of_change(named(change))
+}
+
+/// The answer to a key that was used before.
+pub(super) async fn met(ledger: &Ledger, claimed: Claimed) -> Ended {
+    let refused = |reason, message| {
+        let refusal = Refusal::new(reason, message);
+        Err(Stopped::refused(Stage::Claim, refusal))
+    };
+    match claimed {
+        Claimed::Replay(replay) => replayed(replay),
+        Claimed::InProgress { change, progress } => {
+            let mut told = on_its_way(&change, progress);
+            if progress == Progress::Pending {
+                let approval = ledger.approval(&change).await;
+                let approval = approval
+                    .map_err(|error| Stopped::refused(Stage::Claim, book::refusal(&error)))?;
+                if let (Some(told), Some(approval)) = (told.change.as_mut(), approval) {
+                    told.expires_at = Some(approval.expires_at);
+                    told.rules = approval.fired.iter().map(RuleAnswer::of).collect();
+                }
+            }
+            Err(told)
+        }
+        Claimed::Superseded { change } => {
+            let message = "a newer change of the object took the place of this one";
+            refused(Reason::ChangeSuperseded, message)
+                .map_err(|stopped| stopped.of_change(named(&change)))
+        }
+        Claimed::Mismatch => refused(
+            Reason::IdempotencyMismatch,
+            "the idempotency_key was used with another tool or other arguments",
+        ),
+        Claimed::Expired => refused(
+            Reason::IdempotencyExpired,
+            "the idempotency_key was used before, too long ago for its answer to be kept",
+        ),
+        // INVARIANT: a new claim is carried out.
+        Claimed::New(_) => refused(Reason::InternalFault, "the change was not taken up"),
+    }
+}
+
+/// What was answered then, word for word, and that it was then.
+fn replayed(replay: Replay) -> Ended {
+    let stored: Envelope = serde_json::from_str(&replay.answer).map_err(|error| {
+        tracing::error!(%error, change = %replay.change, "a stored answer cannot be read");
+        let message = "the stored answer cannot be read";
+        Stopped::failed(Stage::Claim, Refusal::new(Reason::InternalFault, message))
+    })?;
+    let mut change = stored.change.unwrap_or_default();
+    change.change_id = Some(replay.change.to_string());
+    change.replayed = true;
+    change.executed_at = Some(replay.executed_at);
+    change.no_longer_current = replay.no_longer_current;
+    let Some(reason) = stored.reason else {
+        return Ok(Done::Changed(stored.status, change));
+    };
+    let refusal = Refusal {
+        reason,
+        message: stored.message.unwrap_or_default(),
+        remedy: stored.remedy.unwrap_or_default(),
+        retry_after_ms: None,
+    };
+    Err(Stopped {
+        stage: Stage::Claim,
+        status: stored.status,
+        refusal,
+        change: Some(change),
+    })
+}
+
+/// What a key is answered with from now on.
+pub(crate) fn stored(call_id: &str, ended: &Ended) -> String {
+    // INVARIANT: an envelope of strings and JSON always has a JSON form.
+    serde_json::to_string(&respond(call_id, ended.clone())).unwrap_or_default()
+}
+
+/// What the ledger keeps, so that another process can look after the change.
+pub(super) fn intent(prepared: &Prepared) -> Intent {
+    let view = prepared.view();
+    Intent {
+        target: serde_json::to_value(prepared.doubt()).unwrap_or_default(),
+        before: json!({
+            "before": value(&view.before),
+            "after": value(&view.after),
+            "delta": value(&view.delta),
+            "currency": view.currency,
+        }),
+    }
+}
+
+/// What every audit line of the change carries.
+pub(super) fn record(
+    desk: Desk<'_>,
+    ready: &Ready<'_>,
+    wish: &Wish,
+    entry: &Entry,
+) -> Map<String, Value> {
+    let found = &ready.checked().found;
+    let object = &ready.prepared.object;
+    let view = ready.prepared.view();
+    let arguments = entry.kept_arguments().cloned();
+    let record = ChangeRecord {
+        call_id: entry.call_id().to_owned(),
+        trace: entry.trace(),
+        source: None,
+        actor: Actor::of(&desk.caller.key),
+        tool: found.tool.name.clone(),
+        class: found.tool.class,
+        deed: Deed::Update,
+        connector: found.connector.name().clone(),
+        account: object.account().id().clone(),
+        object: Some(Target {
+            kind: object.kind().to_owned(),
+            id: object.id().to_owned(),
+        }),
+        arguments: arguments.unwrap_or_else(|| Arguments::unchecked(&Map::new())),
+        before: Some(value(&view.before)),
+        after: Some(value(&view.after)),
+        policy_digest: Some(desk.caller.in_force.policy_digest),
+        idempotency_digest: claim::digest(wish),
+        vendor_request_ids: Vec::new(),
+    };
+    record.to_map()
+}
+
+/// A key for making the change just as it was looked at.
+pub(super) fn foreseen_key(wish: &Wish, prepared: &Prepared, nonce: [u8; 16]) -> String {
+    let nonce = format!("{:032x}", u128::from_be_bytes(nonce));
+    let seal = seal(&nonce, wish, prepared);
+    format!("{FORESEEN}{nonce}-{seal}")
+}
+
+/// Whether a key is none of a dry run, or of one that found the object as it is.
+pub(super) fn is_foreseen(key: &IdempotencyKey, wish: &Wish, prepared: &Prepared) -> bool {
+    let Some(rest) = key.as_str().strip_prefix(FORESEEN) else {
+        return true;
+    };
+    rest.split_once('-')
+        .is_some_and(|(nonce, found)| found == seal(nonce, wish, prepared))
+}
+
+/// What binds a key to the arguments and to what was there.
+fn seal(nonce: &str, wish: &Wish, prepared: &Prepared) -> String {
+    let before = value(&prepared.view().before);
+    let told = json!([nonce, wish.fingerprint, before]).to_string();
+    let digest = Digest::of(told.as_bytes()).to_string();
+    // Half of it: a key has 128 characters at most.
+    digest.chars().rev().take(32).collect()
+}
+
+/// The JSON form of what always has one.
+pub(crate) fn value(shown: &impl Serialize) -> Value {
+    serde_json::to_value(shown).unwrap_or_default()
+}
+
+fn named(change: &ChangeId) -> ChangeAnswer {
+    ChangeAnswer {
+        change_id: Some(change.to_string()),
+        ..ChangeAnswer::default()
+    }
+}
+
+fn stopped(status: Status, reason: Reason, message: impl Into<String>) -> Stopped {
+    Stopped {
+        stage: Stage::Decide,
+        status,
+        refusal: Refusal::new(reason, message),
+        change: None,
+    }
+}
+
+/// The sentences of the rules that said that.
+fn reasons(rules: &[RuleAnswer], verdict: &str) -> String {
+    let spoke = rules.iter().filter(|rule| rule.verdict == verdict);
+    let told: Vec<String> = spoke
+        .map(|rule| format!("{} ({}/{})", rule.message, rule.policy, rule.rule))
+        .collect();
+    told.join("; ")
+}
+
+/// When no rule refuses the same change any more, if all of them say when.
+fn wait(fired: &[Fired]) -> Option<u64> {
+    let denying = fired.iter().filter(|one| one.verdict == Verdict::Deny);
+    let waits: Option<Vec<i64>> = denying.map(|one| one.retry_after_ms).collect();
+    let longest = waits?.into_iter().max()?;
+    u64::try_from(longest).ok()
+}

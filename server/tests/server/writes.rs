@@ -1,0 +1,97 @@
+//! Changes through the whole server: what is made, what is not, what a repeated
+//! key opens, and what stays on record.
+
+mod answers;
+mod gates;
+mod keys;
+mod record;
+mod settling;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+use tenantry_core::access::Access;
+use tenantry_core::key::{KeyRecord, Scope};
+use tenantry_core::policy::Policy;
+use tenantry_fakes::meta::EffectKind;
+
+use crate::world::{Setup, World, record};
+
+/// In Berlin: a campaign of two live ad sets, of 20.00 and 30.50 EUR a day.
+const CAMPAIGN: &str = "12001001004";
+const AD_SET: &str = "120010010042";
+const OTHER_AD_SET: &str = "120010010041";
+
+/// A key with every scope.
+fn spender(id: &str) -> KeyRecord {
+    let scopes = ["meta:read", "meta:write", "meta:spend"];
+    KeyRecord {
+        scopes: scopes.map(|scope| Scope::parse(scope).unwrap()).into(),
+        ..record(id)
+    }
+}
+
+fn policy(fields: Value) -> Policy {
+    let mut policy = json!({"name": "ads", "mode": "Enforce", "currency": "EUR"});
+    let Value::Object(fields) = fields else {
+        panic!("a policy is an object")
+    };
+    policy.as_object_mut().unwrap().extend(fields);
+    serde_json::from_value(policy).unwrap()
+}
+
+/// Where changes may be made, under a policy that permits nearly everything.
+fn open(setup: &mut Setup) {
+    setup.tenant.access = Access::ReadWrite;
+    for account in &mut setup.tenant.connectors[0].accounts {
+        account.access = Access::ReadWrite;
+    }
+    setup.keys = vec![spender("demo"), spender("other")];
+    setup.tenant.policies = vec![policy(json!({}))];
+}
+
+async fn world() -> World {
+    World::start_with(open).await
+}
+
+async fn world_with(fields: Value) -> World {
+    World::start_with(|setup| {
+        open(setup);
+        setup.tenant.policies = vec![policy(fields)];
+    })
+    .await
+}
+
+/// A key that no other call has.
+fn new_key() -> String {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    format!("0d9f4f7e-5a0b-4c1e-9d43-6a6f8c{number:06}")
+}
+
+fn eur(amount: &str) -> Value {
+    json!({"amount": amount, "currency": "EUR"})
+}
+
+fn budget(ad_set: &str, amount: &str, key: &str) -> Value {
+    json!({"ad_set_id": ad_set, "daily_budget": eur(amount), "idempotency_key": key})
+}
+
+/// The envelope of one call with the key `demo`.
+async fn call(world: &World, tool: &str, arguments: Value) -> Value {
+    let result = world.client("demo").call(tool, arguments).await;
+    result["structuredContent"].clone()
+}
+
+async fn set(world: &World, amount: &str, key: &str) -> Value {
+    call(world, "meta_set_budget", budget(AD_SET, amount, key)).await
+}
+
+/// What was really changed at the vendor, in its minor units.
+fn budgets(world: &World) -> Vec<(String, Value)> {
+    let effects = world.fake.effects().into_iter();
+    let budgets = effects.filter(|effect| effect.kind == EffectKind::SetBudget);
+    budgets
+        .map(|effect| (effect.object.clone(), effect.after.clone()))
+        .collect()
+}

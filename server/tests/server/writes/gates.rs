@@ -1,0 +1,146 @@
+//! Who may change something at this moment, and what nothing holds up.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tenantry_core::access::Access;
+use tenantry_core::freeze::{Freeze, FreezeScope};
+use tenantry_core::key::KeyRecord;
+
+use super::{AD_SET, budgets, call, new_key, open, set, spender, world};
+use crate::control::{LiveAnswer, raw};
+use crate::world::{Ledger, World, record};
+
+async fn pause(world: &World) -> Value {
+    call(world, "meta_pause", json!({"ad_set_id": AD_SET})).await
+}
+
+fn freeze(access: Access) -> Freeze {
+    Freeze {
+        name: "stop".into(),
+        scope: FreezeScope::All,
+        access,
+        note: None,
+        flaw: None,
+    }
+}
+
+#[tokio::test]
+async fn access_and_freezes_stop_changes_and_frozen_lets_stops_through() {
+    for (access, frozen, budget, stop) in [
+        (Access::ReadWrite, None, "done", "done"),
+        (Access::Frozen, None, "AccessDenied", "done"),
+        (Access::ReadOnly, None, "AccessDenied", "AccessDenied"),
+        (Access::ReadWrite, Some(Access::Frozen), "Frozen", "done"),
+        (
+            Access::ReadWrite,
+            Some(Access::ReadOnly),
+            "Frozen",
+            "Frozen",
+        ),
+    ] {
+        let world = World::start_with(|setup| {
+            open(setup);
+            setup.tenant.access = access;
+            setup.freezes = frozen.map(freeze).into_iter().collect();
+        })
+        .await;
+        let word = |told: &Value| match &told["reason"] {
+            Value::String(reason) => reason.clone(),
+            _ => told["status"].as_str().unwrap().to_owned(),
+        };
+        assert_eq!(
+            word(&set(&world, "31.00", &new_key()).await),
+            budget,
+            "{access:?}"
+        );
+        assert_eq!(word(&pause(&world).await), stop, "{access:?} {frozen:?}");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_taken_back_a_moment_ago_stops_a_change_before_anybody_heard_of_it() {
+    let world = world().await;
+    let revoked = KeyRecord {
+        disabled: true,
+        ..spender("demo")
+    };
+    world.control.keep_keys(vec![revoked]);
+    let told = set(&world, "40.00", &new_key()).await;
+    assert_eq!(told["reason"], "KeyRevoked", "{told}");
+    assert_eq!(pause(&world).await["reason"], "KeyRevoked");
+    world.control.keep_keys(vec![spender("demo")]);
+    world.control.keep_freezes(vec![freeze(Access::Frozen)]);
+    let told = set(&world, "40.00", &new_key()).await;
+    assert_eq!(told["reason"], "Frozen", "{told}");
+    world.control.keep_freezes(vec![]);
+    let mut tenant = world.tenant.clone();
+    tenant.limits.concurrency += 1;
+    world.control.keep_contract(raw(&tenant, 2));
+    let told = set(&world, "40.00", &new_key()).await;
+    assert_eq!(told["reason"], "ContractPending", "{told}");
+    assert_eq!(budgets(&world), []);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_silent_control_plane_stops_changes_and_no_stop() {
+    let world = world().await;
+    for answer in [LiveAnswer::Failing, LiveAnswer::Silent] {
+        world.control.answer_live(answer);
+        let told = set(&world, "40.00", &new_key()).await;
+        assert_eq!(told["reason"], "ControlPlaneStale", "{told}");
+    }
+    assert_eq!(budgets(&world), []);
+    assert_eq!(pause(&world).await["status"], "done");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_key_needs_the_scope_of_the_tool() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.keys = vec![record("demo")];
+    })
+    .await;
+    assert_eq!(
+        set(&world, "40.00", &new_key()).await["reason"],
+        "ScopeMissing"
+    );
+    assert_eq!(pause(&world).await["reason"], "ScopeMissing");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn without_a_ledger_nothing_is_changed_but_what_stops() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.ledger = Ledger::None;
+    })
+    .await;
+    let told = set(&world, "40.00", &new_key()).await;
+    assert_eq!(told["reason"], "LedgerUnavailable", "{told}");
+    assert_eq!(
+        told["remedy"],
+        "start the server with --ledger-dir, in which it keeps what was changed"
+    );
+    assert_eq!(pause(&world).await["status"], "done");
+    assert_eq!(world.fake.effects().len(), 1);
+    let reads = call(&world, "meta_list_ad_accounts", json!({})).await;
+    assert_eq!(reads["status"], "done");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_key_that_ended_meanwhile_changes_nothing() {
+    let world = world().await;
+    let ended = KeyRecord {
+        expires_at: Some(Timestamp::UNIX_EPOCH),
+        ..spender("demo")
+    };
+    world.control.keep_keys(vec![ended]);
+    let told = set(&world, "40.00", &new_key()).await;
+    assert_eq!(told["reason"], "KeyExpired", "{told}");
+    assert_eq!(budgets(&world), []);
+    world.end().await;
+}

@@ -1,0 +1,77 @@
+//! What stays on record of a change: its lines in the ledger's own chain, and
+//! the line of its call.
+
+use serde_json::{Value, json};
+use tenantry_core::audit::chain::Head;
+use tenantry_ledger::identity::LedgerId;
+use tenantry_ledger::line;
+
+use super::{AD_SET, new_key, set, world, world_with};
+use crate::world::{World, until};
+
+/// The lines of changes, once there are that many.
+async fn lines(world: &World, count: usize) -> Vec<String> {
+    let found = || {
+        let text = world.audit.text();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let lines = whole.lines();
+        let lines = lines.filter(|line| line.contains(r#""kind":"change""#));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    until("lines of changes", || found().len() >= count).await;
+    found()
+}
+
+#[tokio::test]
+async fn a_change_leaves_its_intent_before_and_its_outcome_after() {
+    let world = world().await;
+    let key = new_key();
+    let told = set(&world, "40.00", &key).await;
+    let lines = lines(&world, 2).await;
+    let read: Vec<Value> = lines
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let events: Vec<&Value> = read.iter().map(|line| &line["event"]).collect();
+    assert_eq!(events, ["intent", "outcome"]);
+    for line in &read {
+        assert_eq!(line["change"], told["change_id"]);
+        let record = &line["record"];
+        assert_eq!(record["actor"]["owner"], "alice@acme.example");
+        assert_eq!(record["actor"]["agent"], "reporter");
+        assert_eq!(record["account"], "act_1001");
+        assert_eq!(record["object"]["id"], AD_SET);
+        assert_eq!(record["before"], told["before"]);
+        assert_eq!(record["after"], told["after"]);
+        assert!(record["idempotency_digest"].is_string());
+        assert!(record["policy_digest"].is_string());
+    }
+    assert_eq!(read[0]["detail"]["decision"], "permitted");
+    assert_eq!(read[1]["detail"]["outcome"], "applied");
+    let ledger: LedgerId = serde_json::from_value(read[0]["ledger"].clone()).unwrap();
+    let texts = lines.iter().map(String::as_str);
+    let head = line::verify(texts, &ledger, Head::before_all()).unwrap();
+    assert_eq!(head.sequence, 2);
+    let call = world.line(1).await;
+    assert_eq!(
+        (&call["outcome"], &call["change"]),
+        (&json!("done"), &told["change_id"])
+    );
+    let text = world.audit.text();
+    assert!(!text.contains(&key), "the idempotency key was told: {text}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_refused_change_leaves_a_line_with_its_rules() {
+    let world = world_with(json!({"budget": {"perObject": {"maxDaily": "1"}}})).await;
+    set(&world, "40.00", &new_key()).await;
+    let lines = lines(&world, 1).await;
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(line["event"], "refused");
+    assert_eq!(
+        line["detail"]["rules"][0]["name"]["rule"],
+        "budget.perObject.maxDaily"
+    );
+    world.end().await;
+}

@@ -1,0 +1,123 @@
+//! What becomes of a change whose answer never came: it is found out, and never
+//! sent again.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
+
+use super::{AD_SET, budget, budgets, call, new_key, open, policy, set, world};
+use crate::world::{PATIENCE, World};
+
+/// Longer than the quiet time of the connector file.
+const QUIET: SignedDuration = SignedDuration::from_secs(91);
+
+/// Repeats the call until it is not `settling` any more.
+async fn settled(world: &World, amount: &str, key: &str) -> Value {
+    let patience = async {
+        loop {
+            let told = set(world, amount, key).await;
+            if told["status"] != "settling" {
+                return told;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, patience)
+        .await
+        .expect("it did not settle")
+}
+
+#[tokio::test]
+async fn what_was_made_without_an_answer_is_found_made() {
+    let world = world().await;
+    for (amount, answers) in [
+        ("40.00", Answers::Break),
+        ("41.00", Answers::Fault(Fault::InternalError)),
+        ("42.00", Answers::Fault(Fault::NotJson)),
+    ] {
+        let made = budgets(&world).len();
+        world
+            .fake
+            .order(Order::next_write(Applies::AtOnce, answers));
+        let key = new_key();
+        let told = set(&world, amount, &key).await;
+        assert_eq!(
+            (&told["status"], &told["reason"]),
+            (&json!("settling"), &json!("OutcomeUnknown")),
+            "{answers:?}"
+        );
+        let end = settled(&world, amount, &key).await;
+        assert_eq!(end["status"], "done", "{end}");
+        assert_eq!(end["change_id"], told["change_id"]);
+        assert_eq!(end["replayed"], true);
+        assert_eq!(budgets(&world).len(), made + 1, "{answers:?}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_was_not_made_counts_as_that_after_the_quiet_time_alone() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        let window = json!({"windowMs": 86_400_000, "scope": "Account", "maxDailyIncrease": "10"});
+        setup.tenant.policies = vec![policy(json!({"budget": {"perWindow": [window]}}))];
+    })
+    .await;
+    world
+        .fake
+        .order(Order::next_write(Applies::Never, Answers::Break));
+    let key = new_key();
+    let told = set(&world, "40.00", &key).await;
+    assert_eq!(told["status"], "settling", "{told}");
+    let reads = world.fake.requests().len();
+    crate::world::until("some looks", || world.fake.requests().len() > reads + 6).await;
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    // Its budget is its own, and its money with it.
+    let other = call(
+        &world,
+        "meta_set_budget",
+        budget(AD_SET, "31.00", &new_key()),
+    )
+    .await;
+    assert_eq!(other["reason"], "ChangeInProgress", "{other}");
+    assert_eq!(other["change_id"], told["change_id"]);
+    world.clock.advance(QUIET);
+    let end = settled(&world, "40.00", &key).await;
+    assert_eq!(
+        (&end["status"], &end["reason"]),
+        (&json!("failed"), &json!("ChangeNotMade"))
+    );
+    // The money is free again, for another key.
+    assert_eq!(set(&world, "40.00", &new_key()).await["status"], "done");
+    assert_eq!(budgets(&world).len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_comes_about_late_is_found_made() {
+    let world = world().await;
+    world
+        .fake
+        .order(Order::next_write(Applies::WhenReleased, Answers::Break));
+    let key = new_key();
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    assert_eq!(world.fake.release(), 1);
+    let end = settled(&world, "40.00", &key).await;
+    assert_eq!(end["status"], "done", "{end}");
+    assert_eq!(budgets(&world).len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_success_that_changes_nothing_is_not_believed() {
+    let world = world().await;
+    world
+        .fake
+        .order(Order::next_write(Applies::Never, Answers::Success));
+    let key = new_key();
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    world.clock.advance(QUIET);
+    let end = settled(&world, "40.00", &key).await;
+    assert_eq!(end["reason"], "ChangeNotMade", "{end}");
+    assert_eq!(budgets(&world), []);
+    world.end().await;
+}
