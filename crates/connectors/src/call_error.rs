@@ -83,7 +83,13 @@ pub enum CallError {
         /// How many are read.
         most: u64,
     },
-    /// The vendor could not be reached, or failed.
+    /// There was no connection to the vendor: nothing was sent to it.
+    #[error("the vendor could not be reached: {cause}")]
+    Unreached {
+        /// What went wrong, for the log.
+        cause: String,
+    },
+    /// The vendor failed, or the connection to it did.
     #[error("the vendor is unavailable: {cause}")]
     Unavailable {
         /// What went wrong, for the log.
@@ -182,7 +188,7 @@ impl CallError {
             Self::ReportPending { .. } => Reason::ReportPending,
             Self::NotFound { .. } => Reason::NotFound,
             Self::RootTooLarge { .. } => Reason::RootTooLarge,
-            Self::Unavailable { .. } => Reason::VendorUnavailable,
+            Self::Unreached { .. } | Self::Unavailable { .. } => Reason::VendorUnavailable,
             Self::TimedOut { .. } => Reason::DeadlineExceeded,
             Self::Malformed { .. } | Self::ForeignRow { .. } => Reason::VendorAnswerInvalid,
             Self::CurrencyDiffers { .. } => Reason::SpecInvalid,
@@ -237,6 +243,7 @@ impl CallError {
             Self::ReportFailed { status } => format!("the vendor gave the report up: {status}"),
             Self::Rejected { vendor } => format!("the vendor refused the request: {vendor}"),
             Self::NotFound { .. } => "the vendor knows no such object".into(),
+            Self::Unreached { .. } => "the vendor could not be reached".into(),
             Self::Unavailable { .. } => "the vendor could not be reached or failed".into(),
             Self::TimedOut { .. } => "the vendor did not answer in time".into(),
             Self::Malformed { .. } => "the vendor's answer was not in its documented form".into(),

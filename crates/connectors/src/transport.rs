@@ -68,7 +68,7 @@ impl Network {
     }
 
     async fn receive(&self, request: Request) -> Result<Received, CallError> {
-        let mut response = self.client.execute(request).await.map_err(failed)?;
+        let mut response = self.client.execute(request).await.map_err(unanswered)?;
         Ok(Received {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
@@ -95,13 +95,33 @@ impl Transport for Network {
     }
 }
 
-/// The error without the URL, which would put arguments into logs.
+/// Of a request that has no answer.
+fn unanswered(error: reqwest::Error) -> CallError {
+    // INVARIANT: this is an error of opening a connection (name, port, proxy,
+    // TLS): the request is given to one only afterwards, and what fails from
+    // then on has another kind. No earlier request can have left: redirects and
+    // repetitions are off, and what hyper sends anew had not left its queue.
+    if error.is_connect() {
+        return CallError::Unreached {
+            cause: cause(error),
+        };
+    }
+    failed(error)
+}
+
 fn failed(error: reqwest::Error) -> CallError {
     if error.is_timeout() {
         return CallError::TimedOut {
             waited_for: "the vendor's answer to one request",
         };
     }
+    CallError::Unavailable {
+        cause: cause(error),
+    }
+}
+
+/// The error without the URL, which would put arguments into logs.
+fn cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause = error.to_string();
     let mut source = std::error::Error::source(&error);
@@ -109,5 +129,5 @@ fn failed(error: reqwest::Error) -> CallError {
         cause = format!("{cause}: {deeper}");
         source = deeper.source();
     }
-    CallError::Unavailable { cause }
+    cause
 }

@@ -69,6 +69,16 @@ impl Failure {
             applied: Applied::No,
         }
     }
+
+    /// Of a request that got no answer: it may have left, and so it may have
+    /// arrived, unless there was nothing to leave by.
+    fn unanswered(error: CallError) -> Self {
+        let applied = match error {
+            CallError::Unreached { .. } => Applied::No,
+            _ => Applied::Unknown,
+        };
+        Self { error, applied }
+    }
 }
 
 /// What goes out.
@@ -184,15 +194,11 @@ impl Exchange {
         let (token, request) = self.request(api, sent, tally).map_err(Failure::unsent)?;
         tally.requests += 1;
         let carried = self.transport.carry(request).await;
-        // It may have left, and so it may have arrived.
         let Received {
             status,
             headers,
             body,
-        } = carried.map_err(|error| Failure {
-            error,
-            applied: Applied::Unknown,
-        })?;
+        } = carried.map_err(Failure::unanswered)?;
         self.observe(api, &headers, tally);
         let judged = verdict::judge(
             api,

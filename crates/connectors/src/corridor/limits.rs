@@ -79,7 +79,9 @@ pub(super) fn pause_before_retry(
         CallError::Throttled { retry_after_ms, .. } => {
             Duration::from_millis(retry_after_ms.unwrap_or(0))
         }
-        CallError::Unavailable { .. } | CallError::TimedOut { .. } => Duration::ZERO,
+        CallError::Unreached { .. }
+        | CallError::Unavailable { .. }
+        | CallError::TimedOut { .. } => Duration::ZERO,
         _ => return None,
     };
     pause

@@ -164,8 +164,12 @@ impl Bench {
 
     /// The corridor to an address that only the proxy at the fake's reaches.
     pub fn corridor_by_proxy(&self, address: &str) -> Corridor {
+        self.corridor_by(&self.fake.url(), address)
+    }
+
+    pub fn corridor_by(&self, proxy: &str, address: &str) -> Corridor {
         let way = Way {
-            proxy: Some(self.fake.url()),
+            proxy: Some(proxy.to_owned()),
             ..way_to(address.parse().unwrap())
         };
         let source = Arc::new(StaticToken::new(self.token.as_str().into()));
