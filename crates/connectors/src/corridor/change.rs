@@ -4,12 +4,13 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tenantry_core::effect::Impossible;
+use tenantry_core::spend_root::Switch;
 use tokio::time::Instant;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::Corridor;
-use super::exchange::{Failure, Tally};
+use super::exchange::{Failure, Tally, Urgency};
 use super::owned::{Owned, OwnedAccount, OwnedObject};
 use super::path::{self, Slot};
 use crate::call_error::CallError;
@@ -82,7 +83,7 @@ impl Corridor {
     pub async fn rehearse(&self, change: &Prepared, deadline: Instant) -> Result<(), CallError> {
         let plans = self.plans()?;
         let form = form([&change.said, &plans.changes.rehearse]);
-        let sent = self.send(plans, &change.object, &form, deadline).await;
+        let sent = self.send(plans, change, &form, deadline).await;
         sent.map_err(|failure| failure.error)
     }
 
@@ -91,7 +92,7 @@ impl Corridor {
     pub async fn make(&self, change: &Prepared, deadline: Instant) -> Made {
         let form = form([&change.said]);
         let sent = match self.plans() {
-            Ok(plans) => self.send(plans, &change.object, &form, deadline).await,
+            Ok(plans) => self.send(plans, change, &form, deadline).await,
             Err(error) => return Made::NotApplied(error),
         };
         match sent {
@@ -123,7 +124,9 @@ impl Corridor {
         // An odd amount makes nobody doubt a pause.
         let switch = matches!(doubt.target, Target::Switch(_)).then(|| level.switch_alone());
         let level = switch.as_ref().unwrap_or(level);
-        let now = self.read_alone(&object, level, deadline).await?;
+        let now = self
+            .read_alone(&object, level, urgency(&doubt.target), deadline)
+            .await?;
         Ok(Sighting {
             standing: doubt.standing(now.seen()),
             found: Settings::found(&doubt.target, now.seen(), account.currency()),
@@ -196,10 +199,11 @@ impl Corridor {
     async fn send(
         &self,
         plans: Plans<'_>,
-        object: &OwnedObject,
+        change: &Prepared,
         form: &str,
         deadline: Instant,
     ) -> Result<(), Failure> {
+        let object = &change.object;
         if !self.is_ours(object.account()) {
             return Err(Failure::unsent(CallError::AccountNotOwned));
         }
@@ -215,6 +219,7 @@ impl Corridor {
         let url = self.address(plans.objects, &owned);
         let mut tally = Tally {
             account: Some(object.account().id().clone()),
+            urgency: urgency(&change.target),
             ..Tally::default()
         };
         let sent = self.exchange.change(api, &url, form, &mut tally);
@@ -241,6 +246,14 @@ impl Corridor {
         let version = &self.connector.api.version;
         let path = path::fill(&objects.path, version, Slot::Owned(object));
         self.exchange.url(path)
+    }
+}
+
+/// No quota of ours holds up what stops spending, nor the look after it.
+fn urgency(target: &Target) -> Urgency {
+    match target {
+        Target::Switch(Switch::Off) => Urgency::Stop,
+        _ => Urgency::Usual,
     }
 }
 

@@ -52,6 +52,17 @@ pub(super) struct Tally {
     pub quota: Vec<QuotaObservation>,
     /// The account that the call is about.
     pub account: Option<AccountId>,
+    pub urgency: Urgency,
+}
+
+/// Whether a request can wait until there is room in a quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Urgency {
+    /// It can.
+    #[default]
+    Usual,
+    /// It is made to switch something off: the vendor may refuse it, we do not.
+    Stop,
 }
 
 /// Why a request has no good answer, and whether it took effect.
@@ -258,6 +269,9 @@ impl Exchange {
     }
 
     fn hold_back(&self, tally: &Tally) -> Result<(), CallError> {
+        if tally.urgency == Urgency::Stop {
+            return Ok(());
+        }
         match self.quotas.held(tally.account.as_ref(), Instant::now()) {
             None => Ok(()),
             Some(held) => Err(CallError::HeldBack {

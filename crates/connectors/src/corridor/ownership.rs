@@ -8,15 +8,16 @@ use serde_json::Value;
 use tenantry_core::name::AccountId;
 use tokio::time::Instant;
 
-use super::exchange::Tally;
+use super::exchange::{Tally, Urgency};
 use super::limits::within;
 use super::owned::{NotOwned, OwnedObject};
 use super::path::Slot;
 use super::{Corridor, path};
 use crate::answer;
 use crate::call_error::CallError;
-use crate::connector::ClaimedObject;
-use crate::plan::ObjectsPlan;
+use crate::connector::{ClaimedObject, Tool};
+use crate::plan::change::ChangePlan;
+use crate::plan::{ObjectsPlan, ToolPlan};
 
 /// Some 100 bytes each. An organisation with more objects in use asks again.
 const MOST_KNOWN: usize = 10_000;
@@ -49,6 +50,30 @@ impl Corridor {
         claimed: &ClaimedObject,
         deadline: Instant,
     ) -> Result<OwnedObject, NotOwned> {
+        self.own_when(claimed, Urgency::Usual, deadline).await
+    }
+
+    /// The same for a call of `tool`: the question is not held back by a quota
+    /// where the tool switches something off.
+    pub async fn own_for(
+        &self,
+        tool: &Tool,
+        claimed: &ClaimedObject,
+        deadline: Instant,
+    ) -> Result<OwnedObject, NotOwned> {
+        let urgency = match &tool.plan {
+            ToolPlan::Change(ChangePlan::Deactivate) => Urgency::Stop,
+            _ => Urgency::Usual,
+        };
+        self.own_when(claimed, urgency, deadline).await
+    }
+
+    async fn own_when(
+        &self,
+        claimed: &ClaimedObject,
+        urgency: Urgency,
+        deadline: Instant,
+    ) -> Result<OwnedObject, NotOwned> {
         // A known object of an account outside is asked for all the same: how
         // long an answer takes must not tell what is there.
         let known = self.owners.of(claimed.id());
@@ -62,7 +87,7 @@ impl Corridor {
         let Some(plan) = &self.connector.api.objects else {
             return Err(unknown(None));
         };
-        let account = match self.ask_owner(plan, claimed, deadline).await {
+        let account = match self.ask_owner(plan, claimed, urgency, deadline).await {
             Ok(account) => account.ok_or_else(|| unknown(None))?,
             Err(error) if says_unknown(&error) => return Err(unknown(Some(error))),
             Err(cause) => {
@@ -83,6 +108,7 @@ impl Corridor {
         &self,
         plan: &ObjectsPlan,
         claimed: &ClaimedObject,
+        urgency: Urgency,
         deadline: Instant,
     ) -> Result<Option<AccountId>, CallError> {
         let path = path::fill(
@@ -93,7 +119,10 @@ impl Corridor {
         let mut url = self.exchange.url(path);
         let fields = format!("{},{}", plan.id_field, plan.account.field);
         url.query_pairs_mut().append_pair("fields", &fields);
-        let mut tally = Tally::default();
+        let mut tally = Tally {
+            urgency,
+            ..Tally::default()
+        };
         let ask = self
             .exchange
             .ask(&self.connector.api, &url, deadline, &mut tally);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::Corridor;
-use super::exchange::Tally;
+use super::exchange::{Tally, Urgency};
 use super::limits::within;
 use super::owned::{Owned, OwnedAccount, OwnedObject};
 use super::path::{self, Slot};
@@ -38,7 +38,16 @@ impl Corridor {
         object: &OwnedObject,
         deadline: Instant,
     ) -> Result<Snapshot, CallError> {
-        let mut reading = self.reading(object, deadline)?;
+        self.whole(object, Urgency::Usual, deadline).await
+    }
+
+    async fn whole(
+        &self,
+        object: &OwnedObject,
+        urgency: Urgency,
+        deadline: Instant,
+    ) -> Result<Snapshot, CallError> {
+        let mut reading = self.reading(object, urgency, deadline)?;
         let work = self.read_root(object, &mut reading);
         let snapshot = within(deadline, "the spend root within the deadline", work).await?;
         self.tell(&self.warnings(&reading.tally));
@@ -56,7 +65,7 @@ impl Corridor {
     ) -> Result<Snapshot, CallError> {
         let now = Instant::now();
         let half = now + deadline.saturating_duration_since(now) / 2;
-        let error = match self.spend_root(object, half).await {
+        let error = match self.whole(object, Urgency::Stop, half).await {
             Ok(snapshot) => return Ok(snapshot),
             Err(error) => error,
         };
@@ -64,11 +73,11 @@ impl Corridor {
             object = object.id(),
             "switching off what cannot be read whole: {error}"
         );
-        let mut reading = self.reading(object, deadline)?;
+        let mut reading = self.reading(object, Urgency::Stop, deadline)?;
         let asked = self.root_of(object, &mut reading);
         let root = within(deadline, "the root of an object", asked).await?;
         let row = self
-            .read_alone(object, &level.switch_alone(), deadline)
+            .read_alone(object, &level.switch_alone(), Urgency::Stop, deadline)
             .await?;
         let currency = object.account().currency().clone();
         snapshot::alone(currency, id(root.id())?, root.kind(), row).map_err(malformed)
@@ -79,9 +88,10 @@ impl Corridor {
         &self,
         object: &OwnedObject,
         level: &LevelPlan,
+        urgency: Urgency,
         deadline: Instant,
     ) -> Result<Row, CallError> {
-        let mut reading = self.reading(object, deadline)?;
+        let mut reading = self.reading(object, urgency, deadline)?;
         let fields: Vec<&str> = level.fields().collect();
         let asked = self.object(object, &fields, &mut reading);
         let body = within(deadline, "an object within the deadline", asked).await?;
@@ -92,6 +102,7 @@ impl Corridor {
     fn reading<'r>(
         &'r self,
         object: &'r OwnedObject,
+        urgency: Urgency,
         deadline: Instant,
     ) -> Result<Reading<'r>, CallError> {
         let api = &self.connector.api;
@@ -108,6 +119,7 @@ impl Corridor {
             deadline,
             tally: Tally {
                 account: Some(object.account().id().clone()),
+                urgency,
                 ..Tally::default()
             },
         })

@@ -1,6 +1,10 @@
 //! A corridor, and a fake Meta at its other end.
 
-#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests stop at the first surprise"
+)]
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -103,9 +107,19 @@ impl Bench {
         corridor.read(tool, &args, subject, deadline).await
     }
 
-    /// The proof that an object is ours.
-    pub async fn own(&self, claimed: &ClaimedObject) -> OwnedObject {
-        self.corridor.own_object(claimed, at(10_000)).await.unwrap()
+    /// The object that the arguments of a call name.
+    pub fn claimed(&self, tool: &str, asked: Value) -> ClaimedObject {
+        match self.tool(tool).named(&args(asked)).unwrap() {
+            Named::Object(claimed) => claimed,
+            other => panic!("{other:?} is no object"),
+        }
+    }
+
+    /// The proof that the object that they name is ours.
+    pub async fn own(&self, tool: &str, asked: Value) -> OwnedObject {
+        let claimed = self.claimed(tool, asked);
+        let owned = self.corridor.own_for(self.tool(tool), &claimed, at(10_000));
+        owned.await.unwrap()
     }
 
     pub async fn campaigns(&self) -> Result<Answer, CallError> {

@@ -1,13 +1,9 @@
 //! Objects: whose one is, the vendor says, and nobody else.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests stop at the first surprise"
-)]
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 use serde_json::{Value, json};
-use tenantry_connectors::connector::{ClaimedObject, Named};
+use tenantry_connectors::connector::ClaimedObject;
 use tenantry_connectors::corridor::Corridor;
 use tenantry_connectors::corridor::owned::{NotOwned, Owned};
 use tenantry_core::reason::{Reason, Refusal};
@@ -20,11 +16,7 @@ const THEIRS: &str = "12002001001";
 const NOBODYS: &str = "12009999999";
 
 fn claimed(bench: &Bench, id: &str) -> ClaimedObject {
-    let asked = args(json!({"campaign_id": id}));
-    match bench.tool("meta_get_campaign").named(&asked).unwrap() {
-        Named::Object(claimed) => claimed,
-        other => panic!("{other:?}"),
-    }
+    bench.claimed("meta_get_campaign", json!({"campaign_id": id}))
 }
 
 async fn refusal(bench: &Bench, corridor: &Corridor, id: &str) -> (NotOwned, Refusal, usize) {
@@ -208,8 +200,9 @@ async fn the_question_asks_for_the_account_alone_and_is_asked_once() {
 #[tokio::test]
 async fn a_proof_opens_only_what_it_proves() {
     let bench = Bench::start().await;
-    let taipei = Owned::Object(bench.own(&claimed(&bench, "12001002001")).await);
-    let berlin = Owned::Object(bench.own(&claimed(&bench, OURS)).await);
+    let campaign = |id: &str| json!({"campaign_id": id});
+    let own = async |id| Owned::Object(bench.own("meta_get_campaign", campaign(id)).await);
+    let (taipei, berlin) = (own("12001002001").await, own(OURS).await);
     let account = Owned::Account(bench.corridor.own("act_1001").unwrap());
     bench.fake.forget_requests();
     let narrowed = bench.corridor.narrowed(|id| id.as_str() == "act_1001");

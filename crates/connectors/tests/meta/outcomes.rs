@@ -9,13 +9,13 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tenantry_connectors::call_error::CallError;
 use tenantry_connectors::change::Made;
-use tenantry_connectors::change::doubt::Standing;
+use tenantry_connectors::change::doubt::{Doubt, Sighting, Standing};
 use tenantry_connectors::change::view::Settings;
 use tenantry_fakes::meta::Answers::{Break, Hang, Success};
 use tenantry_fakes::meta::Applies::{AtOnce, Never, WhenReleased};
-use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
+use tenantry_fakes::meta::{Answers, Fault, Order};
 
-use crate::bench::{Bench, at};
+use crate::bench::{Bench, FAST, at};
 use crate::changes::prepare;
 
 const AD_SET: &str = "120010010042";
@@ -42,34 +42,49 @@ fn every_tool() -> [(&'static str, Value); 4] {
     ]
 }
 
+/// Looks after a change as a process does that knows only what was kept of it.
+async fn looked_after(bench: &Bench, kept: &str) -> Sighting {
+    let doubt: Doubt = serde_json::from_str(kept).unwrap();
+    let corridor = bench.corridor_with(FAST);
+    corridor.look(&doubt, at(20_000)).await.unwrap()
+}
+
 /// Makes a change and holds what is said of it against what came about: the
 /// effects at that moment, and how the object stands then.
 async fn outcome(
     (tool, asked): (&str, Value),
-    (applies, answers): (Applies, Answers),
-    expected: (&Made, usize, Standing),
+    order: Order,
+    (wanted, effects, standing): (&Made, usize, Standing),
 ) {
-    let context = format!("{tool}, {applies:?}, {answers:?}");
+    let context = format!("{tool}, {order:?}");
     let bench = Bench::start().await;
     let change = prepare(&bench, tool, asked).await.unwrap();
-    bench.fake.order(Order::next_write(applies, answers));
-    let made = bench.corridor.make(&change, at(PATIENCE_MS)).await;
-    let (wanted, effects, standing) = expected;
-    assert_eq!(
-        discriminant(&made),
-        discriminant(wanted),
-        "{context}: {made:?}"
+    let (kept, view) = (
+        serde_json::to_string(&change.doubt()).unwrap(),
+        change.view(),
     );
-    assert_eq!(bench.fake.effects().len(), effects, "{context}");
-    let doubt = change.doubt();
-    let look = || bench.corridor.look(&doubt, at(20_000));
-    assert_eq!(look().await.unwrap().standing, standing, "{context}");
-    // What comes about late is found then, and it is one.
-    if bench.fake.release() > 0 {
-        let late = look().await.unwrap().standing;
-        assert_eq!(late, Standing::Reached, "{context}");
-        assert_eq!(bench.fake.effects().len(), 1, "{context}");
+    bench.fake.order(order);
+    let made = bench.corridor.make(&change, at(PATIENCE_MS)).await;
+    let kind = discriminant(&made);
+    assert_eq!(kind, discriminant(wanted), "{context}: {made:?}");
+    if let Made::Applied(found) = made {
+        assert_eq!(found, view.after, "{context}");
     }
+    assert_eq!(bench.fake.effects().len(), effects, "{context}");
+    let found = match standing {
+        Standing::Reached => &view.after,
+        _ => &view.before,
+    };
+    let seen = looked_after(&bench, &kept).await;
+    assert_eq!((seen.standing, &seen.found), (standing, found), "{context}");
+    // What comes about late is found then, and it is one.
+    bench.fake.advance(30);
+    if bench.fake.release() > 0 {
+        let seen = looked_after(&bench, &kept).await;
+        assert_eq!(seen.standing, Standing::Reached, "{context}");
+        assert_eq!(seen.found, view.after, "{context}");
+    }
+    assert!(bench.fake.effects().len() <= 1, "{context}");
 }
 
 fn applied() -> Made {
@@ -89,6 +104,7 @@ fn not_applied() -> Made {
 #[tokio::test]
 async fn what_is_said_of_a_change_is_never_more_than_is_known() {
     let failed = Answers::Fault(Fault::InternalError);
+    let away = Answers::Fault(Fault::Unavailable);
     let refused = Answers::Fault(Fault::BadParameter);
     let rows = [
         ((AtOnce, Success), (applied(), 1, Standing::Reached)),
@@ -101,13 +117,61 @@ async fn what_is_said_of_a_change_is_never_more_than_is_known() {
         ((Never, Success), (unknown(), 0, Standing::AsBefore)),
         ((Never, Break), (unknown(), 0, Standing::AsBefore)),
         ((Never, failed), (unknown(), 0, Standing::AsBefore)),
+        ((AtOnce, away), (unknown(), 1, Standing::Reached)),
+        ((Never, away), (unknown(), 0, Standing::AsBefore)),
         ((Never, refused), (not_applied(), 0, Standing::AsBefore)),
     ];
-    for (vendor, (made, effects, standing)) in &rows {
+    for ((applies, answers), (made, effects, standing)) in &rows {
         for tool in every_tool() {
-            outcome(tool, *vendor, (made, *effects, *standing)).await;
+            let order = Order::next_write(*applies, *answers);
+            outcome(tool, order, (made, *effects, *standing)).await;
         }
     }
+}
+
+#[tokio::test]
+async fn an_error_with_status_200_is_an_error() {
+    let rows = [
+        // The vendor's own failure, which may have come too late.
+        (AtOnce, 2, (unknown(), 1, Standing::Reached)),
+        (WhenReleased, 2, (unknown(), 0, Standing::AsBefore)),
+        (Never, 2, (unknown(), 0, Standing::AsBefore)),
+        // A word that nobody explained.
+        (AtOnce, 99_999, (unknown(), 1, Standing::Reached)),
+        (Never, 99_999, (unknown(), 0, Standing::AsBefore)),
+        // A token that is not taken changes nothing.
+        (Never, 190, (not_applied(), 0, Standing::AsBefore)),
+    ];
+    let [budget, ..] = every_tool();
+    for (applies, code, (made, effects, standing)) in &rows {
+        let order = Order {
+            code: (*code, None),
+            as_success: true,
+            ..Order::next_write(*applies, Answers::Fault(Fault::Code))
+        };
+        outcome(budget.clone(), order, (made, *effects, *standing)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_ends_while_it_waits_leaves_a_doubt_that_another_settles() {
+    let bench = Bench::start().await;
+    let [(tool, asked), ..] = every_tool();
+    let change = prepare(&bench, tool, asked).await.unwrap();
+    let kept = serde_json::to_string(&change.doubt()).unwrap();
+    bench.fake.order(Order::next_write(AtOnce, Hang));
+    let came_about = async {
+        while bench.fake.effects().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        made = bench.corridor.make(&change, at(20_000)) => panic!("nobody answered: {made:?}"),
+        () = came_about => {}
+    }
+    let seen = looked_after(&bench, &kept).await;
+    assert_eq!(seen.standing, Standing::Reached);
+    assert_eq!(bench.fake.effects().len(), 1);
 }
 
 #[tokio::test]
@@ -120,7 +184,8 @@ async fn a_vendor_that_never_answers_may_have_made_the_change() {
     let [budget, ..] = every_tool();
     let all = rows.map(|(applies, effects, standing)| {
         let budget = budget.clone();
-        async move { outcome(budget, (applies, Hang), (&unknown(), effects, standing)).await }
+        let order = Order::next_write(applies, Hang);
+        async move { outcome(budget, order, (&unknown(), effects, standing)).await }
     });
     join_all(all).await;
 }

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 use serde_json::json;
+use tenantry_connectors::call_error::CallError;
+use tenantry_connectors::change::doubt::Standing;
 use tenantry_connectors::change::{Made, PrepareError};
+use tenantry_connectors::corridor::owned::NotOwned;
 use tenantry_core::name::ObjectId;
 use tenantry_fakes::meta::{Fault, Faults, SANDBOX_TOKEN};
 
@@ -79,4 +82,73 @@ async fn a_list_that_does_not_come_stops_no_pause() {
         ..Faults::default()
     });
     pause(&bench, "campaign_id", CAMPAIGN).await;
+}
+
+/// All of the app's calls are used, as far as the vendor says; it still answers.
+fn used_up() -> Faults {
+    Faults {
+        most_app_calls: Some(1),
+        ..Faults::default()
+    }
+}
+
+#[tokio::test]
+async fn no_quota_of_ours_holds_a_pause_back() {
+    let bench = Bench::start().await;
+    bench.confirm("act_1001").await;
+    bench.fake.set_faults(used_up());
+    bench.campaigns().await.unwrap();
+    let asked = json!({"ad_id": AD});
+    let claimed = bench.claimed("meta_pause", asked.clone());
+    let own = bench.corridor.own_object(&claimed, at(10_000)).await;
+    let is_held = |error: &CallError| matches!(error, CallError::HeldBack { .. });
+    let NotOwned::Unasked { cause, .. } = own.unwrap_err() else {
+        panic!("the question itself is held back")
+    };
+    assert!(is_held(&cause), "{cause}");
+    // Whose it is, what it is, the rehearsal, the change and the look after it.
+    let pause = prepare(&bench, "meta_pause", asked.clone()).await.unwrap();
+    bench.corridor.rehearse(&pause, at(10_000)).await.unwrap();
+    let made = bench.corridor.make(&pause, at(10_000)).await;
+    assert_eq!(made, Made::Applied(pause.view().after));
+    let seen = bench.corridor.look(&pause.doubt(), at(10_000)).await;
+    assert_eq!(seen.unwrap().standing, Standing::Reached);
+    let activate = prepare(&bench, "meta_activate", asked).await;
+    let Err(PrepareError::Call(error)) = activate else {
+        panic!("whatever could spend waits: {activate:?}")
+    };
+    assert!(is_held(&error), "{error}");
+}
+
+#[tokio::test]
+async fn a_change_that_waits_for_a_quota_is_not_sent() {
+    let bench = Bench::start().await;
+    let activate = prepare(&bench, "meta_activate", json!({"ad_id": AD}));
+    let activate = activate.await.unwrap();
+    bench.confirm("act_1001").await;
+    bench.fake.set_faults(used_up());
+    bench.campaigns().await.unwrap();
+    bench.fake.forget_requests();
+    let made = bench.corridor.make(&activate, at(10_000)).await;
+    let is_held = matches!(made, Made::NotApplied(CallError::HeldBack { .. }));
+    assert!(is_held, "{made:?}");
+    assert_eq!(bench.fake.requests(), []);
+}
+
+#[tokio::test]
+async fn the_vendor_may_still_refuse_a_pause() {
+    let bench = Bench::start().await;
+    let pause = prepare(&bench, "meta_pause", json!({"ad_id": AD})).await;
+    bench.fake.set_faults(Faults {
+        fail: Some(Fault::AppThrottled),
+        ..Faults::default()
+    });
+    for _ in 0..2 {
+        let made = bench
+            .corridor
+            .make(pause.as_ref().unwrap(), at(10_000))
+            .await;
+        let is_throttled = matches!(made, Made::NotApplied(CallError::Throttled { .. }));
+        assert!(is_throttled, "{made:?}");
+    }
 }

@@ -98,11 +98,8 @@ async fn a_report_of_another_account_is_not_there() {
     stranger.fake.set_faults(too_large());
     stranger.call("meta_get_insights", asked()).await.unwrap();
     let narrowed = stranger.corridor.narrowed(|id| id.as_str() == "act_1002");
-    let tool = stranger.tool("meta_get_insights");
-    let args = crate::bench::args(json!({"report_id": "6600000000000001", "level": "ad"}));
-    let tenantry_connectors::connector::Named::Object(claimed) = tool.named(&args).unwrap() else {
-        unreachable!()
-    };
+    let asked = json!({"report_id": "6600000000000001", "level": "ad"});
+    let claimed = stranger.claimed("meta_get_insights", asked);
     let refusal = narrowed
         .own_object(&claimed, at(10_000))
         .await

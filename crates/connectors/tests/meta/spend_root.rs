@@ -1,29 +1,18 @@
 //! Spend roots: read whole and anew, or not at all.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests stop at the first surprise"
-)]
-
 use serde_json::json;
 use tenantry_connectors::call_error::CallError;
-use tenantry_connectors::connector::Named;
 use tenantry_connectors::snapshot::Snapshot;
 use tenantry_core::reason::Reason;
 use tenantry_fakes::meta::SANDBOX_TOKEN;
 
-use crate::bench::{Bench, FAST, META, args, at};
+use crate::bench::{Bench, FAST, META, at};
 
 const OURS: &[(&str, &str)] = &[("act_1001", "EUR"), ("act_1002", "TWD")];
 
 async fn read(bench: &Bench, argument: &str, id: &str) -> Result<Snapshot, CallError> {
     let tool = format!("meta_get_{}", argument.trim_end_matches("_id"));
-    let asked = args(json!({argument: id}));
-    let Named::Object(claimed) = bench.tool(&tool).named(&asked).unwrap() else {
-        panic!("{id} names an object")
-    };
-    let owned = bench.own(&claimed).await;
+    let owned = bench.own(&tool, json!({argument: id})).await;
     bench.corridor.spend_root(&owned, at(20_000)).await
 }
 
@@ -149,11 +138,8 @@ async fn a_word_that_nobody_explained_refuses_the_root() {
 #[tokio::test]
 async fn what_holds_no_budget_has_no_root() {
     let bench = Bench::start().await;
-    let asked = args(json!({"report_id": "12001001004"}));
-    let Named::Object(claimed) = bench.tool("meta_get_insights").named(&asked).unwrap() else {
-        panic!("a report is an object")
-    };
-    let owned = bench.own(&claimed).await;
+    let asked = json!({"report_id": "12001001004"});
+    let owned = bench.own("meta_get_insights", asked).await;
     let error = bench
         .corridor
         .spend_root(&owned, at(20_000))
