@@ -36,7 +36,7 @@ const POLICIES: &str = "examples/safety_policies.yaml";
 
 /// Which of our own crates each room may know. What stands here may be known,
 /// and nothing else; `ARCHITECTURE.md` says why.
-const MAY_KNOW: [(&str, &[&str]); 8] = [
+const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("tenantry-core", &[]),
     ("tenantry-api", &["tenantry-core"]),
     ("tenantry-connectors", &["tenantry-core"]),
@@ -48,6 +48,7 @@ const MAY_KNOW: [(&str, &[&str]); 8] = [
     ),
     ("tenantry-cli", &["tenantry-api", "tenantry-core"]),
     ("tenantry-fakes", &[]),
+    ("tenantry-model", &[]),
 ];
 
 /// What the pure and the clientless rooms must not link.
