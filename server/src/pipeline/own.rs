@@ -56,7 +56,9 @@ pub async fn own<'c>(
         })?)),
         Named::Object(claimed) => {
             let may = |account: &AccountId| permit_account(caller, &permitted, account);
-            let owned = own_object(&corridor, claimed, deadline, entry, may).await?;
+            let tool = permitted.checked.found.tool;
+            let asking = corridor.own_for(tool, claimed, deadline);
+            let owned = own_object(asking, claimed, entry, may).await?;
             entry.account(owned.account().id());
             Some(Owned::Object(owned))
         }
@@ -69,15 +71,13 @@ pub async fn own<'c>(
 }
 
 async fn own_object(
-    corridor: &Corridor,
+    asking: impl Future<Output = Result<OwnedObject, NotOwned>>,
     claimed: &ClaimedObject,
-    deadline: Instant,
     entry: &mut Entry,
     may: impl Fn(&AccountId) -> Result<(), Refusal>,
 ) -> Result<OwnedObject, Stopped> {
     // Whatever becomes of the question, the line says what was asked for.
     entry.object(record(claimed, Standing::Claimed, None));
-    let asking = corridor.own_object(claimed, deadline);
     match credentials::counting(entry.vendor_requests(), asking).await {
         Ok(owned) => {
             let account = owned.account().id();

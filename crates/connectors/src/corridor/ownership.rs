@@ -16,8 +16,7 @@ use super::{Corridor, path};
 use crate::answer;
 use crate::call_error::CallError;
 use crate::connector::{ClaimedObject, Tool};
-use crate::plan::change::ChangePlan;
-use crate::plan::{ObjectsPlan, ToolPlan};
+use crate::plan::ObjectsPlan;
 
 /// Some 100 bytes each. An organisation with more objects in use asks again.
 const MOST_KNOWN: usize = 10_000;
@@ -61,9 +60,10 @@ impl Corridor {
         claimed: &ClaimedObject,
         deadline: Instant,
     ) -> Result<OwnedObject, NotOwned> {
-        let urgency = match &tool.plan {
-            ToolPlan::Change(ChangePlan::Deactivate) => Urgency::Stop,
-            _ => Urgency::Usual,
+        let urgency = if tool.only_stops() {
+            Urgency::Stop
+        } else {
+            Urgency::Usual
         };
         self.own_when(claimed, urgency, deadline).await
     }
