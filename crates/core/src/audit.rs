@@ -5,11 +5,12 @@
 //! How a line is written and tied to the one before is `audit::chain`.
 
 pub mod chain;
+pub mod change_record;
 pub mod verify;
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::access::ToolClass;
@@ -167,7 +168,8 @@ fn cut(text: &mut String) {
 }
 
 /// Who called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Actor {
     /// The key's public id.
     pub key: String,
@@ -219,7 +221,7 @@ impl Actor {
 }
 
 /// What is kept of a call's arguments.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arguments {
     /// All of them: they matched the tool's schema.

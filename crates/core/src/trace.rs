@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::digest::{Hex, decode_hex};
 
@@ -16,7 +16,8 @@ const LENGTH: usize = 55;
 const LONGEST: usize = 256;
 
 /// Where a call stands in its caller's trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TraceContext {
     /// The whole trace.
     pub trace_id: Id<16>,
@@ -67,6 +68,13 @@ impl<const N: usize> fmt::Display for Id<N> {
 impl<const N: usize> Serialize for Id<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Id<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let hex = String::deserialize(deserializer)?;
+        Self::parse(&hex).ok_or_else(|| D::Error::custom("not an id of a trace"))
     }
 }
 
