@@ -234,6 +234,7 @@ impl AuditSlot {
 
 #[cfg(test)]
 mod tests {
+    use tenantry_core::audit::read::AuditLine;
     use tenantry_core::audit::verify::{Known, verify};
     use tenantry_core::audit::{Stage, blank_event};
     use tenantry_core::name::Organization;
@@ -309,8 +310,11 @@ mod tests {
         let proof = verify(lines.clone(), known).unwrap();
         assert!(proof.is_complete, "{proof}");
         lines
-            .map(|line| serde_json::from_slice(line).unwrap())
-            .filter(|line: &serde_json::Value| line["kind"] == "event")
+            .map(|line| {
+                let line = serde_json::from_slice(line).unwrap();
+                AuditLine::of(&line).unwrap().facts()
+            })
+            .filter(|line| line["kind"] == "event")
             .collect()
     }
 

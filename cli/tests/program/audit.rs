@@ -55,10 +55,12 @@ fn rechained(lines: &[Line]) -> Vec<Line> {
     for line in lines {
         let text = String::from_utf8(line.clone()).unwrap();
         let (start, rest) = text.split_once("\"sequence\":").unwrap();
-        let (_, rest) = rest.split_once("\"previous\":\"").unwrap();
+        let (_, rest) = rest.split_once('}').unwrap();
+        let (middle, rest) = rest.split_once("\"previous\":\"").unwrap();
         let (_, rest) = rest.split_once('"').unwrap();
         let (sequence, previous) = (head.sequence + 1, head.digest);
-        let text = format!("{start}\"sequence\":{sequence},\"previous\":\"{previous}\"{rest}");
+        let text =
+            format!("{start}\"sequence\":{sequence}}}{middle}\"previous\":\"{previous}\"{rest}");
         head = Head {
             sequence,
             digest: digest(text.as_bytes()),

@@ -180,7 +180,7 @@ async fn a_read_answers_in_every_era_and_leaves_one_line() {
         assert_eq!(
             line,
             json!({
-                "audit": "v1", "kind": "event", "boot_id": "boot", "organization": "acme", "tenant_uid": "tenant-uid",
+                "kind": "event", "boot_id": "boot", "organization": "acme", "tenant_uid": "tenant-uid",
                 "actor": {"key": "demo", "owner": "alice@acme.example", "agent": "reporter"},
                 "method": "tools/call", "tool": "meta_list_campaigns", "class": "read",
                 "connector": "meta", "account": "act_1001",

@@ -3,16 +3,17 @@
 
 use anyhow::Result;
 use serde_json::Value;
+use tenantry_core::audit::read::AuditLine;
 
 use crate::kubectl::{Kubectl, wait_for};
 
-/// Every audit line in the log of the server's pod, in order.
+/// What every audit line in the log of the server's pod says, in order.
 pub fn lines(kubectl: &Kubectl, namespace: &str) -> Result<Vec<Value>> {
     let log = kubectl.run(&["logs", "-n", namespace, "server-0", "-c", "server"])?;
     Ok(log
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|line| line["audit"] == "v1")
+        .filter_map(|line| Some(AuditLine::of(&line)?.facts()))
         .collect())
 }
 
