@@ -11,6 +11,7 @@ pub mod own;
 pub mod record;
 pub mod send;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Authenticated {
     pub in_force: Arc<InForce>,
     /// When the request arrived.
     pub arrived: Instant,
+    /// Where it came from.
+    pub source: Option<IpAddr>,
     /// Identifies the request.
     pub call_id: String,
 }

@@ -11,8 +11,8 @@ use tenantry_core::access::ToolClass;
 use tenantry_core::audit::chain::{Head, LARGEST_LINE};
 use tenantry_core::audit::change_record::ChangeRecord;
 use tenantry_core::audit::ocsf::{
-    Api, ApiActivity, Class, Control, Endpoint, EventActor, EventResult, EventStatus, Metadata,
-    MetadataParts, Policy, Resource, ResourceData, Severity, Trace, epoch_ms,
+    Api, ApiActivity, Control, Endpoint, EventActor, EventClass, EventResult, EventStatus,
+    Metadata, MetadataParts, Policy, Resource, ResourceData, Severity, Trace, epoch_ms,
 };
 use tenantry_core::audit::read::AuditLine;
 use tenantry_core::digest::Digest;
@@ -184,7 +184,7 @@ impl Draft<'_> {
                 is_traced: trace.is_some(),
             }),
             time: epoch_ms(self.time),
-            class: Class::of_deed(change.map(|change| change.deed)),
+            class: EventClass::of_deed(change.map(|change| change.deed)),
             result,
             duration: None,
             actor: change.map_or_else(EventActor::server, |it| EventActor::of(Some(&it.actor))),
@@ -247,7 +247,7 @@ impl Event {
 
     fn result(self, detail: &Value) -> EventResult<'_> {
         let (severity_id, status) = match self {
-            Self::Refused => (Severity::Low, EventStatus::FAILURE),
+            Self::Refused | Self::ApprovalEnded => (Severity::Low, EventStatus::FAILURE),
             Self::Outcome => match detail.get("outcome").and_then(Value::as_str) {
                 Some("applied") => (Severity::Informational, EventStatus::SUCCESS),
                 Some("not_applied") => (Severity::Low, EventStatus::FAILURE),
@@ -255,7 +255,6 @@ impl Event {
                 _ => (Severity::Medium, EventStatus::UNKNOWN),
             },
             Self::LedgerAccepted => (Severity::Medium, EventStatus::SUCCESS),
-            Self::ApprovalEnded => (Severity::Low, EventStatus::FAILURE),
             Self::Intent | Self::Asked | Self::SteppedBack | Self::TakenOver | Self::Execution => {
                 (Severity::Informational, EventStatus::other(self.as_str()))
             }

@@ -260,7 +260,7 @@ impl Page<'_> {
         const KEEP: &str = "UPDATE changes SET record = $1 WHERE id = $2";
         let id = change.lease.change.as_str();
         self.tx.run(KEEP, args![json(record), id]).await?;
-        change.record = record.clone();
+        change.record.clone_from(record);
         Ok(())
     }
 

@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::chain::{Head, Identity, Kind, PublicKey};
 use super::ocsf::{
-    Api, ApiActivity, Class, Endpoint, EventActor, EventResult, Lifecycle, Metadata, MetadataParts,
-    Product, Resource, ResourceData, SERVER, Severity, Trace, epoch_ms,
+    Api, ApiActivity, Endpoint, EventActor, EventClass, EventResult, Lifecycle, Metadata,
+    MetadataParts, Product, Resource, ResourceData, SERVER, Severity, Trace, epoch_ms,
 };
 use super::{AuditEvent, Stage};
 use crate::access::ToolClass;
 use crate::answer::Status;
 use crate::digest::Digest;
-use crate::name::Organization;
+use crate::name::{AccountId, Organization};
 use crate::trace::Id;
 
 /// Where a line stands, and when.
@@ -76,15 +76,15 @@ impl<'l> Place<'l> {
             chained,
             public_key,
         };
-        self.lifecycle(Class::start(), Some(release), facts)
+        self.lifecycle(EventClass::start(), Some(release), facts)
     }
 
     /// A line that vouches for all before it, as far as the signature covers
     /// it: the two braces at its end are missing.
     pub(super) fn unsigned_checkpoint(&self, suppressed_total: u64) -> Vec<u8> {
         let class = match self.kind {
-            Kind::End => Class::stop(),
-            Kind::Start | Kind::Event | Kind::Checkpoint => Class::checkpoint(),
+            Kind::End => EventClass::stop(),
+            Kind::Start | Kind::Event | Kind::Checkpoint => EventClass::checkpoint(),
         };
         let chained = self.chained();
         let facts = CheckpointFacts {
@@ -103,7 +103,7 @@ impl<'l> Place<'l> {
         json(&ApiActivity {
             metadata: self.metadata(Some(event)),
             time: epoch_ms(self.time),
-            class: Class::of_call(event.class, event.deed),
+            class: EventClass::of_call(event.class, event.deed),
             result: EventResult::of(
                 event.outcome,
                 event.reason.as_ref().map(|reason| reason.as_str()),
@@ -133,7 +133,12 @@ impl<'l> Place<'l> {
         })
     }
 
-    fn lifecycle(&self, class: Class, release: Option<&str>, facts: impl Serialize) -> Vec<u8> {
+    fn lifecycle(
+        &self,
+        class: EventClass,
+        release: Option<&str>,
+        facts: impl Serialize,
+    ) -> Vec<u8> {
         json(&Lifecycle {
             metadata: self.metadata(None),
             time: epoch_ms(self.time),
@@ -173,7 +178,7 @@ fn resources(event: &AuditEvent) -> Vec<Resource<'_>> {
     let object = event.object.as_ref().map(|object| Resource {
         kind: &object.kind,
         uid: &object.id,
-        namespace: object.account.as_ref().map(|account| account.as_str()),
+        namespace: object.account.as_ref().map(AccountId::as_str),
         data: Some(ResourceData::Standing {
             standing: object.standing,
         }),

@@ -6,16 +6,20 @@
 //!
 //! The tests hold lines of every kind against the released schema.
 
+mod result;
+
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::change_record::Deed;
 use super::{AUDIT_VERSION, Actor, Arguments, Standing};
 use crate::access::ToolClass;
-use crate::answer::Status;
+use crate::digest::Digest;
 use crate::trace::Id;
+pub use result::{Control, EventResult, EventStatus, Severity};
 
 /// The released version of the schema that lines keep to.
 pub const OCSF_VERSION: &str = "1.8.0";
@@ -44,7 +48,7 @@ pub struct ApiActivity<'l, U> {
     pub time: i64,
     /// Which event it is.
     #[serde(flatten)]
-    pub class: Class,
+    pub class: EventClass,
     /// How it ended.
     #[serde(flatten)]
     pub result: EventResult<'l>,
@@ -76,7 +80,7 @@ pub(super) struct Lifecycle<'l, U> {
     pub metadata: Metadata<'l>,
     pub time: i64,
     #[serde(flatten)]
-    pub class: Class,
+    pub class: EventClass,
     pub severity_id: Severity,
     pub app: Product<'l>,
     pub unmapped: U,
@@ -101,7 +105,8 @@ pub struct Metadata<'l> {
     is_truncated: bool,
 }
 
-/// Of a line before anything is known of it.
+/// What differs between lines.
+#[derive(Clone, Copy)]
 pub struct MetadataParts<'l> {
     /// What kind of line it is.
     pub event_code: &'static str,
@@ -129,58 +134,13 @@ pub(super) struct Product<'l> {
 
 /// The class of an event, and what kind of it.
 #[derive(Serialize)]
-pub struct Class {
+pub struct EventClass {
     category_uid: u8,
     class_uid: u16,
     activity_id: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     activity_name: Option<&'static str>,
     type_uid: u32,
-}
-
-/// How bad it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Severity {
-    /// Nothing to do.
-    Informational = 1,
-    /// Something was not done; whoever asked has heard why.
-    Low = 2,
-    /// People should look.
-    Medium = 3,
-}
-
-/// How an event ended.
-#[derive(Serialize)]
-pub struct EventResult<'l> {
-    /// How bad that is.
-    pub severity_id: Severity,
-    /// Whether it came about.
-    #[serde(flatten)]
-    pub status: EventStatus,
-    /// Why it did not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status_code: Option<&'l str>,
-    /// What the control made of it, where one spoke.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub control: Option<Control>,
-}
-
-/// Whether an event came about.
-#[derive(Serialize)]
-pub struct EventStatus {
-    status_id: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<&'static str>,
-}
-
-/// What a control did.
-#[derive(Serialize)]
-pub struct Control {
-    action_id: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'static str>,
-    disposition_id: u8,
 }
 
 /// Who acts: a person, by a program.
@@ -235,7 +195,7 @@ struct ApiRequest<'l> {
 
 #[derive(Serialize)]
 struct ApiResponse<'l> {
-    data: &'l serde_json::Value,
+    data: &'l Value,
 }
 
 /// Where something came from: an address, or a name where there is none.
@@ -279,10 +239,10 @@ pub enum ResourceData<'l> {
     Change {
         /// What was.
         #[serde(skip_serializing_if = "Option::is_none")]
-        before: Option<&'l serde_json::Value>,
+        before: Option<&'l Value>,
         /// What is, or shall be.
         #[serde(skip_serializing_if = "Option::is_none")]
-        after: Option<&'l serde_json::Value>,
+        after: Option<&'l Value>,
     },
 }
 
@@ -294,7 +254,7 @@ pub struct Policy<'l> {
     #[serde(skip_serializing_if = "Option::is_none")]
     uid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'l serde_json::Value>,
+    data: Option<&'l Value>,
 }
 
 /// The caller's trace.
@@ -330,7 +290,7 @@ impl<'l> Metadata<'l> {
     }
 }
 
-impl Class {
+impl EventClass {
     /// A call of a tool, of which more is known than its class where it says
     /// what it does.
     pub fn of_call(class: Option<ToolClass>, deed: Option<Deed>) -> Self {
@@ -376,78 +336,6 @@ impl Class {
             activity_id,
             activity_name,
             type_uid: u32::from(class_uid) * 100 + u32::from(activity_id),
-        }
-    }
-}
-
-impl Serialize for Severity {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u8(*self as u8)
-    }
-}
-
-impl EventStatus {
-    /// Nobody knows.
-    pub const UNKNOWN: Self = Self::known(0);
-    /// It came about.
-    pub const SUCCESS: Self = Self::known(1);
-    /// It did not.
-    pub const FAILURE: Self = Self::known(2);
-
-    /// Neither: it goes on.
-    pub fn other(status: &'static str) -> Self {
-        Self {
-            status_id: 99,
-            status: Some(status),
-        }
-    }
-
-    const fn known(status_id: u8) -> Self {
-        Self {
-            status_id,
-            status: None,
-        }
-    }
-}
-
-impl Control {
-    /// It may be.
-    pub const ALLOWED: Self = Self::known(1, 1);
-    /// It may not be.
-    pub const BLOCKED: Self = Self::known(2, 2);
-    /// People have agreed.
-    pub const APPROVED: Self = Self::known(1, 8);
-    /// People have not agreed.
-    pub const REJECTED: Self = Self::known(2, 25);
-    /// It waits for people.
-    pub const DELAYED: Self = Self {
-        action_id: 99,
-        action: Some("needs_approval"),
-        disposition_id: 14,
-    };
-
-    const fn known(action_id: u8, disposition_id: u8) -> Self {
-        Self {
-            action_id,
-            action: None,
-            disposition_id,
-        }
-    }
-}
-
-impl<'l> EventResult<'l> {
-    /// A call ended so.
-    pub fn of(outcome: Status, reason: Option<&'l str>) -> Self {
-        let (severity_id, status, control) = match outcome {
-            Status::Done => (Severity::Informational, EventStatus::SUCCESS, None),
-            Status::Refused => (Severity::Low, EventStatus::FAILURE, Some(Control::BLOCKED)),
-            Status::Failed => (Severity::Low, EventStatus::FAILURE, None),
-        };
-        Self {
-            severity_id,
-            status,
-            status_code: reason,
-            control,
         }
     }
 }
@@ -514,7 +402,7 @@ impl<'l> Api<'l> {
 
     /// And this came of it.
     #[must_use]
-    pub fn answered(mut self, data: Option<&'l serde_json::Value>) -> Self {
+    pub fn answered(mut self, data: Option<&'l Value>) -> Self {
         self.response = data.map(|data| ApiResponse { data });
         self
     }
@@ -546,10 +434,7 @@ impl<'l> Resource<'l> {
 
 impl<'l> Policy<'l> {
     /// All policies of a tenant, by their common digest, and how they decided.
-    pub fn of(
-        digest: Option<crate::digest::Digest>,
-        decided: Option<&'l serde_json::Value>,
-    ) -> Self {
+    pub fn of(digest: Option<Digest>, decided: Option<&'l Value>) -> Self {
         Self {
             kind: "SafetyPolicy",
             uid: digest.map(|digest| digest.to_string()),

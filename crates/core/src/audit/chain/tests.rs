@@ -135,8 +135,8 @@ fn every_call_is_an_event_as_the_schema_has_it() {
                 for known in [done(), refused(), blank_event("c".into())] {
                     let event = AuditEvent {
                         class,
-                        outcome,
                         deed,
+                        outcome,
                         stage,
                         ..known
                     };
