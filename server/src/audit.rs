@@ -11,6 +11,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ pub use writer::AuditWriter;
 use writer::{Brought, Line, PenParts, Queued};
 
 /// Lines that are queued or promised to a call in progress. A line is mostly
-/// under 1 KiB and never over 10, so this is a few hundred KiB in bad times.
+/// about 1 KiB and never over 15, so this is about a MiB in bad times.
 const MOST_QUEUED: usize = 1_024;
 
 /// How long a call waits for its place. Stdout that is a pipe empties in
@@ -72,6 +73,8 @@ impl Samplers {
 /// The way of one line into the queue.
 pub struct AuditSlot {
     way: Way,
+    /// Where the call came from.
+    source: Option<IpAddr>,
     audit: Arc<Audit>,
 }
 
@@ -144,6 +147,7 @@ impl Audit {
         match place {
             Ok(Ok(place)) => Ok(AuditSlot {
                 way: Way::Kept(place),
+                source: None,
                 audit: Arc::clone(self),
             }),
             Ok(Err(_)) | Err(_) => Err(AuditStalled),
@@ -154,6 +158,7 @@ impl Audit {
     pub fn sampled(self: &Arc<Self>, key: &KeyId) -> AuditSlot {
         AuditSlot {
             way: Way::Sampled(key.clone()),
+            source: None,
             audit: Arc::clone(self),
         }
     }
@@ -234,8 +239,15 @@ impl Audit {
 }
 
 impl AuditSlot {
+    /// For a call that comes from there.
+    #[must_use]
+    pub fn of(self, source: Option<IpAddr>) -> Self {
+        Self { source, ..self }
+    }
+
     /// Puts the line into its place, which cannot fail, or counts it.
-    pub fn put(self, event: AuditEvent) {
+    pub fn put(self, mut event: AuditEvent) {
+        event.source = self.source;
         match self.way {
             Way::Kept(place) => self.audit.put(event, |line| {
                 place.send(line);
@@ -247,6 +259,7 @@ impl AuditSlot {
 
 #[cfg(test)]
 mod tests {
+    use tenantry_core::audit::read::AuditLine;
     use tenantry_core::audit::verify::{Known, verify};
     use tenantry_core::audit::{Stage, blank_event};
     use tenantry_core::name::Organization;
@@ -322,8 +335,11 @@ mod tests {
         let proof = verify(lines.clone(), known).unwrap();
         assert!(proof.is_complete, "{proof}");
         lines
-            .map(|line| serde_json::from_slice(line).unwrap())
-            .filter(|line: &serde_json::Value| line["kind"] == "event")
+            .map(|line| {
+                let line = serde_json::from_slice(line).unwrap();
+                AuditLine::of(&line).unwrap().facts()
+            })
+            .filter(|line| line["kind"] == "event")
             .collect()
     }
 

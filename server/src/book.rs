@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 use tenantry_core::cause::chain;
 use tenantry_core::policy::longest_window;
 use tenantry_core::reason::{Reason, Refusal};
@@ -19,6 +18,7 @@ use tenantry_ledger::change::ChangeId;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::identity::LedgerId;
 use tenantry_ledger::ledger::{Ledger, MOST_WAITING, Opening};
+use tenantry_ledger::outbox::OffBook;
 use tenantry_ledger::place::Place;
 use tokio::sync::{Notify, watch};
 
@@ -115,7 +115,7 @@ impl Book {
 
     /// Puts down what is switched off while the ledger cannot take it. Where
     /// even that fails, the line of the call is what remains.
-    pub async fn put_in_journal(&self, record: Map<String, Value>) {
+    pub async fn put_in_journal(&self, record: OffBook) {
         let Some(journal) = self.journal.clone() else {
             tracing::error!("a stop is made without a journal; its call has a line");
             return;

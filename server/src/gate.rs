@@ -9,6 +9,7 @@ pub mod message;
 pub mod origin;
 pub mod rejection;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 use crate::audit::AuditSlot;
 use crate::counter::Counter;
+use crate::listener::Peer;
 use crate::pipeline::record::Entry;
 use crate::pipeline::{Authenticated, Stopped};
 use message::Message;
@@ -75,7 +77,13 @@ where
     let call_id = counter.next_call_id();
     let caller = match authenticate(counter, &request, arrived, &call_id) {
         Ok(caller) => caller,
-        Err(rejection) => return refuse_stranger(counter, &rejection, &call_id, arrived),
+        Err(rejection) => {
+            let line = AuditEvent {
+                source: source(&request),
+                ..event(&rejection, call_id, None, arrived)
+            };
+            return refuse_stranger(counter, &rejection, line);
+        }
     };
     match read(counter, &caller, request).await {
         Ok((request, ticket)) => {
@@ -120,8 +128,14 @@ fn authenticate(
         key,
         in_force,
         arrived,
+        source: source(request),
         call_id: call_id.to_owned(),
     })
+}
+
+fn source(request: &Request) -> Option<IpAddr> {
+    let peer = request.extensions().get::<Peer>();
+    peer.map(|Peer(address)| *address)
 }
 
 fn check_form(method: &Method, headers: &HeaderMap) -> Result<(), Rejection> {
@@ -222,7 +236,7 @@ async fn admit(
     };
     let metrics = Arc::clone(&counter.metrics);
     let entry = Entry::begin(
-        slot,
+        slot.of(caller.source),
         caller.call_id.clone(),
         &caller.key,
         tool,
@@ -267,16 +281,10 @@ async fn finish(
     }
 }
 
-fn refuse_stranger(
-    counter: &Counter,
-    rejection: &Rejection,
-    call_id: &str,
-    arrived: Instant,
-) -> Response {
+fn refuse_stranger(counter: &Counter, rejection: &Rejection, line: AuditEvent) -> Response {
     counter.metrics.request_refused(rejection.refusal.reason);
-    let line = event(rejection, call_id.to_owned(), None, arrived);
+    let mut response = rejection.answer(&line.call_id);
     counter.audit.sample(line);
-    let mut response = rejection.answer(call_id);
     // Connections are few, and a stranger could keep one by asking again, or
     // for ever by asking ahead and not reading.
     let close = HeaderValue::from_static("close");
@@ -311,7 +319,7 @@ fn record(
     let actor = Some(Actor::of(&caller.key));
     let line = event(rejection, caller.call_id.clone(), actor, caller.arrived);
     match slot {
-        Some(slot) => slot.put(line),
+        Some(slot) => slot.of(caller.source).put(line),
         None => counter.audit.count_only(),
     }
 }

@@ -7,6 +7,7 @@
 mod deadline;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use prometheus_client::metrics::gauge::Gauge;
@@ -48,6 +50,10 @@ impl<S> Service for S where
 {
 }
 
+/// Where the connection of a request comes from, among its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
 /// Connections at the same time. Agents are few; a gateway pools. Each costs
 /// about 20 KiB idle and at most a body (1 MiB) when its caller is known.
 pub const MOST_CONNECTIONS: usize = 512;
@@ -77,14 +83,14 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {
-        let (stream, place) = tokio::select! {
+        let (stream, peer, place) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => match accepted {
                 Some(accepted) => accepted,
                 None => continue,
             },
         };
-        let connection = connection(stream, service.clone());
+        let connection = connection(stream, peer, service.clone());
         let connection = graceful.watch(connection);
         let connections = connections.clone();
         connections.inc();
@@ -110,14 +116,14 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     // The semaphore is never closed.
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, from)) => {
             // Answers are single writes; waiting for more only delays them.
             let _ = stream.set_nodelay(true);
-            Some((stream, place))
+            Some((stream, Peer(from.ip().to_canonical()), place))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
@@ -127,9 +133,15 @@ async fn accept(
     }
 }
 
-type Connection<S> = http1::Connection<TokioIo<WriteDeadline<TcpStream>>, S>;
-
-fn connection<S: Service>(stream: TcpStream, service: S) -> Connection<S> {
+fn connection<S: Service>(
+    stream: TcpStream,
+    peer: Peer,
+    service: S,
+) -> http1::Connection<TokioIo<WriteDeadline<TcpStream>>, impl Service> {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        service.call(request)
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT)

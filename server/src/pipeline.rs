@@ -14,6 +14,7 @@ pub mod record;
 pub mod send;
 pub mod wish;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct Authenticated {
     pub in_force: Arc<InForce>,
     /// When the request arrived.
     pub arrived: Instant,
+    /// Where it came from.
+    pub source: Option<IpAddr>,
     /// Identifies the request.
     pub call_id: String,
 }

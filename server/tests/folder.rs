@@ -251,7 +251,7 @@ async fn a_freeze_beside_the_example_stops_it_until_it_is_taken_away() {
 
     let log = serde_json::to_string(&*served.program.log.lock().unwrap()).unwrap();
     let lines = served.program.end();
-    assert!(lines.iter().any(|line| line["reason"] == "Frozen"));
+    assert!(lines.iter().any(|line| line["status_code"] == "Frozen"));
     for text in [log, serde_json::to_string(&lines).unwrap()] {
         assert!(!text.contains(TOKEN), "a token was told");
     }

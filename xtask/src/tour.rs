@@ -62,7 +62,7 @@ pub fn take(kubectl: &Kubectl, node: &Path, progress: &Progress) -> Result<Tour>
     let call_id = answer["call_id"]
         .as_str()
         .context("the answer has no call_id")?;
-    let audit_line = audit::line_of(kubectl, NAMESPACE, call_id)?;
+    let audit_line = audit::written(kubectl, NAMESPACE, call_id)?;
     Ok(Tour {
         answer,
         audit_line,

@@ -55,10 +55,12 @@ fn rechained(lines: &[Line]) -> Vec<Line> {
     for line in lines {
         let text = String::from_utf8(line.clone()).unwrap();
         let (start, rest) = text.split_once("\"sequence\":").unwrap();
-        let (_, rest) = rest.split_once("\"previous\":\"").unwrap();
+        let (_, rest) = rest.split_once('}').unwrap();
+        let (middle, rest) = rest.split_once("\"previous\":\"").unwrap();
         let (_, rest) = rest.split_once('"').unwrap();
         let (sequence, previous) = (head.sequence + 1, head.digest);
-        let text = format!("{start}\"sequence\":{sequence},\"previous\":\"{previous}\"{rest}");
+        let text =
+            format!("{start}\"sequence\":{sequence}}}{middle}\"previous\":\"{previous}\"{rest}");
         head = Head {
             sequence,
             digest: digest(text.as_bytes()),
@@ -134,7 +136,7 @@ fn a_whole_log_is_complete_and_says_so() {
       process    boot
       key        ed25519:8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c (known)
       lines      5, signed to 5
-      head       sha256:b2a2493e7871bd38281f0828a4ec57ee8fc010fa90c671c441b419ab5564460f
+      head       sha256:5feabeb183c4d13477810d8cf01ebfc32b6264c57b32bea1be0213eecf2e60e3
     exit 0
     ");
 }
@@ -147,7 +149,7 @@ fn what_cannot_be_known_is_said() {
       process    boot
       key        ed25519:8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c (not checked)
       lines      5, signed to 5
-      head       sha256:b2a2493e7871bd38281f0828a4ec57ee8fc010fa90c671c441b419ab5564460f
+      head       sha256:5feabeb183c4d13477810d8cf01ebfc32b6264c57b32bea1be0213eecf2e60e3
       not known: whose signatures these are: no public key was given, and the one in the lines is their own word; compare it with McpServer status.replicas[].auditPublicKey, or give that with --public-key
     exit 0
     ");
@@ -157,7 +159,7 @@ fn what_cannot_be_known_is_said() {
       process    boot
       key        ed25519:8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c (known)
       lines      3, signed to 0
-      head       sha256:04b35fde10d3170d26d09ca4eba02eb402c85e05c11eace478b93f445a2eb5e7
+      head       sha256:c2ba6411a09187a606d114a58e72f2e3074291ee2580cc7d37a090e76a536a02
       not known: whether lines are missing at the end: there is no signed end, and no head was given; give the digest of the last line that was kept elsewhere with --head
       not known: whether lines 1 to 3 are true: no signature stands behind them yet
     exit 0
@@ -169,7 +171,7 @@ fn what_cannot_be_known_is_said() {
       process    boot
       key        ed25519:8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c (known)
       lines      3, signed to 0
-      head       sha256:04b35fde10d3170d26d09ca4eba02eb402c85e05c11eace478b93f445a2eb5e7
+      head       sha256:c2ba6411a09187a606d114a58e72f2e3074291ee2580cc7d37a090e76a536a02
     exit 0
     ");
 }

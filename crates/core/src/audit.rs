@@ -2,13 +2,18 @@
 //!
 //! The type has no place for a key, a token or a header. Arguments are taken
 //! in only after they matched the tool's schema; before that, their names are.
-//! How a line is written and tied to the one before is `audit::chain`.
+//! How it is written is `audit::ocsf`; how a line is tied to the one before is
+//! `audit::chain`.
 
 pub mod chain;
 pub mod change_record;
+mod line;
+pub mod ocsf;
+pub mod read;
 pub mod verify;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -19,8 +24,9 @@ use crate::key::KeyRecord;
 use crate::name::AccountId;
 use crate::reason::Reason;
 use crate::trace::TraceContext;
+use change_record::Deed;
 
-/// The version of the record.
+/// The version of what a line has beyond OCSF, and of the chain's law.
 pub const AUDIT_VERSION: &str = "v1";
 
 /// Arguments beyond this many bytes are left out, and their size is said.
@@ -62,44 +68,37 @@ pub enum Stage {
 }
 
 /// What happened in one call, as the one who handled it knows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AuditEvent {
     /// The same as in the answer.
     pub call_id: String,
     /// Where the call stands in its caller's trace.
-    #[serde(flatten)]
     pub trace: Option<TraceContext>,
+    /// Where it came from, as the server saw it.
+    pub source: Option<IpAddr>,
     /// Who called, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
     /// The MCP method, where the message could be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// The tool, in the caller's words when no such tool exists.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     /// What the tool can do at worst.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<ToolClass>,
+    /// What it does to the object, where that was found out.
+    pub deed: Option<Deed>,
     /// The connector.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connector: Option<String>,
     /// The account, once it is known to be the organisation's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// The object that the arguments name, where they name one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<Object>,
     /// The change that it asked for; its own lines carry the same.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
     /// The arguments.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Arguments>,
     /// How it ended.
     pub outcome: Status,
     /// Why, unless it was done.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// How far it came.
     pub stage: Stage,
@@ -109,10 +108,8 @@ pub struct AuditEvent {
     pub duration_ms: u64,
     /// Like events that were counted but not written before this one, because
     /// strangers may cause any number of them.
-    #[serde(skip_serializing_if = "is_zero")]
     pub suppressed: u64,
     /// Whether texts in it were cut, so that it stays one line.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
 
@@ -121,10 +118,12 @@ pub fn blank_event(call_id: String) -> AuditEvent {
     AuditEvent {
         call_id,
         trace: None,
+        source: None,
         actor: None,
         method: None,
         tool: None,
         class: None,
+        deed: None,
         connector: None,
         account: None,
         object: None,
@@ -192,7 +191,7 @@ pub struct Actor {
 
 /// An object at a vendor. What the caller does not hear stands here: whether
 /// it exists, and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     /// What kind of object it was said to be.
     pub kind: String,
@@ -201,7 +200,6 @@ pub struct Object {
     /// How it stands to the organisation.
     pub standing: Standing,
     /// Whose it is by the vendor's word, where it said so.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
 }
 

@@ -1,4 +1,5 @@
-//! The lines of the chain of changes (WRITES §10), and proving them. Pure.
+//! The lines of the chain of changes (WRITES §10), as OCSF has them, and
+//! proving them. Pure.
 //!
 //! The digest is that of the line's own bytes, without an end of line, so
 //! whoever keeps the lines as text can prove them, as with `audit::chain`.
@@ -6,11 +7,18 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tenantry_core::audit::AUDIT_VERSION;
+use tenantry_core::access::ToolClass;
 use tenantry_core::audit::chain::{Head, LARGEST_LINE};
+use tenantry_core::audit::change_record::ChangeRecord;
+use tenantry_core::audit::ocsf::{
+    Api, ApiActivity, Control, Endpoint, EventActor, EventClass, EventResult, EventStatus,
+    Metadata, MetadataParts, Policy, Resource, ResourceData, Severity, Trace, epoch_ms,
+};
+use tenantry_core::audit::read::AuditLine;
 use tenantry_core::digest::Digest;
 use tenantry_core::name::Organization;
 use tenantry_core::strict_json;
+use tenantry_core::trace::Id;
 
 use crate::change::ChangeId;
 use crate::identity::LedgerId;
@@ -50,7 +58,7 @@ pub(crate) struct Draft<'d> {
     pub change: Option<&'d ChangeId>,
     /// What the book itself has to say.
     pub detail: Value,
-    /// The caller's redacted words.
+    /// What a `ChangeRecord` made, or nothing.
     pub record: &'d Map<String, Value>,
 }
 
@@ -60,20 +68,37 @@ pub(crate) struct Written {
     pub text: String,
 }
 
+/// What a change has beyond OCSF.
 #[derive(Serialize)]
-struct Line<'l> {
-    audit: &'static str,
-    kind: &'static str,
+struct ChangeFacts<'l> {
     ledger: &'l LedgerId,
-    sequence: u64,
     previous: Digest,
-    time: Timestamp,
     organization: &'l Organization,
     event: Event,
     #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<&'l ChangeId>,
-    detail: &'l Value,
-    record: &'l Value,
+    class: Option<ToolClass>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_digest: Option<Digest>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    vendor_request_ids: &'l [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_id: Option<Id<8>>,
+    /// What the book has to say, where it is neither a decision nor a result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'l Value>,
+    /// The record, where it is not a change's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<&'l Value>,
+}
+
+/// What was handed in of the change.
+enum Told {
+    /// Nothing: the book acts by itself.
+    Nothing,
+    /// What every line of a change carries.
+    Change(Box<ChangeRecord>),
+    /// Something else.
+    Other(Value),
 }
 
 /// The kind of these lines, beside those of a process's own chain.
@@ -105,18 +130,12 @@ pub fn verify<'l>(
     let mut head = from;
     for line in lines {
         let after = head.sequence;
-        let value =
-            strict_json::parse(line.as_bytes()).map_err(|_| BrokenLines::Unreadable { after })?;
-        let says = |field: &str, expected: &str| {
-            value.get(field).and_then(Value::as_str) == Some(expected)
-        };
-        if !says("audit", AUDIT_VERSION) || !says("kind", KIND) {
-            return Err(BrokenLines::Unreadable { after });
-        }
-        let follows = says("ledger", ledger.as_str())
-            && says("previous", &head.digest.to_string())
-            && value.get("sequence").and_then(Value::as_u64) == Some(after + 1);
-        if !follows {
+        let unreadable = BrokenLines::Unreadable { after };
+        let value = strict_json::parse(line.as_bytes()).map_err(|_| unreadable)?;
+        let line_of = AuditLine::of(&value).filter(|line| line.kind() == Some(KIND));
+        let said = line_of.ok_or(unreadable)?;
+        let is_own = said.own("ledger").and_then(Value::as_str) == Some(ledger.as_str());
+        if !is_own || said.follows() != Some(head) {
             return Err(BrokenLines::Torn { after });
         }
         head = Head {
@@ -131,13 +150,14 @@ impl Draft<'_> {
     /// The line that follows `head`; cut down where a container runtime would
     /// split it.
     pub(crate) fn after(&self, head: Head) -> Written {
-        let record = Value::Object(self.record.clone());
-        let mut text = self.text(head, &self.detail, &record);
+        let told = Told::of(self.record);
+        let mut text = self.text(head, &self.detail, &told, false);
         if text.len() >= LARGEST_LINE {
-            text = self.text(head, &self.detail, &too_long(&record));
-        }
-        if text.len() >= LARGEST_LINE {
-            text = self.text(head, &too_long(&self.detail), &too_long(&record));
+            let told = told.cut();
+            text = self.text(head, &self.detail, &told, true);
+            if text.len() >= LARGEST_LINE {
+                text = self.text(head, &too_long(&self.detail), &told, true);
+            }
         }
         Written {
             head: Head {
@@ -148,21 +168,175 @@ impl Draft<'_> {
         }
     }
 
-    fn text(&self, head: Head, detail: &Value, record: &Value) -> String {
-        crate::change::json(&Line {
-            audit: AUDIT_VERSION,
-            kind: KIND,
-            ledger: self.ledger,
-            sequence: head.sequence + 1,
-            previous: head.digest,
-            time: self.time,
-            organization: self.organization,
-            event: self.event,
-            change: self.change,
-            detail,
-            record,
+    fn text(&self, head: Head, detail: &Value, told: &Told, is_truncated: bool) -> String {
+        let change = told.change();
+        let decided = Some(detail).filter(|_| self.event.is_decision());
+        let digest = change.and_then(|change| change.policy_digest);
+        let policy = (decided.is_some() || digest.is_some()).then(|| Policy::of(digest, decided));
+        let result = self.event.result(detail);
+        let trace = change.and_then(|change| change.trace);
+        crate::change::json(&ApiActivity {
+            metadata: Metadata::of(MetadataParts {
+                event_code: KIND,
+                sequence: head.sequence + 1,
+                tenant_uid: None,
+                correlation_uid: self.change.map(ChangeId::as_str),
+                is_truncated,
+                is_controlled: policy.is_some() || result.control.is_some(),
+                is_traced: trace.is_some(),
+            }),
+            time: epoch_ms(self.time),
+            class: EventClass::of_deed(change.map(|change| change.deed)),
+            result,
+            duration: None,
+            actor: change.map_or_else(EventActor::server, |it| EventActor::of(Some(&it.actor))),
+            api: self.api(change, detail),
+            src_endpoint: change.map_or_else(Endpoint::server, |it| Endpoint::of(it.source)),
+            resources: change.map(resources).unwrap_or_default(),
+            policy,
+            trace: trace.map(|trace| Trace {
+                uid: trace.trace_id,
+            }),
+            unmapped: ChangeFacts {
+                ledger: self.ledger,
+                previous: head.digest,
+                organization: self.organization,
+                event: self.event,
+                class: change.map(|change| change.class),
+                idempotency_digest: change.and_then(|change| change.idempotency_digest),
+                vendor_request_ids: change.map_or(&[], |change| &change.vendor_request_ids),
+                span_id: trace.map(|trace| trace.span_id),
+                detail: Some(detail)
+                    .filter(|_| !self.event.is_decision() && self.event != Event::Outcome),
+                record: told.other(),
+            },
         })
     }
+
+    fn api<'a>(&self, change: Option<&'a ChangeRecord>, detail: &'a Value) -> Api<'a> {
+        let result = Some(detail).filter(|_| self.event == Event::Outcome);
+        let api = match change {
+            // What the book does of its own accord has no tool.
+            None => Api::of(Some(self.event.as_str())),
+            Some(change) => Api::of(Some(change.tool.as_str()))
+                .at(Some(change.connector.as_str()))
+                .with_key_of(Some(&change.actor))
+                .asked(&change.call_id, Some(&change.arguments)),
+        };
+        api.answered(result)
+    }
+}
+
+impl Event {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Asked => "asked",
+            Self::Refused => "refused",
+            Self::SteppedBack => "stepped_back",
+            Self::Outcome => "outcome",
+            Self::TakenOver => "taken_over",
+            Self::Execution => "execution",
+            Self::ApprovalEnded => "approval_ended",
+            Self::LedgerAccepted => "ledger_accepted",
+            Self::Emergency => "emergency",
+        }
+    }
+
+    /// Whether its detail says how it was decided.
+    fn is_decision(self) -> bool {
+        matches!(self, Self::Intent | Self::Asked | Self::Refused)
+    }
+
+    fn result(self, detail: &Value) -> EventResult<'_> {
+        let (severity_id, status) = match self {
+            Self::Refused | Self::ApprovalEnded => (Severity::Low, EventStatus::FAILURE),
+            Self::Outcome | Self::Emergency => {
+                match detail.get("outcome").and_then(Value::as_str) {
+                    Some("applied") => (Severity::Informational, EventStatus::SUCCESS),
+                    Some("not_applied") => (Severity::Low, EventStatus::FAILURE),
+                    // Nobody knows what money does.
+                    _ => (Severity::Medium, EventStatus::UNKNOWN),
+                }
+            }
+            Self::LedgerAccepted => (Severity::Medium, EventStatus::SUCCESS),
+            Self::Intent | Self::Asked | Self::SteppedBack | Self::TakenOver | Self::Execution => {
+                (Severity::Informational, EventStatus::other(self.as_str()))
+            }
+        };
+        EventResult {
+            severity_id,
+            status,
+            status_code: None,
+            control: match self {
+                Self::Intent => Some(Control::ALLOWED),
+                Self::Asked => Some(Control::DELAYED),
+                Self::Refused => Some(Control::BLOCKED),
+                Self::Execution => Some(Control::APPROVED),
+                Self::ApprovalEnded => Some(Control::REJECTED),
+                Self::SteppedBack
+                | Self::Outcome
+                | Self::TakenOver
+                | Self::LedgerAccepted
+                | Self::Emergency => None,
+            },
+        }
+    }
+}
+
+impl Told {
+    fn of(record: &Map<String, Value>) -> Self {
+        if record.is_empty() {
+            return Self::Nothing;
+        }
+        match ChangeRecord::of_map(record) {
+            Some(change) => Self::Change(Box::new(change)),
+            None => Self::Other(Value::Object(record.clone())),
+        }
+    }
+
+    fn cut(self) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Change(change) => Self::Change(Box::new(change.cut())),
+            Self::Other(record) => Self::Other(too_long(&record)),
+        }
+    }
+
+    fn change(&self) -> Option<&ChangeRecord> {
+        match self {
+            Self::Change(change) => Some(change),
+            Self::Nothing | Self::Other(_) => None,
+        }
+    }
+
+    fn other(&self) -> Option<&Value> {
+        match self {
+            Self::Other(record) => Some(record),
+            Self::Nothing | Self::Change(_) => None,
+        }
+    }
+}
+
+/// The account, and the object with how it changes; what is about to be made
+/// has no name yet, and stands with its account.
+fn resources(change: &ChangeRecord) -> Vec<Resource<'_>> {
+    let account = change.account.as_str();
+    let (before, after) = (change.before.as_ref(), change.after.as_ref());
+    let data = Some(ResourceData::Change { before, after })
+        .filter(|_| before.is_some() || after.is_some());
+    let mut account_of = Resource::account(account);
+    let Some(object) = &change.object else {
+        account_of.data = data;
+        return vec![account_of];
+    };
+    let object = Resource {
+        kind: &object.kind,
+        uid: &object.id,
+        namespace: Some(account),
+        data,
+    };
+    vec![account_of, object]
 }
 
 /// What stands in the place of something too long.
@@ -171,73 +345,5 @@ fn too_long(value: &Value) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn draft<'d>(
-        ledger: &'d LedgerId,
-        acme: &'d Organization,
-        record: &'d Map<String, Value>,
-    ) -> Draft<'d> {
-        Draft {
-            ledger,
-            organization: acme,
-            time: "2026-06-01T12:00:00Z".parse().unwrap(),
-            event: Event::Intent,
-            change: None,
-            detail: json!({"rules": []}),
-            record,
-        }
-    }
-
-    #[test]
-    fn each_line_names_the_digest_of_the_one_before() {
-        let ledger = LedgerId::of_random([1; 16]);
-        let acme = Organization::parse("acme").unwrap();
-        let record = Map::new();
-        let draft = draft(&ledger, &acme, &record);
-        let first = draft.after(Head::before_all());
-        let second = draft.after(first.head);
-        let lines = [first.text.as_str(), second.text.as_str()];
-        assert_eq!(verify(lines, &ledger, Head::before_all()), Ok(second.head));
-        assert_eq!(verify([lines[1]], &ledger, first.head), Ok(second.head));
-        assert_eq!(
-            first.text,
-            format!(
-                r#"{{"audit":"v1","kind":"change","ledger":"{ledger}","sequence":1,"previous":"{}","time":"2026-06-01T12:00:00Z","organization":"acme","event":"intent","detail":{{"rules":[]}},"record":{{}}}}"#,
-                Digest::of(b"")
-            )
-        );
-    }
-
-    #[test]
-    fn a_missing_a_changed_and_a_foreign_line_are_found() {
-        let ledger = LedgerId::of_random([1; 16]);
-        let acme = Organization::parse("acme").unwrap();
-        let record = Map::new();
-        let draft = draft(&ledger, &acme, &record);
-        let first = draft.after(Head::before_all());
-        let second = draft.after(first.head).text;
-        let from = Head::before_all();
-        let torn = |after| Err(BrokenLines::Torn { after });
-        assert_eq!(verify([second.as_str()], &ledger, from), torn(0));
-        let changed = first.text.replace("acme", "evil");
-        assert_eq!(verify([changed.as_str(), &second], &ledger, from), torn(1));
-        let other = LedgerId::of_random([2; 16]);
-        assert_eq!(verify([first.text.as_str()], &other, from), torn(0));
-        let unreadable = Err(BrokenLines::Unreadable { after: 0 });
-        assert_eq!(verify(["{}"], &ledger, from), unreadable);
-    }
-
-    #[test]
-    fn no_line_is_one_that_a_container_runtime_would_split() {
-        let ledger = LedgerId::of_random([1; 16]);
-        let acme = Organization::parse("acme").unwrap();
-        let record = Map::from_iter([("x".to_owned(), json!("y".repeat(100_000)))]);
-        let mut draft = draft(&ledger, &acme, &record);
-        draft.detail = json!("z".repeat(100_000));
-        let line = draft.after(Head::before_all()).text;
-        assert!(line.len() < LARGEST_LINE);
-        assert!(line.contains(r#""record":{"too_long":100008}"#), "{line}");
-    }
-}
+#[path = "line/tests.rs"]
+mod tests;

@@ -2,10 +2,12 @@
 //! none may be left out.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tenantry_core::audit::chain::Head;
 use tenantry_core::digest::Digest;
 
+use crate::change::ChangeId;
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::line::{self, Event};
@@ -19,6 +21,18 @@ pub struct Outgoing {
     pub sequence: u64,
     /// Its text, without an end of line.
     pub line: String,
+}
+
+/// What was put down elsewhere while the book could not be written to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OffBook {
+    /// The change, where its name can be read.
+    pub change: Option<ChangeId>,
+    /// That it was about to be sent, or what became of it.
+    pub detail: Value,
+    /// What every line of the change carries.
+    pub record: Map<String, Value>,
 }
 
 impl Ledger {
@@ -61,14 +75,15 @@ impl Ledger {
 
     /// Puts on record what was switched off while the book could not be written
     /// to, all of it or nothing.
-    pub async fn recover(
-        &self,
-        records: &[Map<String, Value>],
-        now: Timestamp,
-    ) -> Result<(), LedgerError> {
+    pub async fn recover(&self, records: &[OffBook], now: Timestamp) -> Result<(), LedgerError> {
         let mut page = self.turn(now).await?;
         for record in records {
-            page.append(Event::Emergency, None, json!({}), record)
+            let OffBook {
+                change,
+                detail,
+                record,
+            } = record;
+            page.append(Event::Emergency, change.as_ref(), detail.clone(), record)
                 .await?;
         }
         page.close().await

@@ -84,10 +84,36 @@ impl Ledger {
         outcome: &Outcome,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
+        self.conclude(lease, outcome, None, now).await
+    }
+
+    /// The same, when more is known of the change than before: what the vendor
+    /// calls its requests, or what it made. From now on `record` is what the
+    /// lines of the change carry.
+    pub async fn settle_as(
+        &self,
+        lease: &Lease,
+        outcome: &Outcome,
+        record: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.conclude(lease, outcome, Some(record), now).await
+    }
+
+    async fn conclude(
+        &self,
+        lease: &Lease,
+        outcome: &Outcome,
+        record: Option<&Map<String, Value>>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
         let mut page = self.turn(now).await?;
-        let change = Recorded::held(&mut page.tx, lease).await?;
+        let mut change = Recorded::held(&mut page.tx, lease).await?;
         if !outcome.follows(change.progress) {
             return Err(change.out_of_order());
+        }
+        if let Some(record) = record {
+            page.keep_record(&mut change, record).await?;
         }
         match outcome {
             Outcome::Applied { at, after, answer } => {
@@ -226,6 +252,18 @@ impl Outcome {
 }
 
 impl Page<'_> {
+    async fn keep_record(
+        &mut self,
+        change: &mut Recorded,
+        record: &Map<String, Value>,
+    ) -> Result<(), LedgerError> {
+        const KEEP: &str = "UPDATE changes SET record = $1 WHERE id = $2";
+        let id = change.lease.change.as_str();
+        self.tx.run(KEEP, args![json(record), id]).await?;
+        change.record.clone_from(record);
+        Ok(())
+    }
+
     /// Posts the money of a change.
     async fn post(
         &mut self,

@@ -8,7 +8,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
+use tenantry_ledger::outbox::OffBook;
 
 /// Some hundred stops, each with its outcome.
 const BYTES: usize = 512 * 1024;
@@ -45,7 +46,7 @@ impl Journal {
     }
 
     /// Puts a record down; it is on the disk when this returns.
-    pub fn add(&self, record: &Map<String, Value>) -> Result<(), Error> {
+    pub fn add(&self, record: &OffBook) -> Result<(), Error> {
         let mut pages = self.lock();
         let mut text = serde_json::to_vec(record)?;
         text.push(b'\n');
@@ -61,18 +62,18 @@ impl Journal {
 
     /// What stands in it, in order. The rest of a record that broke off is told
     /// as that.
-    pub fn records(&self) -> Result<Vec<Map<String, Value>>, Error> {
+    pub fn records(&self) -> Result<Vec<OffBook>, Error> {
         let pages = self.lock();
         let mut text = vec![0; pages.end];
         pages.file.read_exact_at(&mut text, 0)?;
         let lines = text.split(|byte| *byte == b'\n');
         let lines = lines.filter(|line| !line.is_empty());
-        let read = |line: &[u8]| match serde_json::from_slice(line) {
-            Ok(Value::Object(record)) => record,
-            _ => Map::from_iter([(
-                "broken_off".to_owned(),
-                json!(String::from_utf8_lossy(line)),
-            )]),
+        let read = |line: &[u8]| {
+            serde_json::from_slice(line).unwrap_or_else(|_| OffBook {
+                change: None,
+                detail: json!({"broken_off": String::from_utf8_lossy(line)}),
+                record: Map::new(),
+            })
         };
         Ok(lines.map(read).collect())
     }
@@ -106,10 +107,20 @@ fn offset(place: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
-    fn record(number: usize) -> Map<String, Value> {
-        Map::from_iter([("number".to_owned(), json!(number))])
+    fn record(number: usize) -> OffBook {
+        of(json!({ "number": number }))
+    }
+
+    fn of(detail: Value) -> OffBook {
+        OffBook {
+            change: None,
+            detail,
+            record: Map::new(),
+        }
     }
 
     #[test]
@@ -144,10 +155,11 @@ mod tests {
         let path = dir.path().join("journal");
         Journal::open(&path).unwrap().add(&record(0)).unwrap();
         let file = OpenOptions::new().write(true).open(&path).unwrap();
-        file.write_all_at(br#"{"num"#, 13).unwrap();
+        let whole = serde_json::to_vec(&record(0)).unwrap().len() + 1;
+        file.write_all_at(br#"{"num"#, offset(whole)).unwrap();
         let records = Journal::open(&path).unwrap().records().unwrap();
         assert_eq!(records[0], record(0));
-        assert_eq!(records[1]["broken_off"], r#"{"num"#);
+        assert_eq!(records[1].detail["broken_off"], r#"{"num"#);
     }
 
     #[test]
@@ -155,7 +167,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
         let journal = Journal::open(&path).unwrap();
-        let large = Map::from_iter([("text".to_owned(), json!("x".repeat(BYTES / 4)))]);
+        let large = of(json!({"text": "x".repeat(BYTES / 4)}));
         for _ in 0..3 {
             journal.add(&large).unwrap();
         }

@@ -196,7 +196,8 @@ async fn a_read_answers_in_every_era_and_leaves_one_line() {
         assert_eq!(
             line,
             json!({
-                "audit": "v1", "kind": "event", "boot_id": "boot", "organization": "acme", "tenant_uid": "tenant-uid",
+                "kind": "event", "boot_id": "boot", "organization": "acme", "tenant_uid": "tenant-uid",
+                "source": "127.0.0.1",
                 "actor": {"key": "demo", "owner": "alice@acme.example", "agent": "reporter"},
                 "method": "tools/call", "tool": "meta_list_campaigns", "class": "read",
                 "connector": "meta", "account": "act_1001",

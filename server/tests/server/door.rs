@@ -10,6 +10,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tenantry_connectors::corridor::CorridorLimits;
 use tenantry_core::audit::chain::Identity;
+use tenantry_core::audit::read::AuditLine;
 use tenantry_core::key::KeyRecord;
 use tenantry_server::audit::Audit;
 use tenantry_server::book::Book;
@@ -359,6 +360,7 @@ async fn a_stopping_server_says_so() {
     assert!(writer.close(PATIENCE).await);
     let text = text.text();
     let line: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    let line = AuditLine::of(&line).unwrap().facts();
     assert_eq!(
         (&line["reason"], &line["call_id"]),
         (&json!("ServerStopping"), &json!("boot-1"))

@@ -81,6 +81,7 @@ impl Desk {
             key: Arc::new(spender()),
             in_force: Arc::new(in_force),
             arrived: Instant::now(),
+            source: None,
             call_id: "boot-1".into(),
         };
         Self {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tenantry_connectors::corridor::CorridorLimits;
 use tenantry_core::access::Access;
+use tenantry_core::audit::read::AuditLine;
 use tenantry_core::audit::verify::{Known, verify};
 use tenantry_core::freeze::Freeze;
 use tenantry_core::key::{ApiKey, KeyRecord, Scope};
@@ -319,7 +320,7 @@ impl World {
             };
             let own = text
                 .lines()
-                .filter(|line| !line.contains(r#""kind":"change""#));
+                .filter(|line| !line.contains(r#""event_code":"change""#));
             let proof = verify(own.map(str::as_bytes), known).unwrap();
             assert!(proof.is_complete, "{proof}");
         }
@@ -345,12 +346,20 @@ impl World {
     }
 }
 
-/// The events in the lines that are whole.
+#[path = "../../../crates/core/testdata/ocsf/check.rs"]
+mod ocsf;
+
+/// The facts of the events in the lines that are whole, every one of which
+/// must be as OCSF has it.
 fn events(text: &str) -> Vec<Value> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole
         .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|line| {
+            AuditLine::of(&ocsf::valid(line.as_bytes()))
+                .unwrap()
+                .facts()
+        })
         .filter(|line: &Value| line["kind"] == "event")
         .collect()
 }

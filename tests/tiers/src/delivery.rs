@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use tenantry_core::audit::read::AuditLine;
 
 /// Names the agent's file, in the environment of the tests.
 pub const VARIABLE: &str = "TENANTRY_DELIVERED_LOGS";
@@ -51,6 +52,7 @@ impl Tail {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivered {
     envelope: Value,
+    /// What the line says.
     line: Value,
 }
 
@@ -61,7 +63,10 @@ impl Delivered {
         let envelope: Value = serde_json::from_slice(bytes).context("a line of the log agent")?;
         let text = envelope["log"].as_str().unwrap_or_default();
         let line = serde_json::from_str::<Value>(text).unwrap_or_default();
-        Ok((line["audit"] == "v1").then_some(Self { envelope, line }))
+        Ok(AuditLine::of(&line).map(|line| Self {
+            line: line.facts(),
+            envelope,
+        }))
     }
 
     /// The process that wrote it, and its place among that one's lines.

@@ -176,7 +176,7 @@ fn search_node(scanner: &mut Scanner) -> Result<()> {
     let agent = fs::read(agent_file()?)?;
     scanner.search("log agent", &agent);
     for line in agent.split(|byte| *byte == b'\n') {
-        if contains(line, br#"\"audit\":\"v1\""#) {
+        if contains(line, br#"\"log_name\":\"tenantry.audit\""#) {
             scanner.search("audit lines", line);
         }
     }

@@ -11,9 +11,10 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::{AUDIT_VERSION, AuditEvent};
+use super::AuditEvent;
+use super::line::Place;
 use crate::digest::{Digest, Hex, decode_hex};
 use crate::name::Organization;
 use crate::tenant::TenantConfig;
@@ -25,13 +26,15 @@ pub const MOST_UNSIGNED: u32 = 100;
 /// What stands before the signature, which covers every byte before this.
 pub(super) const SIGNATURE_FIELD: &str = ",\"signature\":\"";
 
+/// What stands behind it: it is the last of our own facts.
+pub(super) const SIGNATURE_END: &str = "\"}}";
+
 /// A line is cut down to this many bytes: container runtimes split lines of
 /// 16 KiB, and half a line is no JSON.
 pub const LARGEST_LINE: usize = 15 * 1024;
 
 /// What a line of the stream is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The first line of a process; it names the key of its signatures.
     Start,
@@ -41,6 +44,25 @@ pub enum Kind {
     Checkpoint,
     /// The same, and nothing comes after it.
     End,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Start, Self::Event, Self::Checkpoint, Self::End];
+
+    /// The word in a line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Event => "event",
+            Self::Checkpoint => "checkpoint",
+            Self::End => "end",
+        }
+    }
+
+    /// Reads the word.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 /// Whose server it is, in every line.
@@ -79,33 +101,6 @@ pub struct Chain {
     key: SigningKey,
     head: Head,
     unsigned: u32,
-}
-
-/// One line: what all lines have, and a body.
-#[derive(Serialize)]
-struct Line<'l, B> {
-    audit: &'static str,
-    kind: Kind,
-    boot_id: &'l str,
-    sequence: u64,
-    previous: Digest,
-    time: Timestamp,
-    organization: &'l Organization,
-    tenant_uid: &'l str,
-    #[serde(flatten)]
-    body: &'l B,
-}
-
-#[derive(Serialize)]
-struct Start<'s> {
-    public_key: PublicKey,
-    release: &'s str,
-}
-
-#[derive(Serialize)]
-struct Checkpoint {
-    /// Events since the start that were counted and have no line.
-    suppressed_total: u64,
 }
 
 impl Identity {
@@ -172,19 +167,17 @@ impl Chain {
 
     /// The first line.
     pub fn start(&mut self, identity: &Identity, release: &str, time: Timestamp) -> Vec<u8> {
-        let body = Start {
-            public_key: self.public_key(),
-            release,
-        };
-        let text = self.text(Kind::Start, identity, time, &body);
+        let place = self.place(Kind::Start, identity, time);
+        let text = place.start(self.public_key(), release);
         self.append(text)
     }
 
     /// The line of an event, cut down where it would be too long.
     pub fn event(&mut self, identity: &Identity, event: &AuditEvent, time: Timestamp) -> Vec<u8> {
-        let mut text = self.text(Kind::Event, identity, time, event);
+        let place = self.place(Kind::Event, identity, time);
+        let mut text = place.call(event);
         if text.len() >= LARGEST_LINE {
-            text = self.text(Kind::Event, identity, time, &event.clone().cut());
+            text = place.call(&event.clone().cut());
         }
         self.append(text)
     }
@@ -197,39 +190,25 @@ impl Chain {
         suppressed_total: u64,
         time: Timestamp,
     ) -> Vec<u8> {
-        let body = Checkpoint { suppressed_total };
-        let mut text = self.text(kind, identity, time, &body);
-        // The closing brace; the signature stands before it.
-        text.pop();
+        let place = self.place(kind, identity, time);
+        let mut text = place.unsigned_checkpoint(suppressed_total);
         let signature = self.key.0.sign(&text);
         text.extend_from_slice(SIGNATURE_FIELD.as_bytes());
         text.extend_from_slice(Hex(signature.as_ref()).to_string().as_bytes());
-        text.extend_from_slice(b"\"}");
+        text.extend_from_slice(SIGNATURE_END.as_bytes());
         let line = self.append(text);
         self.unsigned = 0;
         line
     }
 
-    fn text<B: Serialize>(
-        &self,
-        kind: Kind,
-        identity: &Identity,
-        time: Timestamp,
-        body: &B,
-    ) -> Vec<u8> {
-        let line = Line {
-            audit: AUDIT_VERSION,
+    fn place<'l>(&'l self, kind: Kind, identity: &'l Identity, time: Timestamp) -> Place<'l> {
+        Place {
             kind,
             boot_id: &self.boot_id,
-            sequence: self.head.sequence + 1,
-            previous: self.head.digest,
+            head: self.head,
+            identity,
             time,
-            organization: &identity.organization,
-            tenant_uid: &identity.tenant_uid,
-            body,
-        };
-        // INVARIANT: a struct of strings and numbers always has a JSON form.
-        serde_json::to_vec(&line).unwrap_or_default()
+        }
     }
 
     fn append(&mut self, mut text: Vec<u8>) -> Vec<u8> {
@@ -280,95 +259,5 @@ impl Serialize for PublicKey {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Map, Value, json};
-
-    use super::*;
-    use crate::audit::{Actor, Arguments, blank_event};
-
-    fn chain() -> (Chain, Identity, Timestamp) {
-        let identity = Identity {
-            organization: Organization::parse("acme").unwrap(),
-            tenant_uid: "uid".into(),
-        };
-        let time = "2026-06-01T12:00:00Z".parse().unwrap();
-        (Chain::new("b".into(), &[7; 32]).unwrap(), identity, time)
-    }
-
-    fn read(line: &[u8]) -> Value {
-        assert_eq!(
-            line.iter().position(|byte| *byte == b'\n'),
-            Some(line.len() - 1)
-        );
-        serde_json::from_slice(line).unwrap()
-    }
-
-    #[test]
-    fn each_line_names_the_digest_of_the_one_before() {
-        let (mut chain, identity, time) = chain();
-        let start = chain.start(&identity, "0.1.0", time);
-        assert_eq!(
-            read(&start),
-            json!({
-                "audit": "v1", "kind": "start", "boot_id": "b", "sequence": 1,
-                "previous": Digest::of(b""), "time": "2026-06-01T12:00:00Z",
-                "organization": "acme", "tenant_uid": "uid",
-                "public_key": chain.public_key().to_string(), "release": "0.1.0",
-            })
-        );
-        let event = chain.event(&identity, &blank_event("c".into()), time);
-        assert_eq!(
-            read(&event),
-            json!({
-                "audit": "v1", "kind": "event", "boot_id": "b", "sequence": 2,
-                "previous": Digest::of(&start[..start.len() - 1]), "time": "2026-06-01T12:00:00Z",
-                "organization": "acme", "tenant_uid": "uid", "call_id": "c",
-                "outcome": "refused", "stage": "receive", "vendor_requests": 0, "duration_ms": 0,
-            })
-        );
-        assert_eq!(chain.unsigned(), 2);
-        let checkpoint = read(&chain.checkpoint(Kind::Checkpoint, &identity, 9, time));
-        assert_eq!(
-            checkpoint["previous"],
-            json!(Digest::of(&event[..event.len() - 1]))
-        );
-        assert_eq!(checkpoint["suppressed_total"], 9);
-        assert_eq!(checkpoint["signature"].as_str().unwrap().len(), 128);
-        assert_eq!(chain.unsigned(), 0);
-    }
-
-    #[test]
-    fn no_event_makes_a_line_that_a_container_runtime_would_split() {
-        let (mut chain, identity, time) = chain();
-        let long = "\u{1}".repeat(100_000);
-        let arguments: Map<String, Value> = (0..100)
-            .map(|number| (format!("{number}{}", &long[..64]), json!(1)))
-            .collect();
-        let event = AuditEvent {
-            actor: Some(Actor {
-                key: "k".into(),
-                owner: long.clone(),
-                agent: Some(long.clone()),
-            }),
-            method: Some(long.clone()),
-            tool: Some(long.clone()),
-            connector: Some(long.clone()),
-            account: Some(long.clone()),
-            arguments: Some(Arguments::unchecked(&arguments)),
-            ..blank_event("c".into())
-        };
-        let line = chain.event(&identity, &event, time);
-        assert!(line.len() <= LARGEST_LINE, "{}", line.len());
-        let line = read(&line);
-        assert_eq!(line["truncated"], true);
-        assert!(line["actor"]["owner"].as_str().unwrap().ends_with('…'));
-        assert!(line["arguments"]["too_long"].is_number(), "{line}");
-    }
-
-    #[test]
-    fn a_public_key_reads_back_as_written() {
-        let key = chain().0.public_key();
-        assert_eq!(key.to_string().parse(), Ok(key));
-        assert_eq!("ed25519:00".parse::<PublicKey>(), Err(PublicKeyError));
-    }
-}
+#[path = "chain/tests.rs"]
+mod tests;

@@ -7,13 +7,16 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{Actor, Arguments};
+use super::{Actor, Arguments, cut, size};
 use crate::access::ToolClass;
 use crate::digest::Digest;
 use crate::name::{AccountId, ConnectorName, ToolName};
 use crate::trace::TraceContext;
+
+/// Names of requests that are kept in a line that would be too long.
+const MOST_REQUESTS: usize = 4;
 
 /// The facts of a change that all its lines share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,12 +101,35 @@ impl ChangeRecord {
     pub fn of_map(map: &Map<String, Value>) -> Option<Self> {
         Self::deserialize(map).ok()
     }
+
+    /// The same in a few KiB at most: texts cut, values as their size.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        let object = self.object.as_mut();
+        let (kind, id) = object
+            .map(|object| (&mut object.kind, &mut object.id))
+            .unzip();
+        let texts = [
+            Some(&mut self.call_id),
+            Some(&mut self.actor.key),
+            Some(&mut self.actor.owner),
+            self.actor.agent.as_mut(),
+            kind,
+            id,
+        ];
+        texts.into_iter().flatten().for_each(cut);
+        self.vendor_request_ids.truncate(MOST_REQUESTS);
+        self.vendor_request_ids.iter_mut().for_each(cut);
+        self.arguments = self.arguments.without_values();
+        for value in [&mut self.before, &mut self.after].into_iter().flatten() {
+            *value = json!({ "too_long": size(value) });
+        }
+        self
+    }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use serde_json::json;
-
+mod tests {
     use super::*;
 
     #[test]

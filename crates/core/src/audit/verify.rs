@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::AUDIT_VERSION;
-use super::chain::{Head, Kind, MOST_UNSIGNED, PublicKey, SIGNATURE_FIELD};
+use super::chain::{Head, Kind, MOST_UNSIGNED, PublicKey, SIGNATURE_END, SIGNATURE_FIELD};
+use super::read::AuditLine;
 use crate::digest::{Digest, decode_hex};
 use crate::strict_json;
 
@@ -200,9 +200,8 @@ impl Verifier {
         if claim.kind != Kind::Start {
             return Err(BrokenChain::NoStart);
         }
-        let public_key: PublicKey = value
-            .get("public_key")
-            .and_then(Value::as_str)
+        let public_key: PublicKey = AuditLine::of(value)
+            .and_then(|line| line.own("public_key")?.as_str())
             .and_then(|text| text.parse().ok())
             .ok_or(BrokenChain::NoStart)?;
         if self
@@ -221,27 +220,21 @@ impl Verifier {
 
 impl<'l> Claim<'l> {
     fn of(value: &'l Value) -> Option<Self> {
-        if value.get("audit")?.as_str()? != AUDIT_VERSION {
-            return None;
-        }
-        let previous = Digest::parse(value.get("previous")?.as_str()?).ok()?;
-        let follows = Head {
-            sequence: value.get("sequence")?.as_u64()?.checked_sub(1)?,
-            digest: previous,
-        };
+        let line = AuditLine::of(value)?;
         Some(Self {
-            kind: serde_json::from_value(value.get("kind")?.clone()).ok()?,
-            boot_id: value.get("boot_id")?.as_str()?,
-            follows,
+            kind: Kind::parse(line.kind()?)?,
+            boot_id: line.own("boot_id")?.as_str()?,
+            follows: line.follows()?,
         })
     }
 }
 
-/// The signature is the last field, and covers every byte before itself.
+/// The signature is the last of our own facts, and covers every byte before
+/// itself.
 fn check_signature(text: &[u8], key: &PublicKey) -> Option<()> {
     let text = std::str::from_utf8(text).ok()?;
     let (signed, rest) = text.rsplit_once(SIGNATURE_FIELD)?;
-    let signature = decode_hex(rest.strip_suffix("\"}")?)?;
+    let signature = decode_hex(rest.strip_suffix(SIGNATURE_END)?)?;
     key.has_signed(signed.as_bytes(), &signature).then_some(())
 }
 

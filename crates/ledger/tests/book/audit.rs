@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tenantry_core::audit::chain::Head;
+use tenantry_core::audit::change_record::ChangeRecord;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger};
 use tenantry_ledger::line::verify;
@@ -12,6 +13,7 @@ use crate::wish::{self, Wish, applied, decide, new, policy, reserved, sent};
 
 on_both_engines!(
     each_step_of_a_change_leaves_its_line,
+    what_the_vendor_calls_its_requests_is_in_the_last_line,
     a_refused_change_leaves_a_line_and_a_failed_call_none,
     the_chain_is_proven_across_restarts,
     lines_leave_again_until_they_are_known_to_have_left,
@@ -31,10 +33,10 @@ async fn events(ledger: &Ledger) -> Vec<String> {
     let lines = lines(ledger).await;
     let told = lines.iter().map(|line| {
         let line: Value = serde_json::from_str(line).unwrap();
-        let detail = &line["detail"];
-        let more = [&detail["decision"], &detail["outcome"]];
+        let decided = &line["policy"]["data"]["decision"];
+        let more = [decided, &line["api"]["response"]["data"]["outcome"]];
         let more = more.iter().find_map(|word| word.as_str()).unwrap_or("");
-        format!("{} {more}", line["event"].as_str().unwrap())
+        format!("{} {more}", line["unmapped"]["event"].as_str().unwrap())
             .trim()
             .to_owned()
     });
@@ -80,9 +82,30 @@ async fn each_step_of_a_change_leaves_its_line(house: House) {
         ]
     );
     let last: Value = serde_json::from_str(lines(&ledger).await.last().unwrap()).unwrap();
-    assert_eq!(last["record"], json!({"actor": "agent-7"}));
-    assert_eq!(last["change"], json!(lease.change));
-    assert_eq!(last["organization"], json!(house.organization));
+    assert_eq!(
+        last["actor"],
+        json!({"user": {"name": "ann"}, "app_name": "agent-7"})
+    );
+    assert_eq!(last["metadata"]["correlation_uid"], json!(lease.change));
+    assert_eq!(last["unmapped"]["organization"], json!(house.organization));
+}
+
+async fn what_the_vendor_calls_its_requests_is_in_the_last_line(house: House) {
+    let ledger = house.open().await;
+    let lease = sent(&ledger, "key", &Wish::raise("1", 1), at(0)).await;
+    let record = ChangeRecord {
+        vendor_request_ids: vec!["AbC".into()],
+        ..wish::record("1")
+    };
+    let settled = record.to_map();
+    ledger
+        .settle_as(&lease, &wish::done(at(1)), &settled, at(1))
+        .await
+        .unwrap();
+    let last: Value = serde_json::from_str(lines(&ledger).await.last().unwrap()).unwrap();
+    assert_eq!(last["unmapped"]["vendor_request_ids"], json!(["AbC"]));
+    let kept = ledger.find(&lease.change).await.unwrap().unwrap();
+    assert_eq!(kept.record, settled);
 }
 
 async fn a_refused_change_leaves_a_line_and_a_failed_call_none(house: House) {
@@ -97,7 +120,7 @@ async fn a_refused_change_leaves_a_line_and_a_failed_call_none(house: House) {
     assert!(matches!(late, Err(LedgerError::Fenced { .. })), "{late:?}");
     assert_eq!(events(&ledger).await, ["refused denied"]);
     let line: Value = serde_json::from_str(&lines(&ledger).await[0]).unwrap();
-    let rule = &line["detail"]["rules"][0]["name"]["rule"];
+    let rule = &line["policy"]["data"]["rules"][0]["name"]["rule"];
     assert_eq!(rule, "budget.perWindow.maxDailyIncrease");
 }
 

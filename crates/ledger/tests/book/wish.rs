@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
+use tenantry_core::audit::change_record::ChangeRecord;
 use tenantry_core::digest::Digest;
 use tenantry_core::name::{ObjectId, ToolName};
 use tenantry_core::policy::Policy;
@@ -45,6 +46,17 @@ fn proposal(object: &str, effect: &Value) -> Proposal {
     .unwrap()
 }
 
+/// What every line of the change says.
+pub fn record(object: &str) -> ChangeRecord {
+    let record = json!({
+        "call_id": "boot-1", "actor": {"key": "key-1", "owner": "ann", "agent": "agent-7"},
+        "tool": "meta_set_budget", "class": "spend", "deed": "update",
+        "connector": "meta", "account": "act_1",
+        "object": {"kind": "campaign", "id": object}, "arguments": {"checked": {}},
+    });
+    ChangeRecord::of_map(record.as_object().unwrap()).unwrap()
+}
+
 impl Wish {
     fn new(object: &str, effect: &Value) -> Self {
         Self {
@@ -56,7 +68,7 @@ impl Wish {
             },
             likeness: None,
             lookback: DAY,
-            record: Map::from_iter([("actor".into(), json!("agent-7"))]),
+            record: record(object).to_map(),
         }
     }
 

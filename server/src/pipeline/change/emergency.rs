@@ -1,9 +1,10 @@
 //! Switching something off while the ledger cannot be written to: it is made
 //! all the same, and put down in the journal (WRITES §5).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tenantry_connectors::change::Made;
 use tenantry_core::audit::Stage;
+use tenantry_ledger::outbox::OffBook;
 
 use super::prepare::Ready;
 use super::{Desk, make, prepare, told};
@@ -47,13 +48,14 @@ pub(super) async fn stop_prepared(
     entry.change(&change);
     let record = told::record(desk, ready, wish, entry);
     let put_down = async |detail: Value| {
-        let mut line = Map::new();
-        line.insert("change".into(), json!(change));
-        line.insert("detail".into(), detail);
-        line.insert("record".into(), Value::Object(record.clone()));
+        let line = OffBook {
+            change: Some(change.clone()),
+            detail,
+            record: record.clone(),
+        };
         desk.counter.book.put_in_journal(line).await;
     };
-    put_down(json!({"event": "intent"})).await;
+    put_down(json!({"outcome": "about to be sent"})).await;
     let work = ready.proven.corridor.make(&ready.prepared, desk.deadline);
     let made = credentials::counting(entry.vendor_requests(), work).await;
     let detail = match &made {

@@ -216,7 +216,7 @@ pub(super) fn record(
     let record = ChangeRecord {
         call_id: entry.call_id().to_owned(),
         trace: entry.trace(),
-        source: None,
+        source: desk.caller.source,
         actor: Actor::of(&desk.caller.key),
         tool: found.tool.name.clone(),
         class: found.tool.class,

@@ -15,7 +15,7 @@ async fn lines(world: &World, count: usize) -> Vec<String> {
         let text = world.audit.text();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let lines = whole.lines();
-        let lines = lines.filter(|line| line.contains(r#""kind":"change""#));
+        let lines = lines.filter(|line| line.contains(r#""event_code":"change""#));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     until("lines of changes", || found().len() >= count).await;
@@ -32,23 +32,25 @@ async fn a_change_leaves_its_intent_before_and_its_outcome_after() {
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let events: Vec<&Value> = read.iter().map(|line| &line["event"]).collect();
+    let events: Vec<&Value> = read.iter().map(|line| &line["unmapped"]["event"]).collect();
     assert_eq!(events, ["intent", "outcome"]);
     for line in &read {
-        assert_eq!(line["change"], told["change_id"]);
-        let record = &line["record"];
-        assert_eq!(record["actor"]["owner"], "alice@acme.example");
-        assert_eq!(record["actor"]["agent"], "reporter");
-        assert_eq!(record["account"], "act_1001");
-        assert_eq!(record["object"]["id"], AD_SET);
-        assert_eq!(record["before"], told["before"]);
-        assert_eq!(record["after"], told["after"]);
-        assert!(record["idempotency_digest"].is_string());
-        assert!(record["policy_digest"].is_string());
+        assert_eq!(line["metadata"]["correlation_uid"], told["change_id"]);
+        assert_eq!(line["actor"]["user"]["name"], "alice@acme.example");
+        assert_eq!(line["actor"]["app_name"], "reporter");
+        assert_eq!(line["src_endpoint"]["ip"], "127.0.0.1");
+        assert_eq!(line["resources"][0]["uid"], "act_1001");
+        let object = &line["resources"][1];
+        assert_eq!(object["uid"], AD_SET);
+        assert_eq!(object["data"]["before"], told["before"]);
+        assert_eq!(object["data"]["after"], told["after"]);
+        assert!(line["unmapped"]["idempotency_digest"].is_string());
+        assert!(line["policy"]["uid"].is_string());
     }
-    assert_eq!(read[0]["detail"]["decision"], "permitted");
-    assert_eq!(read[1]["detail"]["outcome"], "applied");
-    let ledger: LedgerId = serde_json::from_value(read[0]["ledger"].clone()).unwrap();
+    assert_eq!(read[0]["policy"]["data"]["decision"], "permitted");
+    assert_eq!(read[1]["api"]["response"]["data"]["outcome"], "applied");
+    let ledger = read[0]["unmapped"]["ledger"].clone();
+    let ledger: LedgerId = serde_json::from_value(ledger).unwrap();
     let texts = lines.iter().map(String::as_str);
     let head = line::verify(texts, &ledger, Head::before_all()).unwrap();
     assert_eq!(head.sequence, 2);
@@ -68,9 +70,9 @@ async fn a_refused_change_leaves_a_line_with_its_rules() {
     set(&world, "40.00", &new_key()).await;
     let lines = lines(&world, 1).await;
     let line: Value = serde_json::from_str(&lines[0]).unwrap();
-    assert_eq!(line["event"], "refused");
+    assert_eq!(line["unmapped"]["event"], "refused");
     assert_eq!(
-        line["detail"]["rules"][0]["name"]["rule"],
+        line["policy"]["data"]["rules"][0]["name"]["rule"],
         "budget.perObject.maxDaily"
     );
     world.end().await;
