@@ -45,6 +45,17 @@ struct Proven {
     head: String,
     signed_to: u64,
     is_complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<ProvenChanges>,
+}
+
+/// What the lines of the ledger prove.
+#[derive(Serialize)]
+struct ProvenChanges {
+    ledger: String,
+    first: u64,
+    last: u64,
+    head: String,
 }
 
 impl Report {
@@ -103,6 +114,12 @@ impl Proven {
             head: proof.head.digest.to_string(),
             signed_to: proof.signed_to,
             is_complete: proof.is_complete,
+            changes: proof.changes.as_ref().map(|changes| ProvenChanges {
+                ledger: changes.ledger.clone(),
+                first: changes.first,
+                last: changes.head.sequence,
+                head: changes.head.digest.to_string(),
+            }),
         }
     }
 }
@@ -193,6 +210,17 @@ impl fmt::Display for Proven {
             "  lines      {}, signed to {}",
             self.lines, self.signed_to
         )?;
-        writeln!(out, "  head       {}", self.head)
+        writeln!(out, "  head       {}", self.head)?;
+        let Some(changes) = &self.changes else {
+            return Ok(());
+        };
+        let ProvenChanges {
+            ledger,
+            first,
+            last,
+            head,
+        } = changes;
+        writeln!(out, "  changes    {first} to {last} of ledger {ledger}")?;
+        writeln!(out, "  their head {head}")
     }
 }

@@ -15,6 +15,7 @@ use tenantry_core::audit::ocsf::{
     Metadata, MetadataParts, Policy, Resource, ResourceData, Severity, Trace, epoch_ms,
 };
 use tenantry_core::audit::read::AuditLine;
+use tenantry_core::audit::verify::changes::CHANGE;
 use tenantry_core::digest::Digest;
 use tenantry_core::name::Organization;
 use tenantry_core::strict_json;
@@ -102,7 +103,7 @@ enum Told {
 }
 
 /// The kind of these lines, beside those of a process's own chain.
-const KIND: &str = "change";
+const KIND: &str = CHANGE;
 
 /// Why lines are not the chain of one ledger, as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

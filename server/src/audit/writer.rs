@@ -147,6 +147,13 @@ impl Pen {
                         text.extend_from_slice(lines.text.as_bytes());
                         let sequence = self.parts.chain.sequence();
                         self.parts.recent.keep(lines.text.as_bytes(), sequence);
+                        let last = lines.text.lines().last();
+                        self.parts
+                            .chain
+                            .brought(last.unwrap_or_default().as_bytes());
+                        if self.parts.chain.has_begun() {
+                            self.unsigned_since.get_or_insert_with(Instant::now);
+                        }
                         events += lines.lines;
                         brought.push(lines.is_out);
                     }

@@ -101,6 +101,7 @@ pub struct Chain {
     key: SigningKey,
     head: Head,
     unsigned: u32,
+    changes: Option<Digest>,
 }
 
 impl Identity {
@@ -134,6 +135,7 @@ impl Chain {
             key: SigningKey(key),
             head: Head::before_all(),
             unsigned: 0,
+            changes: None,
         })
     }
 
@@ -182,6 +184,12 @@ impl Chain {
         self.append(text)
     }
 
+    /// The line of a ledger that last stood between these lines: signatures
+    /// cover it, and by its chain all before it.
+    pub fn brought(&mut self, line: &[u8]) {
+        self.changes = Some(Digest::of(line));
+    }
+
     /// A line that vouches for all before it.
     pub fn checkpoint(
         &mut self,
@@ -191,7 +199,7 @@ impl Chain {
         time: Timestamp,
     ) -> Vec<u8> {
         let place = self.place(kind, identity, time);
-        let mut text = place.unsigned_checkpoint(suppressed_total);
+        let mut text = place.unsigned_checkpoint(suppressed_total, self.changes);
         let signature = self.key.0.sign(&text);
         text.extend_from_slice(SIGNATURE_FIELD.as_bytes());
         text.extend_from_slice(Hex(signature.as_ref()).to_string().as_bytes());

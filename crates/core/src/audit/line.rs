@@ -66,6 +66,9 @@ struct CheckpointFacts<'l> {
     chained: Chained<'l>,
     /// Events since the start that were counted and have no line.
     suppressed_total: u64,
+    /// The last line of a ledger between the lines of the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes_head: Option<Digest>,
 }
 
 impl<'l> Place<'l> {
@@ -81,7 +84,11 @@ impl<'l> Place<'l> {
 
     /// A line that vouches for all before it, as far as the signature covers
     /// it: the two braces at its end are missing.
-    pub(super) fn unsigned_checkpoint(&self, suppressed_total: u64) -> Vec<u8> {
+    pub(super) fn unsigned_checkpoint(
+        &self,
+        suppressed_total: u64,
+        changes_head: Option<Digest>,
+    ) -> Vec<u8> {
         let class = match self.kind {
             Kind::End => EventClass::stop(),
             Kind::Start | Kind::Event | Kind::Checkpoint => EventClass::checkpoint(),
@@ -90,6 +97,7 @@ impl<'l> Place<'l> {
         let facts = CheckpointFacts {
             chained,
             suppressed_total,
+            changes_head,
         };
         let mut text = self.lifecycle(class, None, facts);
         // INVARIANT: `unmapped` is the last field.

@@ -1,6 +1,8 @@
 //! Proving a chain: what its lines say of each other, and what a key or a head
 //! that was kept elsewhere says of them.
 
+pub mod changes;
+
 use std::fmt;
 
 use serde_json::Value;
@@ -9,6 +11,7 @@ use super::chain::{Head, Kind, MOST_UNSIGNED, PublicKey, SIGNATURE_END, SIGNATUR
 use super::read::AuditLine;
 use crate::digest::{Digest, decode_hex};
 use crate::strict_json;
+use changes::{Changes, ChangesProof};
 
 /// What is known of a process from elsewhere.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub struct Proof {
     pub has_ended: bool,
     /// Whether it is known that nothing is missing at the end.
     pub is_complete: bool,
+    /// What its lines of changes prove, if it brought any out.
+    pub changes: Option<ChangesProof>,
 }
 
 /// Why lines are not the chain of one process, as it was written.
@@ -115,6 +120,9 @@ pub struct Verifier {
     signed_to: u64,
     has_met_head: bool,
     has_ended: bool,
+    /// Lines read, of either chain.
+    lines: u64,
+    changes: Changes,
 }
 
 #[derive(Debug, Clone)]
@@ -140,34 +148,44 @@ impl Verifier {
             signed_to: 0,
             has_met_head: false,
             has_ended: false,
+            lines: 0,
+            changes: Changes::default(),
         }
     }
 
     /// Takes the next line.
     pub fn read(&mut self, text: &[u8]) -> Result<(), BrokenChain> {
-        let line = self.head.sequence + 1;
+        self.lines += 1;
+        let line = self.lines;
+        let sequence = self.head.sequence + 1;
         if self.has_ended {
             return Err(BrokenChain::AfterEnd { line });
         }
         let value = strict_json::parse(text).map_err(|_| BrokenChain::Unreadable { line })?;
+        if self.changes.read(text, &value, line)? {
+            return Ok(());
+        }
         let claim = Claim::of(&value).ok_or(BrokenChain::Unreadable { line })?;
         let process = match self.process.take() {
             None => self.begin(&claim, &value)?,
             Some(process) => process,
         };
         let follows = claim.follows == self.head && claim.boot_id == process.boot_id;
-        if !follows || (claim.kind == Kind::Start) != (line == 1) {
+        if !follows || (claim.kind == Kind::Start) != (sequence == 1) {
             return Err(BrokenChain::Torn { line });
         }
         if matches!(claim.kind, Kind::Checkpoint | Kind::End) {
             check_signature(text, &process.public_key).ok_or(BrokenChain::Signature { line })?;
-            self.signed_to = line;
+            self.changes
+                .is_vouched_for(&value)
+                .ok_or(BrokenChain::Torn { line })?;
+            self.signed_to = sequence;
             self.has_ended = claim.kind == Kind::End;
-        } else if line - self.signed_to > MOST_UNSIGNED.into() {
+        } else if sequence - self.signed_to > MOST_UNSIGNED.into() {
             return Err(BrokenChain::Unsigned { line });
         }
         self.head = Head {
-            sequence: line,
+            sequence,
             digest: Digest::of(text),
         };
         self.has_met_head |= self.known.head == Some(self.head.digest);
@@ -193,6 +211,7 @@ impl Verifier {
             has_ended: self.has_ended,
             is_complete: self.known.head == Some(self.head.digest)
                 || (is_trusted && self.has_ended),
+            changes: self.changes.finish(),
         })
     }
 
