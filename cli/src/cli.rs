@@ -162,7 +162,7 @@ pub struct AuditVerify {
 
 const AUDIT: &str = "\
 Examples:
-  kubectl -n acme logs server-0 | grep '^{\"audit\"' | tenantry audit verify -
+  kubectl -n acme logs server-0 | grep '\"log_name\":\"tenantry.audit\"' | tenantry audit verify -
   tenantry audit verify server-0.log --public-key ed25519:1f0c…
   tenantry audit verify server-0.log --public-key server-0.pub --head sha256:98c0…";
 
