@@ -127,9 +127,9 @@ impl Settler {
         match change.progress {
             Progress::Claimed => self.ledger.release(&lease, now).await.map(|()| true),
             Progress::Reserved => {
-                let outcome = Outcome::NotApplied {
+                // Listed a while ago, it may have left since: then this fails.
+                let outcome = Outcome::NeverSent {
                     why: "it was never sent".into(),
-                    answer: None,
                 };
                 self.ledger
                     .settle(&lease, &outcome, now)

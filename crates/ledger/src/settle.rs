@@ -33,6 +33,12 @@ pub enum Outcome {
         /// without it the key can be claimed again.
         answer: Option<String>,
     },
+    /// It never left; its money is free, and its key with it. Of a change that
+    /// may have left this is never said, however late it is said.
+    NeverSent {
+        /// Why.
+        why: String,
+    },
     /// Nobody knows yet; its money and its roots stay its own.
     Unknown {
         /// Why.
@@ -120,7 +126,9 @@ impl Ledger {
                 page.post(&change, *at, after).await?;
                 page.answer(&change, Some(answer)).await?;
             }
-            Outcome::NotApplied { answer: None, .. } => page.give_up(&change).await?,
+            Outcome::NeverSent { .. } | Outcome::NotApplied { answer: None, .. } => {
+                page.give_up(&change).await?;
+            }
             Outcome::NotApplied { answer, .. } => {
                 page.void(&change).await?;
                 page.answer(&change, answer.as_deref()).await?;
@@ -230,6 +238,7 @@ impl Outcome {
             Self::NotApplied { .. } => {
                 matches!(progress, Reserved | Sending | Unknown | NeedsHuman)
             }
+            Self::NeverSent { .. } => progress == Reserved,
             Self::Unknown { .. } | Self::NeedsHuman { .. } => {
                 matches!(progress, Sending | Unknown)
             }
@@ -244,6 +253,9 @@ impl Outcome {
             }
             Self::NotApplied { why, answer } => {
                 json!({"outcome": "not_applied", "why": why, "is_final": answer.is_some()})
+            }
+            Self::NeverSent { why } => {
+                json!({"outcome": "not_applied", "why": why, "is_final": false})
             }
             Self::Unknown { why } => json!({"outcome": "unknown", "why": why}),
             Self::NeedsHuman { why, .. } => json!({"outcome": "needs_human", "why": why}),

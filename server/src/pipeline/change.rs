@@ -194,9 +194,8 @@ impl Errand<'_> {
 
     /// Frees the money of a change that was not sent, and its key.
     async fn void(&self, stopped: Stopped) -> Ended {
-        let outcome = Outcome::NotApplied {
+        let outcome = Outcome::NeverSent {
             why: stopped.refusal.message.clone(),
-            answer: None,
         };
         if let Err(error) = self
             .ledger

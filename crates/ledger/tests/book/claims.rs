@@ -168,7 +168,7 @@ async fn a_released_key_can_be_claimed_again(house: House) {
 
     let lease = sent(&ledger, "throttled", &Wish::raise("1", 1), at(0)).await;
     ledger
-        .settle(&lease, &wish::never_sent(), at(0))
+        .settle(&lease, &wish::held_up(), at(0))
         .await
         .unwrap();
     new(&ledger, "throttled", at(0)).await;

@@ -136,7 +136,7 @@ async fn a_call_that_is_cut_off_happened_whole_or_not_at_all(house: House) {
         );
         if is_decided {
             ledger
-                .settle(&change.lease, &wish::never_sent(), at(2))
+                .settle(&change.lease, &wish::held_up(), at(2))
                 .await
                 .unwrap();
         }

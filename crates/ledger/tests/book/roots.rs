@@ -58,7 +58,7 @@ async fn a_root_is_free_again_when_its_change_has_ended(house: House) {
     for (key, outcome) in [
         ("done", wish::done(at(0))),
         ("refused", wish::rejected()),
-        ("unsent", wish::never_sent()),
+        ("held up", wish::held_up()),
     ] {
         let lease = sent(&ledger, key, &wish, at(0)).await;
         ledger.settle(&lease, &outcome, at(0)).await.unwrap();

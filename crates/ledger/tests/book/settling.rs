@@ -20,6 +20,7 @@ on_both_engines!(
     whoever_takes_over_fences_the_owner_before,
     of_many_who_take_over_one_does,
     nothing_is_applied_that_was_not_sent,
+    what_may_have_left_is_never_called_unsent,
     a_request_leaves_once_and_only_while_it_is_permitted,
     what_is_unknown_can_be_read_again_and_again,
     what_needs_people_is_answered_so_until_they_settle_it,
@@ -78,6 +79,7 @@ async fn a_settled_change_is_settled_for_good(house: House) {
     for outcome in [
         wish::done(at(1)),
         wish::rejected(),
+        wish::held_up(),
         wish::never_sent(),
         wish::unknown(),
         needs_human(),
@@ -160,6 +162,27 @@ async fn nothing_is_applied_that_was_not_sent(house: House) {
         .settle(&lease, &wish::never_sent(), at(0))
         .await
         .unwrap();
+}
+
+/// Who lists changes and then takes its time finds them further on: what was
+/// reserved when it looked may have been sent since, by the same owner.
+async fn what_may_have_left_is_never_called_unsent(house: House) {
+    let ledger = house.open().await;
+    let wish = Wish::raise("1", 1);
+    let lease = sent(&ledger, "key", &wish, at(0)).await;
+    let late = ledger.settle(&lease, &wish::never_sent(), at(1)).await;
+    assert!(is_out_of_order(&late, Progress::Sending), "{late:?}");
+    ledger
+        .settle(&lease, &wish::unknown(), at(1))
+        .await
+        .unwrap();
+    let late = ledger.settle(&lease, &wish::never_sent(), at(2)).await;
+    assert!(is_out_of_order(&late, Progress::Unknown), "{late:?}");
+    // Its key opens nothing new, so that nobody sends it again.
+    let again = claim(&ledger, "key", "{}", at(3)).await;
+    let progress = Progress::Unknown;
+    let change = lease.change;
+    assert_eq!(again, Claimed::InProgress { change, progress });
 }
 
 async fn a_request_leaves_once_and_only_while_it_is_permitted(house: House) {

@@ -281,10 +281,16 @@ pub fn rejected() -> Outcome {
     }
 }
 
-pub fn never_sent() -> Outcome {
+pub fn held_up() -> Outcome {
     Outcome::NotApplied {
-        why: "never sent".into(),
+        why: "throttled".into(),
         answer: None,
+    }
+}
+
+pub fn never_sent() -> Outcome {
+    Outcome::NeverSent {
+        why: "never sent".into(),
     }
 }
 
