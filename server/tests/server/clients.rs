@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use tenantry_core::access::Access;
 use tenantry_core::key::{KeyRecord, Scope};
 use tenantry_core::tenant::{RateLimit, TenantConfig};
-use tenantry_fakes::meta::{Fault, Faults};
+use tenantry_fakes::meta::{Answers, Applies, Fault, Faults, Order};
 
 use crate::control::raw;
-use crate::world::{World, key, record};
+use crate::world::{PATIENCE, World, key, record};
+use crate::writes::{AD_SET, OTHER_AD_SET, QUIET, budget, meddle, new_key, open, policy};
 
 const TOOL: &str = "meta_list_ad_accounts";
 
@@ -96,7 +97,8 @@ impl Sdk {
         let envelope = &answer["structuredContent"];
         let found = (envelope["status"].as_str(), envelope["reason"].as_str());
         assert_eq!(found, (Some(status), reason), "{}: {answer}", sdk.name);
-        assert_eq!(answer["isError"], status != "done");
+        let is_error = matches!(status, "refused" | "failed" | "needs_human");
+        assert_eq!(answer["isError"], is_error);
         sdk
     }
 }
@@ -216,6 +218,90 @@ async fn the_official_clients_take_every_answer() {
             .await;
         let sdk = refusals(&world, sdk).await;
         drop(failures(&world, sdk).await);
+        world.end().await;
+    }
+}
+
+/// Every end that a change can have.
+async fn ends_of_a_change(world: &World, sdk: Sdk) -> Sdk {
+    let tool = "meta_set_budget";
+    let asked = |amount: &str| budget(AD_SET, amount, &new_key());
+    let first = asked("31.00");
+    let sdk = sdk.ends(tool, first.clone(), "done", None).await;
+    // The first answer, once more.
+    let sdk = sdk.ends(tool, first, "done", None).await;
+    let sdk = sdk.ends(tool, asked("31.00"), "unchanged", None).await;
+    let mut dry = asked("32.00");
+    dry["dry_run"] = json!(true);
+    let sdk = sdk.ends(tool, dry, "done", None).await;
+    let sdk = sdk
+        .ends(tool, asked("60.00"), "refused", Some("PolicyDenied"))
+        .await;
+    let waits = budget(OTHER_AD_SET, "39.00", &new_key());
+    let sdk = sdk
+        .ends(tool, waits, "pending_approval", Some("ApprovalRequired"))
+        .await;
+    let lost = Order::next_write(Applies::Never, Answers::Break);
+    world.fake.order(lost.clone());
+    let sdk = sdk
+        .ends(tool, asked("32.00"), "settling", Some("OutcomeUnknown"))
+        .await;
+    let sdk = sdk
+        .ends(
+            tool,
+            asked("33.00"),
+            "in_progress",
+            Some("ChangeInProgress"),
+        )
+        .await;
+    world.clock.advance(QUIET);
+    let (sdk, again) = settled(sdk, tool, asked("34.00")).await;
+    assert_eq!(again["structuredContent"]["status"], "done", "{again}");
+    world.fake.order(lost);
+    let undecided = asked("35.00");
+    let sdk = sdk
+        .ends(tool, undecided.clone(), "settling", Some("OutcomeUnknown"))
+        .await;
+    meddle(world, AD_SET, 3_900).await;
+    world.clock.advance(QUIET);
+    let (sdk, people) = settled(sdk, tool, undecided).await;
+    assert_eq!(
+        people["structuredContent"]["status"], "needs_human",
+        "{people}"
+    );
+    sdk
+}
+
+/// Repeats a call until nothing is on its way any more.
+async fn settled(mut sdk: Sdk, tool: &str, asked: Value) -> (Sdk, Value) {
+    let began = std::time::Instant::now();
+    loop {
+        let (same, answer) = sdk.call(tool, asked.clone()).await;
+        sdk = same;
+        let status = answer["structuredContent"]["status"].as_str();
+        if !matches!(status, Some("settling" | "in_progress")) {
+            return (sdk, answer);
+        }
+        assert!(began.elapsed() < PATIENCE, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_official_clients_take_every_end_of_a_change() {
+    for client in 0..CLIENTS.len() {
+        let world = World::start_with(|setup| {
+            open(setup);
+            setup.tenant.policies = vec![policy(json!({
+                "budget": {"perObject": {"maxDaily": "50"}},
+                "approvals": [{
+                    "name": "large", "approverClass": "finance", "approvers": 1, "expiresAfterMs": 3_600_000,
+                    "when": {"dailyIncreaseOver": "15"},
+                }],
+            }))];
+        })
+        .await;
+        let sdk = Sdk::start(&world, client).await;
+        drop(ends_of_a_change(&world, sdk).await);
         world.end().await;
     }
 }

@@ -9,18 +9,19 @@ mod settling;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_core::access::Access;
 use tenantry_core::key::{KeyRecord, Scope};
 use tenantry_core::policy::Policy;
-use tenantry_fakes::meta::EffectKind;
+use tenantry_fakes::meta::{EffectKind, SANDBOX_TOKEN};
 
 use crate::world::{Setup, World, record};
 
 /// In Berlin: a campaign of two live ad sets, of 20.00 and 30.50 EUR a day.
 const CAMPAIGN: &str = "12001001004";
-const AD_SET: &str = "120010010042";
-const OTHER_AD_SET: &str = "120010010041";
+pub const AD_SET: &str = "120010010042";
+pub const OTHER_AD_SET: &str = "120010010041";
 
 /// A key with every scope.
 fn spender(id: &str) -> KeyRecord {
@@ -31,7 +32,7 @@ fn spender(id: &str) -> KeyRecord {
     }
 }
 
-fn policy(fields: Value) -> Policy {
+pub fn policy(fields: Value) -> Policy {
     let mut policy = json!({"name": "ads", "mode": "Enforce", "currency": "EUR"});
     let Value::Object(fields) = fields else {
         panic!("a policy is an object")
@@ -40,8 +41,21 @@ fn policy(fields: Value) -> Policy {
     serde_json::from_value(policy).unwrap()
 }
 
+/// Longer than the quiet time of the connector file.
+pub const QUIET: SignedDuration = SignedDuration::from_secs(91);
+
+/// Somebody sets a budget at the vendor, without us.
+pub async fn meddle(world: &World, ad_set: &str, cents: u32) {
+    let url = format!("{}/v26.0/{ad_set}", world.fake.url());
+    let cents = cents.to_string();
+    let form = [("access_token", SANDBOX_TOKEN), ("daily_budget", &cents)];
+    let request = reqwest::Client::new().post(url).form(&form);
+    let answer = request.send().await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+}
+
 /// Where changes may be made, under a policy that permits nearly everything.
-fn open(setup: &mut Setup) {
+pub fn open(setup: &mut Setup) {
     setup.tenant.access = Access::ReadWrite;
     for account in &mut setup.tenant.connectors[0].accounts {
         account.access = Access::ReadWrite;
@@ -63,7 +77,7 @@ async fn world_with(fields: Value) -> World {
 }
 
 /// A key that no other call has.
-fn new_key() -> String {
+pub fn new_key() -> String {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed);
     format!("0d9f4f7e-5a0b-4c1e-9d43-6a6f8c{number:06}")
@@ -73,7 +87,7 @@ fn eur(amount: &str) -> Value {
     json!({"amount": amount, "currency": "EUR"})
 }
 
-fn budget(ad_set: &str, amount: &str, key: &str) -> Value {
+pub fn budget(ad_set: &str, amount: &str, key: &str) -> Value {
     json!({"ad_set_id": ad_set, "daily_budget": eur(amount), "idempotency_key": key})
 }
 

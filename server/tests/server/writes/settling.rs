@@ -1,15 +1,11 @@
 //! What becomes of a change whose answer never came: it is found out, and never
 //! sent again.
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
 
-use super::{AD_SET, budget, budgets, call, new_key, open, policy, set, world};
+use super::{AD_SET, QUIET, budget, budgets, call, meddle, new_key, open, policy, set, world};
 use crate::world::{PATIENCE, World};
-
-/// Longer than the quiet time of the connector file.
-const QUIET: SignedDuration = SignedDuration::from_secs(91);
 
 /// Repeats the call until it is not `settling` any more.
 async fn settled(world: &World, amount: &str, key: &str) -> Value {
@@ -119,5 +115,26 @@ async fn a_success_that_changes_nothing_is_not_believed() {
     let end = settled(&world, "40.00", &key).await;
     assert_eq!(end["reason"], "ChangeNotMade", "{end}");
     assert_eq!(budgets(&world), []);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_changed_meanwhile_is_for_people() {
+    let world = world().await;
+    world
+        .fake
+        .order(Order::next_write(Applies::Never, Answers::Break));
+    let key = new_key();
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    meddle(&world, AD_SET, 3_300).await;
+    world.clock.advance(QUIET);
+    let end = settled(&world, "40.00", &key).await;
+    assert_eq!(
+        (&end["status"], &end["reason"]),
+        (&json!("needs_human"), &json!("OutcomeUndecided"))
+    );
+    // Nobody else touches it meanwhile.
+    let other = set(&world, "41.00", &new_key()).await;
+    assert_eq!(other["reason"], "ChangeInProgress", "{other}");
     world.end().await;
 }
