@@ -84,6 +84,11 @@ pub(super) fn settling(change: ChangeAnswer) -> Stopped {
     stopped(Status::Settling, Reason::OutcomeUnknown, message).of_change(change)
 }
 
+/// The change may have left, and its call has ended before it knew.
+pub(crate) fn may_have_left(change: &ChangeId) -> Stopped {
+    settling(named(change))
+}
+
 /// Another change has the same budget, or asks for the same.
 pub(super) fn in_the_way(other: &ChangeId) -> Stopped {
     let message = "another change of the same budget is on its way";

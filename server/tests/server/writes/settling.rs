@@ -1,12 +1,14 @@
 //! What becomes of a change whose answer never came: it is found out, and never
 //! sent again.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
 
 use super::{AD_SET, budget, budgets, call, new_key, open, policy, set, world};
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, World, until};
 
 /// Longer than the quiet time of the connector file.
 const QUIET: SignedDuration = SignedDuration::from_secs(91);
@@ -69,7 +71,7 @@ async fn what_was_not_made_counts_as_that_after_the_quiet_time_alone() {
     let told = set(&world, "40.00", &key).await;
     assert_eq!(told["status"], "settling", "{told}");
     let reads = world.fake.requests().len();
-    crate::world::until("some looks", || world.fake.requests().len() > reads + 6).await;
+    until("some looks", || world.fake.requests().len() > reads + 6).await;
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
     // Its budget is its own, and its money with it.
     let other = call(
@@ -120,4 +122,34 @@ async fn a_success_that_changes_nothing_is_not_believed() {
     assert_eq!(end["reason"], "ChangeNotMade", "{end}");
     assert_eq!(budgets(&world), []);
     world.end().await;
+}
+
+#[tokio::test]
+async fn what_left_before_its_call_was_cut_off_is_not_called_failed() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.drain = Duration::from_millis(50);
+    })
+    .await;
+    world
+        .fake
+        .order(Order::next_write(Applies::AtOnce, Answers::Hang));
+    let client = world.client("demo");
+    let asked = budget(AD_SET, "40.00", &new_key());
+    let call = tokio::spawn(async move { client.call("meta_set_budget", asked).await });
+    until("the change", || budgets(&world).len() == 1).await;
+    world.stop();
+    let told = call.await.unwrap()["structuredContent"].clone();
+    let lines = world.end().await;
+    assert_eq!(lines.len(), 1);
+    let line = &lines[0];
+    assert_eq!(
+        (&line["outcome"], &line["reason"]),
+        (&json!("settling"), &json!("OutcomeUnknown"))
+    );
+    assert!(line["change"].is_string(), "{line}");
+    assert_eq!(
+        (&told["status"], &told["change_id"]),
+        (&json!("settling"), &line["change"])
+    );
 }
