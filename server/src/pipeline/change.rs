@@ -129,6 +129,9 @@ impl Errand<'_> {
             match self.look_again(&ready, entry).await {
                 Ok(None) => return self.send(&ready, &permission, entry).await,
                 Ok(Some(now)) if left > 0 => {
+                    if let Err(stopped) = prepare::as_foreseen(wish, &now) {
+                        return self.void(stopped).await;
+                    }
                     let why = "what the change was decided on has changed";
                     if let Err(error) = self
                         .ledger
