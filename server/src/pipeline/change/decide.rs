@@ -130,7 +130,9 @@ impl Errand<'_> {
                 );
                 Decided::Unrecorded
             }
-            Err(error) => ended(Err(self.unrecorded(&error))),
+            // What was refused outright has left the claim as it was, and its key
+            // is given back; if it was reserved all the same, this fails.
+            Err(error) => ended(self.release(self.unrecorded(&error)).await),
         }
     }
 

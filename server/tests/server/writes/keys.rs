@@ -6,7 +6,7 @@ use tenantry_core::key::KeyRecord;
 use tenantry_core::name::AccountId;
 
 use super::{AD_SET, budget, budgets, call, eur, new_key, open, set, spender, world};
-use crate::world::World;
+use crate::world::{Ledger, World};
 
 #[tokio::test]
 async fn a_repeated_call_is_one_change_with_one_answer() {
@@ -182,5 +182,23 @@ async fn a_key_that_may_not_use_the_account_hears_nothing_of_its_change() {
     let told = &told["structuredContent"];
     assert_eq!(told["reason"], "AccountRefused", "{told}");
     assert_eq!((told.get("before"), told.get("change_id")), (None, None));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_change_that_the_ledger_refused_does_not_count_as_on_its_way() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.ledger = Ledger::Full;
+    })
+    .await;
+    let key = new_key();
+    for _ in 0..2 {
+        let told = set(&world, "40.00", &key).await;
+        assert_eq!(told["reason"], "LedgerUnavailable", "{told}");
+    }
+    let pause = json!({"ad_set_id": AD_SET, "idempotency_key": new_key()});
+    let told = call(&world, "meta_pause", pause).await;
+    assert_eq!(told["status"], "done", "{told}");
     world.end().await;
 }
