@@ -148,6 +148,8 @@ impl Errand<'_> {
                 ruling, expires_at, ..
             } => {
                 metrics.ruled(&ruling);
+                // Somebody must look when its time has passed.
+                self.desk.counter.book.unsettled.notify_one();
                 let change = told::ruled(own(), &ruling, Some(expires_at));
                 ended(Err(told::pending(change)))
             }

@@ -153,3 +153,40 @@ async fn what_left_before_its_call_was_cut_off_is_not_called_failed() {
         (&json!("settling"), &line["change"])
     );
 }
+
+#[tokio::test]
+async fn a_question_that_nobody_answers_in_time_gives_its_money_back() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.tenant.policies = vec![policy(json!({
+            "budget": {"perWindow": [{"windowMs": 86_400_000, "scope": "Account", "maxDailyIncrease": "19"}]},
+            "approvals": [{
+                "name": "large", "approverClass": "finance", "approvers": 1, "expiresAfterMs": 3_600_000,
+                "when": {"dailyIncreaseOver": "5"},
+            }],
+        }))];
+    })
+    .await;
+    let key = new_key();
+    let told = set(&world, "40.00", &key).await;
+    assert_eq!(told["status"], "pending_approval", "{told}");
+    world.clock.advance(SignedDuration::from_mins(61));
+    let ended = async {
+        loop {
+            let told = set(&world, "40.00", &key).await;
+            if told["status"] != "pending_approval" {
+                return told;
+            }
+        }
+    };
+    let end = tokio::time::timeout(PATIENCE, ended).await;
+    let end = end.expect("it waits for ever");
+    assert_eq!(
+        (&end["status"], &end["reason"], &end["change_id"]),
+        (&json!("refused"), &json!("ChangeStale"), &told["change_id"])
+    );
+    // Half of the window may wait: there is room for it again.
+    let anew = set(&world, "40.00", &new_key()).await;
+    assert_eq!(anew["status"], "pending_approval", "{anew}");
+    world.end().await;
+}
