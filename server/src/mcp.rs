@@ -48,7 +48,6 @@ pub fn service(counter: &Arc<Counter>) -> McpService {
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_max_request_body_bytes(BODY_LIMIT)
-        .with_cancellation_token(counter.cut.child_token())
         // The gate has checked Host and Origin, against the contract of now.
         .disable_allowed_hosts()
         .disable_allowed_origins();

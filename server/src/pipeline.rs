@@ -15,7 +15,7 @@ pub mod send;
 pub mod wish;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -23,6 +23,7 @@ use tenantry_core::answer::{ChangeAnswer, Envelope, Status};
 use tenantry_core::audit::Stage;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::reason::{Reason, Refusal};
+use tenantry_ledger::change::ChangeId;
 use tokio::time::Instant;
 
 use crate::counter::Counter;
@@ -136,12 +137,16 @@ pub async fn carry_out(
     entry: Entry,
 ) -> Ended {
     let deadline = caller.arrived + CALL_LIMIT;
+    let sent = entry.sent();
     let work = recorded(Arc::clone(&counter), caller, asked, entry);
     match tokio::time::timeout_at(deadline, counter.calls.spawn(work)).await {
         Ok(Ok(ended)) => ended,
         // A panic: its entry was put on record when the task unwound.
-        Ok(Err(_)) => Err(fault("the server failed while it handled the call")),
-        Err(_) => Err(late()),
+        Ok(Err(_)) => {
+            let fault = fault("the server failed while it handled the call");
+            Err(cut_short(fault, &sent))
+        }
+        Err(_) => Err(cut_short(late(), &sent)),
     }
 }
 
@@ -151,11 +156,12 @@ async fn recorded(
     asked: Asked,
     mut entry: Entry,
 ) -> Ended {
+    let sent = entry.sent();
     let ended = {
         let walk = walk(&counter, &caller, asked, &mut entry);
         tokio::select! {
             ended = walk => ended,
-            () = counter.cut.cancelled() => Err(stopping()),
+            () = counter.cut.cancelled() => Err(cut_short(stopping(), &sent)),
         }
     };
     entry.finish(&ended);
@@ -196,6 +202,12 @@ pub fn respond(call_id: &str, ended: Ended) -> Envelope {
             ..Envelope::not_done(stopped.status, call_id, stopped.refusal)
         },
     }
+}
+
+/// What the caller hears of a call that did not come to its own end: nothing
+/// was changed, unless its change may have left by then.
+fn cut_short(stopped: Stopped, sent: &OnceLock<ChangeId>) -> Stopped {
+    sent.get().map_or(stopped, change::told::may_have_left)
 }
 
 fn stopping() -> Stopped {

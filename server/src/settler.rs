@@ -13,6 +13,7 @@ use serde_json::Value;
 use tenantry_connectors::change::doubt::Doubt;
 use tenantry_connectors::corridor::Corridor;
 use tenantry_core::cause::chain;
+use tenantry_ledger::approval::End;
 use tenantry_ledger::change::{ChangeId, Lease, Progress, Recorded};
 use tenantry_ledger::claim::CLAIM_LASTS;
 use tenantry_ledger::error::LedgerError;
@@ -78,10 +79,17 @@ impl Settler {
     pub async fn settle_all(&mut self) -> Result<usize, LedgerError> {
         let counter = &self.counter;
         let now = counter.clock.now();
-        counter.book.empty_journal(&self.ledger, now).await?;
+        // Money is not kept back by a journal that cannot be read.
+        if let Err(error) = counter.book.empty_journal(&self.ledger, now).await {
+            tracing::error!(
+                error = chain(&error),
+                "the journal stays as it is; trying again"
+            );
+        }
+        let waiting = self.end_what_nobody_decided().await?;
         let unsettled = self.ledger.unsettled().await?;
         let hands = self.counter.book.hands.clone();
-        let mut left = 0;
+        let mut left = waiting;
         for change in unsettled {
             if hands.hold(&change.lease.change) || !self.is_ours(&change) {
                 left += 1;
@@ -100,6 +108,29 @@ impl Settler {
         }
         self.counter.book.written.notify_one();
         Ok(left)
+    }
+
+    /// Ends questions whose time has passed, so that their money is free again;
+    /// answers how many others wait.
+    async fn end_what_nobody_decided(&self) -> Result<usize, LedgerError> {
+        let now = self.counter.clock.now();
+        let waiting = self.ledger.waiting().await?;
+        let (late, waiting): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|waiting| waiting.expires_at <= now);
+        for late in late {
+            let answer = verdict::expired(&late.change);
+            let ended = self
+                .ledger
+                .end_question(&late.change, End::Expired, Some(&answer), now)
+                .await;
+            match ended {
+                // Somebody else was faster.
+                Ok(()) | Err(LedgerError::OutOfOrder { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(waiting.len())
     }
 
     /// Whether nobody else is looking after it. A file has one process, so

@@ -21,13 +21,13 @@ use tenantry_core::name::AccountId;
 use tenantry_core::policy::decide::Permitted as Permission;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::change::Lease;
-use tenantry_ledger::claim::Claimed;
+use tenantry_ledger::claim::{Claimed, Replay};
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::settle::Outcome;
 use tokio::time::Instant;
 
-use super::authorize::Permitted;
+use super::authorize::{Permitted, permit_account};
 use super::record::Entry;
 use super::wish::Wish;
 use super::{Authenticated, Ended, Stopped, live};
@@ -90,7 +90,10 @@ pub async fn carry(
     };
     let lease = match claimed {
         Claimed::New(lease) => lease,
-        met => return told::met(&ledger, met).await,
+        met => {
+            may_hear(desk, &ledger, &permitted, &met).await?;
+            return told::met(&ledger, met).await;
+        }
     };
     let _hand = desk.counter.book.hands.take(&lease.change);
     entry.change(&lease.change);
@@ -102,6 +105,30 @@ pub async fn carry(
     let ended = errand.run(permitted, wish, entry).await;
     desk.counter.book.written.notify_one();
     ended
+}
+
+/// Whether the caller may still use the account of the change that its key
+/// opens: another key of the same owner may be good for fewer (WRITES §1).
+async fn may_hear(
+    desk: Desk<'_>,
+    ledger: &Ledger,
+    permitted: &Permitted<'_>,
+    met: &Claimed,
+) -> Result<(), Stopped> {
+    let (Claimed::Replay(Replay { change, .. })
+    | Claimed::InProgress { change, .. }
+    | Claimed::Superseded { change }) = met
+    else {
+        return Ok(());
+    };
+    let refused = |refusal| Stopped::refused(Stage::Claim, refusal);
+    let found = ledger.find(change).await;
+    let found = found.map_err(|error| refused(book::refusal(&error)))?;
+    // Before it is decided a change tells nothing of its object.
+    let Some(proposal) = found.and_then(|found| found.proposal) else {
+        return Ok(());
+    };
+    permit_account(desk.caller, permitted, &proposal.subject.account).map_err(refused)
 }
 
 impl Errand<'_> {
@@ -129,6 +156,9 @@ impl Errand<'_> {
             match self.look_again(&ready, entry).await {
                 Ok(None) => return self.send(&ready, &permission, entry).await,
                 Ok(Some(now)) if left > 0 => {
+                    if let Err(stopped) = prepare::as_foreseen(wish, &now) {
+                        return self.void(stopped).await;
+                    }
                     let why = "what the change was decided on has changed";
                     if let Err(error) = self
                         .ledger

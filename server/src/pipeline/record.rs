@@ -1,8 +1,8 @@
 //! The sixth room, which every call passes however it ends: its line in the
 //! audit stream, and its figures in the metrics.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tenantry_connectors::connector::Tool;
 use tenantry_core::answer::Status;
@@ -30,6 +30,7 @@ pub struct Entry {
     is_known: bool,
     arrived: Instant,
     vendor_requests: Arc<AtomicU32>,
+    sent: Arc<OnceLock<ChangeId>>,
     metrics: Arc<Metrics>,
 }
 
@@ -57,6 +58,7 @@ impl Entry {
             is_known: false,
             arrived,
             vendor_requests,
+            sent: Arc::default(),
             metrics,
         }
     }
@@ -101,6 +103,18 @@ impl Entry {
     /// It makes this change.
     pub fn change(&mut self, change: &ChangeId) {
         self.event.change = Some(change.to_string());
+    }
+
+    /// That change leaves now: whatever stops the call from here on, it may
+    /// have been made.
+    pub fn sends(&self, change: &ChangeId) {
+        // A call sends one change, and that once.
+        let _ = self.sent.set(change.clone());
+    }
+
+    /// Where the change of the call stands, once it may have left.
+    pub fn sent(&self) -> Arc<OnceLock<ChangeId>> {
+        Arc::clone(&self.sent)
     }
 
     /// The account is the organisation's.
@@ -152,7 +166,11 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.write(Status::Failed, Some(Reason::InternalFault), Stage::Respond);
+            let status = match self.sent.get() {
+                Some(_) => Status::Settling,
+                None => Status::Failed,
+            };
+            self.write(status, Some(Reason::InternalFault), Stage::Respond);
         } else {
             self.write(Status::Failed, Some(Reason::ClientGone), Stage::Receive);
         }

@@ -10,7 +10,7 @@ use tenantry_core::answer::{ChangeAnswer, Status};
 use tenantry_core::audit::Stage;
 use tenantry_core::name::Currency;
 use tenantry_core::reason::{Reason, Refusal};
-use tenantry_ledger::change::Recorded;
+use tenantry_ledger::change::{ChangeId, Recorded};
 use tenantry_ledger::settle::Outcome;
 
 use crate::pipeline::change::told::{stored, value};
@@ -133,6 +133,20 @@ pub fn outcome(verdict: &Verdict, change: &Recorded, now: Timestamp) -> Option<O
             }
         }
     })
+}
+
+/// What the key of a change is answered with to which nobody agreed in time.
+pub fn expired(change: &ChangeId) -> String {
+    let message = "nobody agreed to the change in time, so it was not made";
+    let refusal = Refusal::new(Reason::ChangeStale, message);
+    let answer = ChangeAnswer {
+        change_id: Some(change.to_string()),
+        ..ChangeAnswer::default()
+    };
+    stored(
+        "",
+        &Err(Stopped::refused(Stage::Decide, refusal).of_change(answer)),
+    )
 }
 
 fn shown(change: &Recorded) -> ChangeAnswer {

@@ -94,6 +94,8 @@ pub struct Setup {
 pub enum Ledger {
     /// In a folder of its own.
     Own,
+    /// The same, on a disk without space for another change.
+    Full,
     /// Nowhere.
     None,
 }
@@ -213,7 +215,8 @@ impl World {
         }
         let ledger = TempDir::new().unwrap();
         let place = match setup.ledger {
-            Ledger::Own => Some(sqlite(ledger.path())),
+            Ledger::Own => Some(sqlite(ledger.path(), 0)),
+            Ledger::Full => Some(sqlite(ledger.path(), u64::MAX)),
             Ledger::None => None,
         };
         let contract = setup.has_contract.then(|| raw(&setup.tenant, 1));
@@ -396,11 +399,11 @@ pub fn logs() -> &'static Captured {
     })
 }
 
-/// A ledger in that folder.
-pub fn sqlite(dir: &Path) -> Place {
+/// A ledger in that folder, which leaves so much free.
+pub fn sqlite(dir: &Path, least_free_bytes: u64) -> Place {
     Place::Sqlite(SqlitePlace {
         path: dir.join("ledger.db"),
-        least_free_bytes: 0,
+        least_free_bytes,
     })
 }
 

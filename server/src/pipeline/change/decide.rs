@@ -130,7 +130,9 @@ impl Errand<'_> {
                 );
                 Decided::Unrecorded
             }
-            Err(error) => ended(Err(self.unrecorded(&error))),
+            // What was refused outright has left the claim as it was, and its key
+            // is given back; if it was reserved all the same, this fails.
+            Err(error) => ended(self.release(self.unrecorded(&error)).await),
         }
     }
 
@@ -146,6 +148,8 @@ impl Errand<'_> {
                 ruling, expires_at, ..
             } => {
                 metrics.ruled(&ruling);
+                // Somebody must look when its time has passed.
+                self.desk.counter.book.unsettled.notify_one();
                 let change = told::ruled(own(), &ruling, Some(expires_at));
                 ended(Err(told::pending(change)))
             }

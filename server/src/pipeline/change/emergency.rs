@@ -56,6 +56,7 @@ pub(super) async fn stop_prepared(
         desk.counter.book.put_in_journal(line).await;
     };
     put_down(json!({"outcome": "about to be sent"})).await;
+    entry.sends(&change);
     let work = ready.proven.corridor.make(&ready.prepared, desk.deadline);
     let made = credentials::counting(entry.vendor_requests(), work).await;
     let detail = match &made {

@@ -19,6 +19,7 @@ use crate::pipeline::{Done, Ended, Stopped};
 /// Makes the change, and writes down what became of it.
 pub(super) async fn make(errand: &Errand<'_>, ready: &Ready<'_>, entry: &mut Entry) -> Ended {
     let change = told::of(&ready.prepared, Some(&errand.lease.change));
+    entry.sends(&errand.lease.change);
     let work = ready
         .proven
         .corridor

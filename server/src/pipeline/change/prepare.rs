@@ -50,17 +50,19 @@ pub(super) async fn prepare<'c>(
         return Err(Stopped::failed(Stage::Own, refusal));
     };
     let prepared = prepared(desk, &proven, object, entry).await?;
-    if wish
-        .key
-        .as_ref()
-        .is_some_and(|key| !is_foreseen(key, wish, &prepared))
-    {
-        let message =
-            "the object is not any more as the dry run found it, so the change was not made";
-        let refusal = Refusal::new(Reason::ChangeStale, message);
-        return Err(Stopped::refused(Stage::Prepare, refusal));
-    }
+    as_foreseen(wish, &prepared)?;
     Ok(Ready { proven, prepared })
+}
+
+/// Refuses a change under the key of a dry run that found something else.
+pub(super) fn as_foreseen(wish: &Wish, prepared: &Prepared) -> Result<(), Stopped> {
+    let key = wish.key.as_ref();
+    if key.is_none_or(|key| is_foreseen(key, wish, prepared)) {
+        return Ok(());
+    }
+    let message = "the object is not any more as the dry run found it, so the change was not made";
+    let refusal = Refusal::new(Reason::ChangeStale, message);
+    Err(Stopped::refused(Stage::Prepare, refusal))
 }
 
 /// Prepares the same change once more.

@@ -84,6 +84,11 @@ pub(super) fn settling(change: ChangeAnswer) -> Stopped {
     stopped(Status::Settling, Reason::OutcomeUnknown, message).of_change(change)
 }
 
+/// The change may have left, and its call has ended before it knew.
+pub(crate) fn may_have_left(change: &ChangeId) -> Stopped {
+    settling(named(change))
+}
+
 /// Another change has the same budget, or asks for the same.
 pub(super) fn in_the_way(other: &ChangeId) -> Stopped {
     let message = "another change of the same budget is on its way";
@@ -253,10 +258,12 @@ pub(super) fn is_foreseen(key: &IdempotencyKey, wish: &Wish, prepared: &Prepared
         .is_some_and(|(nonce, found)| found == seal(nonce, wish, prepared))
 }
 
-/// What binds a key to the arguments and to what was there.
+/// What binds a key to the arguments, to what was there, and to what the change
+/// would do to money: that can rise by another object of the spend root.
 fn seal(nonce: &str, wish: &Wish, prepared: &Prepared) -> String {
-    let before = value(&prepared.view().before);
-    let told = json!([nonce, wish.fingerprint, before]).to_string();
+    let view = prepared.view();
+    let (before, delta) = (value(&view.before), value(&view.delta));
+    let told = json!([nonce, wish.fingerprint, before, delta]).to_string();
     let digest = Digest::of(told.as_bytes()).to_string();
     // Half of it: a key has 128 characters at most.
     digest.chars().rev().take(32).collect()

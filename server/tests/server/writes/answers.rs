@@ -1,7 +1,7 @@
 //! What the caller hears of a change.
 
-use serde_json::json;
-use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
+use serde_json::{Value, json};
+use tenantry_fakes::meta::{Answers, Applies, Fault, Faults, Order, SANDBOX_TOKEN};
 
 use super::{AD_SET, CAMPAIGN, budget, budgets, call, eur, new_key, set, world, world_with};
 use crate::world::World;
@@ -162,6 +162,62 @@ async fn a_key_of_a_dry_run_is_good_for_what_it_found_alone() {
     let late = set(&world, "40.00", key).await;
     assert_eq!(late["reason"], "ChangeStale", "{late}");
     assert_eq!(budgets(&world).len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_key_of_a_dry_run_does_not_switch_on_more_than_was_shown() {
+    let world = world().await;
+    let campaign = |more: Value| {
+        let mut asked = json!({"campaign_id": CAMPAIGN});
+        let Value::Object(more) = more else { panic!() };
+        asked.as_object_mut().unwrap().extend(more);
+        asked
+    };
+    let paused = call(&world, "meta_pause", campaign(json!({}))).await;
+    assert_eq!(paused["status"], "done", "{paused}");
+    let told = call(&world, "meta_activate", campaign(json!({"dry_run": true}))).await;
+    assert_eq!(told["delta"]["daily"], eur("50.50"), "{told}");
+    assert_eq!(set(&world, "200.00", &new_key()).await["status"], "done");
+    let key = json!({"idempotency_key": told["idempotency_key"]});
+    let late = call(&world, "meta_activate", campaign(key)).await;
+    assert_eq!(late["reason"], "ChangeStale", "{late}");
+    world.end().await;
+}
+
+/// Somebody at the vendor changes the budget between the decision and the
+/// second look.
+#[tokio::test]
+async fn a_key_of_a_dry_run_is_good_for_what_it_found_until_it_is_sent() {
+    let world = world().await;
+    let dry = json!({"ad_set_id": AD_SET, "daily_budget": eur("40.00"), "dry_run": true});
+    call(&world, "meta_set_budget", dry.clone()).await;
+    world.fake.forget_requests();
+    let told = call(&world, "meta_set_budget", dry).await;
+    let key = told["idempotency_key"].as_str().unwrap();
+    // Without the rehearsal.
+    let prepared = world.fake.requests().len() - 1;
+    world
+        .fake
+        .order(Order::next_write(Applies::WhenReleased, Answers::Success));
+    let own = reqwest::Client::builder().no_proxy().build().unwrap();
+    let changed = own
+        .post(format!("{}/v26.0/{AD_SET}", world.fake.url()))
+        .bearer_auth(SANDBOX_TOKEN)
+        .form(&[("daily_budget", "20000")]);
+    assert_eq!(changed.send().await.unwrap().status(), 200);
+    world.fake.forget_requests();
+    world.fake.set_faults(Faults {
+        latency_ms: 200,
+        ..Faults::default()
+    });
+    let meanwhile = async {
+        world.fake.arrived(prepared + 1).await;
+        assert_eq!(world.fake.release(), 1);
+    };
+    let (late, ()) = futures::join!(set(&world, "40.00", key), meanwhile);
+    assert_eq!(late["reason"], "ChangeStale", "{late}");
+    assert_eq!(budgets(&world).len(), 1, "the other one's alone");
     world.end().await;
 }
 

@@ -3,9 +3,10 @@
 use futures::future::join_all;
 use serde_json::json;
 use tenantry_core::key::KeyRecord;
+use tenantry_core::name::AccountId;
 
 use super::{AD_SET, budget, budgets, call, eur, new_key, open, set, spender, world};
-use crate::world::World;
+use crate::world::{Ledger, World};
 
 #[tokio::test]
 async fn a_repeated_call_is_one_change_with_one_answer() {
@@ -160,5 +161,44 @@ async fn two_changes_of_one_campaign_do_not_run_at_once() {
         assert_eq!(late["reason"], "ChangeInProgress", "{late}");
         assert!(late["change_id"].is_string());
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_use_the_account_hears_nothing_of_its_change() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        let narrow = KeyRecord {
+            accounts: Some([AccountId::parse("act_1002").unwrap()].into()),
+            ..spender("narrow")
+        };
+        setup.keys.push(narrow);
+    })
+    .await;
+    let key = new_key();
+    assert_eq!(set(&world, "40.00", &key).await["status"], "done");
+    let asked = budget(AD_SET, "40.00", &key);
+    let told = world.client("narrow").call("meta_set_budget", asked).await;
+    let told = &told["structuredContent"];
+    assert_eq!(told["reason"], "AccountRefused", "{told}");
+    assert_eq!((told.get("before"), told.get("change_id")), (None, None));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_change_that_the_ledger_refused_does_not_count_as_on_its_way() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.ledger = Ledger::Full;
+    })
+    .await;
+    let key = new_key();
+    for _ in 0..2 {
+        let told = set(&world, "40.00", &key).await;
+        assert_eq!(told["reason"], "LedgerUnavailable", "{told}");
+    }
+    let pause = json!({"ad_set_id": AD_SET, "idempotency_key": new_key()});
+    let told = call(&world, "meta_pause", pause).await;
+    assert_eq!(told["status"], "done", "{told}");
     world.end().await;
 }

@@ -1,11 +1,14 @@
 //! What becomes of a change whose answer never came: it is found out, and never
 //! sent again.
 
+use std::time::Duration;
+
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
 
 use super::{AD_SET, QUIET, budget, budgets, call, meddle, new_key, open, policy, set, world};
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, World, until};
 
 /// Repeats the call until it is not `settling` any more.
 async fn settled(world: &World, amount: &str, key: &str) -> Value {
@@ -65,7 +68,7 @@ async fn what_was_not_made_counts_as_that_after_the_quiet_time_alone() {
     let told = set(&world, "40.00", &key).await;
     assert_eq!(told["status"], "settling", "{told}");
     let reads = world.fake.requests().len();
-    crate::world::until("some looks", || world.fake.requests().len() > reads + 6).await;
+    until("some looks", || world.fake.requests().len() > reads + 6).await;
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
     // Its budget is its own, and its money with it.
     let other = call(
@@ -136,5 +139,72 @@ async fn what_somebody_else_changed_meanwhile_is_for_people() {
     // Nobody else touches it meanwhile.
     let other = set(&world, "41.00", &new_key()).await;
     assert_eq!(other["reason"], "ChangeInProgress", "{other}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_left_before_its_call_was_cut_off_is_not_called_failed() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.drain = Duration::from_millis(50);
+    })
+    .await;
+    world
+        .fake
+        .order(Order::next_write(Applies::AtOnce, Answers::Hang));
+    let client = world.client("demo");
+    let asked = budget(AD_SET, "40.00", &new_key());
+    let call = tokio::spawn(async move { client.call("meta_set_budget", asked).await });
+    until("the change", || budgets(&world).len() == 1).await;
+    world.stop();
+    let told = call.await.unwrap()["structuredContent"].clone();
+    let lines = world.end().await;
+    assert_eq!(lines.len(), 1);
+    let line = &lines[0];
+    assert_eq!(
+        (&line["outcome"], &line["reason"]),
+        (&json!("settling"), &json!("OutcomeUnknown"))
+    );
+    assert!(line["change"].is_string(), "{line}");
+    assert_eq!(
+        (&told["status"], &told["change_id"]),
+        (&json!("settling"), &line["change"])
+    );
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_answers_in_time_gives_its_money_back() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.tenant.policies = vec![policy(json!({
+            "budget": {"perWindow": [{"windowMs": 86_400_000, "scope": "Account", "maxDailyIncrease": "19"}]},
+            "approvals": [{
+                "name": "large", "approverClass": "finance", "approvers": 1, "expiresAfterMs": 3_600_000,
+                "when": {"dailyIncreaseOver": "5"},
+            }],
+        }))];
+    })
+    .await;
+    let key = new_key();
+    let told = set(&world, "40.00", &key).await;
+    assert_eq!(told["status"], "pending_approval", "{told}");
+    world.clock.advance(SignedDuration::from_mins(61));
+    let ended = async {
+        loop {
+            let told = set(&world, "40.00", &key).await;
+            if told["status"] != "pending_approval" {
+                return told;
+            }
+        }
+    };
+    let end = tokio::time::timeout(PATIENCE, ended).await;
+    let end = end.expect("it waits for ever");
+    assert_eq!(
+        (&end["status"], &end["reason"], &end["change_id"]),
+        (&json!("refused"), &json!("ChangeStale"), &told["change_id"])
+    );
+    // Half of the window may wait: there is room for it again.
+    let anew = set(&world, "40.00", &new_key()).await;
+    assert_eq!(anew["status"], "pending_approval", "{anew}");
     world.end().await;
 }
