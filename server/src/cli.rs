@@ -43,8 +43,8 @@ pub struct Cli {
     /// Serve the organisation in this folder, or file, instead of one in a cluster
     ///
     /// It holds what `kubectl apply` would take: one McpTenant, its McpApiKeys,
-    /// McpFreezes and Secrets, in *.yaml, *.yml or *.json. Other kinds say
-    /// nothing here. Other files are a mistake, but for hidden ones and *.md.
+    /// McpFreezes, SafetyPolicies and Secrets, in *.yaml, *.yml or *.json. Other
+    /// kinds say nothing here. Other files are a mistake, but for hidden ones and *.md.
     #[arg(long, value_name = "PATH", env = "TENANTRY_DIR")]
     pub dir: Option<PathBuf>,
 
