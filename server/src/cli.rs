@@ -1,5 +1,7 @@
 //! The command line: every flag checked before anything starts.
 
+mod postgres;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use clap::{CommandFactory as _, Parser, ValueEnum};
 use tenantry_api::label;
 use tenantry_connectors::corridor::{CorridorLimits, is_bare};
 use tenantry_core::name::ConnectorName;
-use tenantry_ledger::place::{LEAST_FREE_BYTES, Place, SqlitePlace};
+use tenantry_ledger::place::{LEAST_FREE_BYTES, Place, PostgresPlace, SqlitePlace};
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
@@ -43,8 +45,8 @@ pub struct Cli {
     /// Serve the organisation in this folder, or file, instead of one in a cluster
     ///
     /// It holds what `kubectl apply` would take: one McpTenant, its McpApiKeys,
-    /// McpFreezes and Secrets, in *.yaml, *.yml or *.json. Other kinds say
-    /// nothing here. Other files are a mistake, but for hidden ones and *.md.
+    /// McpFreezes, SafetyPolicies and Secrets, in *.yaml, *.yml or *.json. Other
+    /// kinds say nothing here. Other files are a mistake, but for hidden ones and *.md.
     #[arg(long, value_name = "PATH", env = "TENANTRY_DIR")]
     pub dir: Option<PathBuf>,
 
@@ -80,6 +82,14 @@ pub struct Cli {
     /// --dir none]
     #[arg(long, value_name = "DIR", env = "TENANTRY_LEDGER_DIR")]
     pub ledger_dir: Option<PathBuf>,
+
+    /// File that names a PostgreSQL database for the ledger instead of a folder
+    ///
+    /// JSON: host (or the folder of its socket), port, database, user,
+    /// passwordFile, and rootsFile with the authorities of its certificate,
+    /// which only a socket does without. The role is the organisation's alone.
+    #[arg(long, value_name = "FILE", env = "TENANTRY_LEDGER_POSTGRES", conflicts_with = "ledger_dir", value_parser = postgres::place)]
+    pub ledger_postgres: Option<PostgresPlace>,
 
     /// Folder of connector files (*.yaml) to use instead of those of this release
     #[arg(long, value_name = "DIR", env = "TENANTRY_CONNECTORS_DIR")]
@@ -198,6 +208,9 @@ impl Cli {
 
     /// In a cluster the operator mounts a volume for it.
     fn ledger(&self) -> Option<Place> {
+        if let Some(place) = &self.ledger_postgres {
+            return Some(Place::Postgres(place.clone()));
+        }
         let mounted = self.dir.is_none().then(|| label::LEDGER_DIR.into());
         let dir: PathBuf = self.ledger_dir.clone().or(mounted)?;
         Some(Place::Sqlite(SqlitePlace {

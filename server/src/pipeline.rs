@@ -27,6 +27,7 @@ use tenantry_ledger::change::ChangeId;
 use tokio::time::Instant;
 
 use crate::counter::Counter;
+use crate::crash::{self, Step};
 use crate::in_force::InForce;
 use record::Entry;
 
@@ -165,6 +166,7 @@ async fn recorded(
         }
     };
     entry.finish(&ended);
+    crash::at(Step::Recorded);
     ended
 }
 

@@ -3,16 +3,20 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Resource as _;
+use tenantry_api::compile::policy::proof::prove;
+use tenantry_api::compile::policy::{self, Origin};
 use tenantry_api::compile::{OperatorView, compile};
 use tenantry_api::document::clash::{doubled, twins};
 use tenantry_api::document::files::Source;
 use tenantry_api::document::flaw::{Flaw, Flaws, Place};
 use tenantry_api::document::{Document, Kind, split};
 use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_api::safety_policy::SafetyPolicy;
 use tenantry_core::access::Access;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{ConnectorName, KeyId};
+use tenantry_core::policy::Policy;
 use tenantry_core::tenant::TenantConfig;
 
 use super::restraint::put_beside;
@@ -74,6 +78,7 @@ struct Found<'d> {
     /// Of documents that are right and of those that are not.
     named: Vec<(KeyId, Option<KeyRecord>)>,
     freezes: Freezes,
+    policies: Vec<Policy>,
     secrets: Vec<Secret>,
     ignored: Vec<String>,
 }
@@ -93,7 +98,13 @@ pub fn declared(sources: &[Source], view: &OperatorView) -> Result<Declared, Ref
     let config = found.tenant.and_then(|(home, tenant)| {
         flaws.extend(doubled(&documents));
         flaws.extend(strangers(&documents, &home.namespace()));
-        let compiled = compile(&tenant, view);
+        let mut policies = found.policies;
+        policies.sort_by(|one, other| one.name.cmp(&other.name));
+        let view = OperatorView {
+            policies,
+            ..view.clone()
+        };
+        let compiled = compile(&tenant, &view);
         let told = compiled.as_ref().err().into_iter().flatten();
         flaws.extend(told.map(|flaw| home.flaw(&flaw.message)));
         compiled.ok().map(|config| (config, tenant, home))
@@ -142,11 +153,7 @@ impl<'d> Found<'d> {
             Kind::McpApiKey => self.keys.push((document, document.key()?)),
             // A document that stands twice is refused; until then both hold.
             Kind::McpFreeze => put_beside(&mut self.freezes, document.freeze()?),
-            Kind::SafetyPolicy => {
-                let name = document.name();
-                self.ignored
-                    .push(format!("{name} (no tool of this release writes)"));
-            }
+            Kind::SafetyPolicy => self.policies.push(policy_in(document)?),
             Kind::Unknown | Kind::List => document.has_known_kind()?,
             Kind::Secret => self.secrets.push(document.secret()?),
             Kind::Foreign => self.ignored.push(document.name()),
@@ -164,6 +171,21 @@ impl<'d> Found<'d> {
         self.tenant = Some((document, document.tenant()?));
         Ok(())
     }
+}
+
+/// The policy that it is, its own cases tried: as for the operator, one that
+/// fails them is none.
+fn policy_in(document: &Document) -> Result<Policy, Flaw> {
+    let form: SafetyPolicy = document.typed()?;
+    let compiled = policy::compile(&form, Origin::Organization).map_err(|flaws| {
+        let told: Vec<_> = flaws.iter().map(ToString::to_string).collect();
+        document.flaw(told.join("; "))
+    })?;
+    let told = prove(&compiled, &form.spec.tests);
+    if told.is_empty() {
+        return Ok(compiled);
+    }
+    Err(document.flaw(told.join("; ")))
 }
 
 fn or_no_tenant(sources: &[Source], mut flaws: Vec<Flaw>) -> Flaws {
@@ -184,7 +206,7 @@ fn or_no_tenant(sources: &[Source], mut flaws: Vec<Flaw>) -> Flaws {
 fn strangers(documents: &[Document], namespace: &str) -> Vec<Flaw> {
     let counts = |document: &&Document| {
         let kind = document.head.kind.as_str();
-        matches!(kind, "McpApiKey" | "McpFreeze" | "Secret")
+        matches!(kind, "McpApiKey" | "McpFreeze" | "SafetyPolicy" | "Secret")
     };
     let strangers = documents
         .iter()

@@ -59,7 +59,7 @@ fn the_documents_of_kubectl_are_one_organisation() {
         &format!("spec: {{owner: a, digest: \"{digest}\", scopes: [\"meta:read\"]}}"),
     );
     let freeze = document("McpFreeze", "stop", "spec: {access: Disabled}");
-    let policy = document("SafetyPolicy", "caps", "spec: {}");
+    let policy = document("SafetyPolicy", "caps", "spec: {mode: Enforce}");
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: meta-credentials, namespace: acme}\ndata: {access_token: b2xk, app: bWU=}\nstringData: {access_token: new}\n";
     let all = format!("{TENANT}---\n{key}---\n# nothing\n---\n{freeze}--- # next\n{policy}");
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: acme}\n";
@@ -71,13 +71,41 @@ fn the_documents_of_kubectl_are_one_organisation() {
     let meta = ConnectorName::parse("meta").unwrap();
     assert_eq!(declared.secrets[&meta]["access_token"], b"new");
     assert_eq!(declared.secrets[&meta]["app"], b"me");
-    assert_eq!(
-        declared.ignored,
-        [
-            "SafetyPolicy `caps` (no tool of this release writes)",
-            "Namespace `acme`"
-        ]
+    let policies = declared.tenant.policies.iter();
+    let policies: Vec<_> = policies.map(|policy| policy.name.as_str()).collect();
+    assert_eq!(policies, ["caps"]);
+    assert_eq!(declared.ignored, ["Namespace `acme`"]);
+}
+
+#[test]
+fn a_policy_that_is_wrong_is_told_and_nothing_is_taken_up() {
+    let told = |spec: &str| told(&[TENANT, &document("SafetyPolicy", "caps", spec)]);
+    let unknown = told("spec: {mode: Enforce, buget: {}}");
+    assert!(unknown.contains("buget"), "{unknown}");
+    let selecting = told("spec: {mode: Enforce, namespaceSelector: {}}");
+    assert!(
+        selecting.contains("SafetyPolicy `caps`") && selecting.contains("leave it out"),
+        "{selecting}"
     );
+    // As for the operator, a policy's own cases must come out as they say.
+    let case = "change: {tool: meta_set_budget, daily: {before: '100', after: '150'}}";
+    let tests = format!("tests: [{{name: more, {case}, expect: {{decision: Denied}}}}]");
+    let failing = told(&format!("spec: {{mode: Enforce, currency: EUR, {tests}}}"));
+    assert!(failing.contains("tests[more]"), "{failing}");
+    let platform = "apiVersion: tenantry.dev/v1alpha1\nkind: SafetyPolicy\nmetadata: {name: caps, namespace: tenantry-system}\nspec: {mode: Enforce}\n";
+    let platform = read(&[TENANT, platform]).err().unwrap();
+    let stranger = "the organisation's is `acme`";
+    assert!(platform.flaws.to_string().contains(stranger));
+}
+
+#[test]
+fn a_required_policy_is_one_that_is_among_the_documents() {
+    let requiring = format!("{TENANT}  requiredPolicies: [caps]\n");
+    let missing = read(&[&requiring]).unwrap().tenant.missing_policies;
+    assert!(missing.contains("caps"));
+    let policy = document("SafetyPolicy", "caps", "spec: {mode: Enforce}");
+    let found = read(&[&requiring, &policy]).unwrap().tenant;
+    assert!(found.missing_policies.is_empty());
 }
 
 #[test]
