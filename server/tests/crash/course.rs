@@ -187,14 +187,14 @@ impl Course<'_> {
             Some("needs_human") => End::NeedsHuman,
             other => bail!("{other:?} is no end of a change"),
         };
-        self.is_true(&end)?;
+        self.is_true(end)?;
         self.is_replayed(program, answer).await?;
-        self.is_free(program, &end).await?;
+        self.is_free(program, end).await?;
         program.end().await?;
         let all: Vec<String> = self.said.iter().map(|said| said.audit.text()).collect();
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         proof::every_process_is_whole(&all)?;
-        proof::ledger_is_settled(&self.house, &all, answer, &end).await?;
+        proof::ledger_is_settled(&self.house, &all, answer, end).await?;
         if self.case.vendor == Vendor::TooLate {
             self.is_made_too_late()?;
         }
@@ -203,14 +203,14 @@ impl Course<'_> {
 
     /// The change came about once, or not at all, as the client was told, and as
     /// it had to be.
-    fn is_true(&self, end: &End) -> Result<()> {
+    fn is_true(&self, end: End) -> Result<()> {
         let (effects, told) = (self.effects(), self.case.end());
         let wanted = usize::from(told == End::Made);
         ensure!(
             effects == wanted,
             "it came about {effects} times, not {wanted}"
         );
-        ensure!(*end == told, "the client was told {end:?}, not {told:?}");
+        ensure!(end == told, "the client was told {end:?}, not {told:?}");
         Ok(())
     }
 
@@ -232,7 +232,7 @@ impl Course<'_> {
 
     /// Another change of the same budget may be made, unless people must find
     /// out about this one.
-    async fn is_free(&self, program: &mut Program, end: &End) -> Result<()> {
+    async fn is_free(&self, program: &mut Program, end: End) -> Result<()> {
         self.house.forget_orders().await?;
         let campaign = self.case.tool.root();
         let probe = json!({"campaign_id": campaign, "name": "Probe", "idempotency_key": PROBE});

@@ -39,7 +39,7 @@ pub async fn ledger_is_settled(
     house: &House,
     streams: &[&str],
     answer: &Value,
-    end: &End,
+    end: End,
 ) -> Result<()> {
     let ledger = open(house).await?;
     let unsettled = ledger.unsettled().await?;
@@ -47,7 +47,7 @@ pub async fn ledger_is_settled(
     let waiting = ledger.waiting().await?;
     ensure!(waiting.is_empty(), "waiting: {waiting:?}");
     let people = ledger.needing_people().await?.len();
-    let expected = usize::from(*end == End::NeedsHuman);
+    let expected = usize::from(end == End::NeedsHuman);
     ensure!(people == expected, "{people} changes need people");
     let id = answer["change_id"].as_str().context("no change id")?;
     let change = ledger.find(&ChangeId::parse(id)?).await?;
