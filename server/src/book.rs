@@ -7,6 +7,7 @@ pub mod keeper;
 pub mod outbox;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -36,6 +37,8 @@ pub struct Book {
     place: Option<Place>,
     standing: watch::Sender<Standing>,
     journal: Option<Arc<Journal>>,
+    /// Records of the journal that are in the ledger and still in it.
+    recovered: AtomicUsize,
     /// The changes that calls of this process are working on.
     pub hands: Hands,
     /// Told after every transaction that may have added a line.
@@ -64,6 +67,7 @@ impl Book {
         };
         Self {
             journal: place.as_ref().and_then(journal),
+            recovered: AtomicUsize::new(0),
             place,
             standing: watch::Sender::new(standing),
             hands: Hands::default(),
@@ -138,8 +142,17 @@ impl Book {
             return Ok(());
         };
         let records = journal.records().map_err(unreadable)?;
-        ledger.recover(&records, now).await?;
+        // What could not be cleared is in the ledger all the same.
+        let known = self.recovered.load(Ordering::Relaxed).min(records.len());
+        let fresh = records.get(known..).unwrap_or_default();
+        if !fresh.is_empty() {
+            ledger.recover(fresh, now).await?;
+            self.recovered.store(records.len(), Ordering::Relaxed);
+        }
         journal.clear(records.len()).map_err(unreadable)?;
+        if journal.is_empty() {
+            self.recovered.store(0, Ordering::Relaxed);
+        }
         tracing::info!(count = records.len(), "the journal is in the ledger");
         self.written.notify_one();
         Ok(())

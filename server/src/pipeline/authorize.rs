@@ -40,10 +40,11 @@ pub fn permit<'c>(
     entry: &mut Entry,
 ) -> Result<Permitted<'c>, Stopped> {
     let refused = |refusal| Stopped::refused(Stage::Authorize, refusal);
-    let freezes = counter.knowledge.freezes_now();
-    let freezes = freezes.filter(|_| !counter.is_stale(Instant::now()));
-    let freezes = freezes.ok_or_else(|| refused(stale()))?;
     let tool = checked.found.tool;
+    let freezes = counter.knowledge.freezes_now();
+    // Old knowledge loosens nothing by a stop, and a stop does not wait.
+    let freezes = freezes.filter(|_| tool.only_stops() || !counter.is_stale(Instant::now()));
+    let freezes = freezes.ok_or_else(|| refused(stale()))?;
     let named = match &checked.named {
         Named::Account(account) => Some(account.as_str()),
         // Whose an object is, the vendor alone can say.

@@ -66,5 +66,9 @@ pub(super) async fn stop_prepared(
     };
     put_down(detail).await;
     let answer = told::of(&ready.prepared, Some(&change));
+    if matches!(made, Made::Unknown(_)) {
+        // There is no ledger in which somebody would look after it.
+        return Err(told::unwatched(answer));
+    }
     make::outcome(made, answer, entry.call_id(), desk.now()).1
 }

@@ -89,6 +89,14 @@ pub(crate) fn may_have_left(change: &ChangeId) -> Stopped {
     settling(named(change))
 }
 
+/// A stop was sent, and nobody looks after it.
+pub(super) fn unwatched(change: ChangeAnswer) -> Stopped {
+    let message = "the vendor did not say whether it switched the object off, and the ledger is not there to find out";
+    let mut told = stopped(Status::NeedsHuman, Reason::OutcomeUndecided, message);
+    told.refusal.remedy = "read the object, and switch it off again if it still runs".into();
+    told.of_change(change)
+}
+
 /// Another change has the same budget, or asks for the same.
 pub(super) fn in_the_way(other: &ChangeId) -> Stopped {
     let message = "another change of the same budget is on its way";

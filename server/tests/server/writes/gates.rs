@@ -1,10 +1,13 @@
 //! Who may change something at this moment, and what nothing holds up.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tenantry_core::access::Access;
 use tenantry_core::freeze::{Freeze, FreezeScope};
 use tenantry_core::key::KeyRecord;
+use tenantry_fakes::meta::{Answers, Applies, Order};
 
 use super::{AD_SET, budgets, call, new_key, open, set, spender, world};
 use crate::control::{LiveAnswer, raw};
@@ -142,5 +145,38 @@ async fn a_key_that_ended_meanwhile_changes_nothing() {
     let told = set(&world, "40.00", &new_key()).await;
     assert_eq!(told["reason"], "KeyExpired", "{told}");
     assert_eq!(budgets(&world), []);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_nobody_looks_after_is_not_called_settling() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.ledger = Ledger::None;
+    })
+    .await;
+    world
+        .fake
+        .order(Order::next_write(Applies::Never, Answers::Break));
+    let told = pause(&world).await;
+    assert_eq!(told["status"], "needs_human", "{told}");
+    assert_eq!(
+        told["remedy"],
+        "read the object, and switch it off again if it still runs"
+    );
+    assert_eq!(pause(&world).await["status"], "done");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn old_knowledge_stops_changes_and_no_stop() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.stale_after = Duration::ZERO;
+    })
+    .await;
+    let told = set(&world, "40.00", &new_key()).await;
+    assert_eq!(told["reason"], "ControlPlaneStale", "{told}");
+    assert_eq!(pause(&world).await["status"], "done");
     world.end().await;
 }
