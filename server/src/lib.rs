@@ -15,6 +15,7 @@ pub mod cli;
 pub mod clock;
 pub mod control_plane;
 pub mod counter;
+pub mod crash;
 pub mod credentials;
 pub mod gate;
 pub mod in_force;

@@ -12,6 +12,7 @@ use tenantry_server::cli::{Cli, LogLevel};
 use tenantry_server::control_plane::ControlPlane;
 use tenantry_server::control_plane::folder::Folder;
 use tenantry_server::control_plane::kubernetes::Kubernetes;
+use tenantry_server::crash;
 use tenantry_server::credentials::Credentials;
 use tenantry_server::run::{self, Parts};
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,10 +64,11 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
         // The bare file: std's own stdout would keep the rest of a failed write.
         audit_out: Box::new(std::fs::File::from(stdout)),
         open_ports: watch::Sender::default(),
-        clock: Arc::default(),
+        clock: crash::clock(),
         transport: None,
     };
-    run::run(parts, cli.settings(credentials, new_boot_id()?), stop).await?;
+    let settings = crash::hurried(cli.settings(credentials, new_boot_id()?));
+    run::run(parts, settings, stop).await?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -25,6 +25,7 @@ use tenantry_core::reason::{Reason, Refusal};
 use tokio::time::Instant;
 
 use crate::counter::Counter;
+use crate::crash::{self, Step};
 use crate::in_force::InForce;
 use record::Entry;
 
@@ -156,6 +157,7 @@ async fn recorded(
         }
     };
     entry.finish(&ended);
+    crash::at(Step::Recorded);
     ended
 }
 

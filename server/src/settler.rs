@@ -21,6 +21,7 @@ use tenantry_ledger::settle::Outcome;
 use tokio::time::Instant;
 
 use crate::counter::Counter;
+use crate::crash::{self, Step};
 use verdict::{Seen, Sightings, Verdict};
 
 /// For one reading of an object.
@@ -88,7 +89,10 @@ impl Settler {
                 continue;
             }
             match self.settle(&change).await {
-                Ok(true) => drop(self.sightings.remove(&change.lease.change)),
+                Ok(true) => {
+                    crash::at(Step::FoundOut);
+                    self.sightings.remove(&change.lease.change);
+                }
                 Ok(false) => left += 1,
                 // Somebody else was faster, or it has moved on.
                 Err(LedgerError::Fenced { .. } | LedgerError::OutOfOrder { .. }) => left += 1,
@@ -124,6 +128,7 @@ impl Settler {
                 .take_over(&change.lease, &change.record, now)
                 .await?
         };
+        crash::at(Step::TakenOver);
         match change.progress {
             Progress::Claimed => self.ledger.release(&lease, now).await.map(|()| true),
             Progress::Reserved => {
@@ -141,6 +146,7 @@ impl Settler {
                     why: "whoever sent it is gone".into(),
                 };
                 self.ledger.settle(&lease, &outcome, now).await?;
+                crash::at(Step::Doubted);
                 self.look(change, &lease).await
             }
             Progress::Unknown => self.look(change, &lease).await,
@@ -155,6 +161,7 @@ impl Settler {
 
     async fn look(&mut self, change: &Recorded, lease: &Lease) -> Result<bool, LedgerError> {
         let seen = self.see(change).await;
+        crash::at(Step::Looked);
         let now = self.counter.clock.now();
         let sent_at = change.sent_at.unwrap_or(change.since);
         let sightings = self.sightings.entry(lease.change.clone()).or_default();

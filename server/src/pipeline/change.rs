@@ -33,6 +33,7 @@ use super::wish::Wish;
 use super::{Authenticated, Ended, Stopped, live};
 use crate::book;
 use crate::counter::Counter;
+use crate::crash::{self, Step};
 use decide::Decided;
 use prepare::Ready;
 
@@ -93,6 +94,7 @@ pub async fn carry(
         met => return told::met(&ledger, met).await,
     };
     let _hand = desk.counter.book.hands.take(&lease.change);
+    crash::at(Step::Claimed);
     entry.change(&lease.change);
     let errand = Errand {
         desk,
@@ -111,6 +113,7 @@ impl Errand<'_> {
             Ok(ready) => ready,
             Err(stopped) => return self.release(stopped).await,
         };
+        crash::at(Step::Prepared);
         for left in (0..DECISIONS).rev() {
             if ready.prepared.is_reached {
                 let change = told::of(&ready.prepared, None);
@@ -123,6 +126,7 @@ impl Errand<'_> {
                     return emergency::stop_prepared(self.desk, &ready, wish, entry).await;
                 }
             };
+            crash::at(Step::Reserved);
             if ready.is_stop() {
                 return self.send(&ready, &permission, entry).await;
             }
@@ -155,6 +159,7 @@ impl Errand<'_> {
     ) -> Result<Option<Prepared>, Stopped> {
         let now = prepare::again(self.desk, ready, entry).await?;
         self.desk.confirm(ready).await?;
+        crash::at(Step::LookedAgain);
         Ok((!ready.prepared.is_still(&now)).then_some(now))
     }
 
@@ -176,6 +181,7 @@ impl Errand<'_> {
             // looks after it finds the object as it was.
             Err(error) => return Err(self.unrecorded(&error)),
         }
+        crash::at(Step::Sending);
         make::make(self, ready, entry).await
     }
 

@@ -12,6 +12,7 @@ use tenantry_ledger::settle::Outcome;
 use super::prepare::Ready;
 use super::told::{stored, value};
 use super::{Errand, tell, told};
+use crate::crash::{self, Step};
 use crate::credentials;
 use crate::pipeline::record::Entry;
 use crate::pipeline::{Done, Ended, Stopped};
@@ -24,12 +25,14 @@ pub(super) async fn make(errand: &Errand<'_>, ready: &Ready<'_>, entry: &mut Ent
         .corridor
         .make(&ready.prepared, errand.desk.deadline);
     let made = credentials::counting(entry.vendor_requests(), work).await;
+    crash::at(Step::Answered);
     let now = errand.desk.now();
     let (outcome, ended) = outcome(made, change, entry.call_id(), now);
     let settled = errand.ledger.settle(errand.lease, &outcome, now);
     let book = &errand.desk.counter.book;
     match settled.await {
         Ok(()) => {
+            crash::at(Step::Settled);
             if matches!(outcome, Outcome::Unknown { .. }) {
                 book.unsettled.notify_one();
             }

@@ -1,0 +1,289 @@
+//! The course of one case: processes die, others follow, the client repeats its
+//! call until its answer is final; then everything that is left is proved.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::house::{House, key};
+use crate::matrix::{Case, Death, End, Vendor};
+use crate::program::{Heard, LOOK, PATIENCE, Program, Said, Start};
+use crate::proof;
+
+/// Between two calls of a client that waits.
+const REPEATED: Duration = Duration::from_millis(50);
+
+/// The key of idempotency of the change.
+const CHANGE: &str = "0d9f4f7e-5a0b-4c1e-9d43-6a6f8c000001";
+
+/// Of the change that shows whether the budget is free again.
+const PROBE: &str = "0d9f4f7e-5a0b-4c1e-9d43-6a6f8c000002";
+
+/// A case under way.
+struct Course<'c> {
+    case: &'c Case,
+    house: House,
+    started: u32,
+    /// Whether somebody else has changed the object.
+    is_meddled: bool,
+    said: Vec<Said>,
+}
+
+/// Runs a case; where it fails, all that its processes said comes with the
+/// error.
+pub async fn run(case: &Case, number: usize) -> Result<End> {
+    let house = House::build(case, number).await?;
+    let mut course = Course {
+        case,
+        house,
+        started: 0,
+        is_meddled: false,
+        said: Vec::new(),
+    };
+    let ended = tokio::time::timeout(PATIENCE, course.go()).await;
+    let ended = ended.unwrap_or_else(|_| bail!("it took longer than {PATIENCE:?}"));
+    ended.map_err(|error| {
+        let effects = course.house.fake.effects();
+        let said = course.said.iter().zip(1..);
+        let said = said.map(|(said, number)| {
+            format!(
+                "--- process {number}\n{}{}",
+                said.log.text(),
+                said.audit.text()
+            )
+        });
+        let said: String = said.collect();
+        anyhow!("{error:#}\nwhat was changed: {effects:?}\n{said}")
+    })
+}
+
+impl Course<'_> {
+    async fn go(&mut self) -> Result<End> {
+        for (number, death) in self.case.deaths.iter().enumerate() {
+            let mut program = self.start(Some(*death)).await?;
+            let died = self.let_die(&mut program, *death).await;
+            died.with_context(|| format!("death {number} of the case"))?;
+            self.world_goes_on().await?;
+        }
+        let (mut program, answer) = self.until_final().await?;
+        let proved = self.prove(&mut program, &answer).await;
+        proved.with_context(|| format!("the final answer is {answer}"))
+    }
+
+    async fn start(&mut self, death: Option<Death>) -> Result<Program> {
+        let dies_after = death.and_then(|death| match death {
+            Death::After(step) => Some(step.as_str()),
+            Death::InFlight => None,
+        });
+        let (flag, place) = self.house.ledger_flag();
+        let (dir, vendor) = (self.house.dir(), self.house.fake.url());
+        let start = Start {
+            dir: &dir,
+            ledger: (flag, &place),
+            vendor: &vendor,
+            dies_after,
+            number: self.started,
+        };
+        self.started += 1;
+        let mut program = Program::start(start)?;
+        self.said.push(program.said());
+        program.serves().await?;
+        Ok(program)
+    }
+
+    /// Makes the call until the process has died.
+    async fn let_die(&mut self, program: &mut Program, death: Death) -> Result<()> {
+        if death == Death::InFlight {
+            let fake = &self.house.fake;
+            let sent = async {
+                // An order is struck when the request that it is for is there.
+                while !fake.open_orders().is_empty() {
+                    tokio::time::sleep(LOOK).await;
+                }
+            };
+            let (secret, arguments) = (key().reveal(), self.arguments(CHANGE));
+            let tool = self.case.tool.name();
+            tokio::select! {
+                heard = program.call(&secret, tool, &arguments) => {
+                    bail!("it was answered with {heard:?} before it could be killed");
+                }
+                () = sent => {}
+            }
+            return program.kill().await;
+        }
+        loop {
+            match self.call(program).await? {
+                Heard::Nothing => return Ok(()),
+                // Somebody settles it in the background, and dies of that.
+                Heard::Answer(_) if program.is_dead()? => return Ok(()),
+                Heard::Answer(envelope) if is_final(&envelope) => {
+                    let died = tokio::time::timeout(PATIENCE / 4, program.killed());
+                    return died
+                        .await
+                        .with_context(|| format!("it came past that step, to {envelope}"))?;
+                }
+                Heard::Answer(_) => tokio::time::sleep(REPEATED).await,
+            }
+        }
+    }
+
+    /// What was to come about within the quiet time does, before anybody looks.
+    async fn world_goes_on(&mut self) -> Result<()> {
+        match self.case.vendor {
+            Vendor::Late => {
+                self.house.fake.release();
+            }
+            Vendor::Meddled if self.is_sent() && !self.is_meddled => {
+                let ((object, _), meddled) = (self.case.tool.effect(), self.case.tool.meddled());
+                self.house.meddle(object, meddled).await?;
+                self.is_meddled = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the vendor has done what it was ordered to do.
+    fn is_sent(&self) -> bool {
+        self.house.fake.open_orders().is_empty()
+    }
+
+    /// Repeats the call until its answer is final; answers who gave it.
+    async fn until_final(&mut self) -> Result<(Program, Value)> {
+        let mut program = self.start(None).await?;
+        let mut was_open = !self.is_sent();
+        loop {
+            let Heard::Answer(envelope) = self.call(&mut program).await? else {
+                bail!("a process died that was not to");
+            };
+            if is_final(&envelope) {
+                return Ok((program, *envelope));
+            }
+            let is_new = was_open && self.is_sent() && envelope["status"] == "settling";
+            if is_new && self.case.vendor.makes() {
+                self.world_goes_on().await?;
+            } else if is_new {
+                // For this process its quiet time is still to come.
+                program = self.follow(program).await?;
+                was_open = false;
+            }
+            tokio::time::sleep(REPEATED).await;
+        }
+    }
+
+    /// Kills a process, and starts the next one.
+    async fn follow(&mut self, mut program: Program) -> Result<Program> {
+        program.kill().await?;
+        self.world_goes_on().await?;
+        self.start(None).await
+    }
+
+    /// Proves what the client was told, by the vendor's word and the ledger's.
+    async fn prove(&mut self, program: &mut Program, answer: &Value) -> Result<End> {
+        let end = match answer["status"].as_str() {
+            Some("done") => End::Made,
+            Some("failed") => End::NotMade,
+            Some("needs_human") => End::NeedsHuman,
+            other => bail!("{other:?} is no end of a change"),
+        };
+        self.is_true(end)?;
+        self.is_replayed(program, answer).await?;
+        self.is_free(program, end).await?;
+        program.end().await?;
+        let all: Vec<String> = self.said.iter().map(|said| said.audit.text()).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        proof::every_process_is_whole(&all)?;
+        proof::ledger_is_settled(&self.house, &all, answer, end).await?;
+        if self.case.vendor == Vendor::TooLate {
+            self.is_made_too_late()?;
+        }
+        Ok(end)
+    }
+
+    /// The change came about once, or not at all, as the client was told, and as
+    /// it had to be.
+    fn is_true(&self, end: End) -> Result<()> {
+        let (effects, told) = (self.effects(), self.case.end());
+        let wanted = usize::from(told == End::Made);
+        ensure!(
+            effects == wanted,
+            "it came about {effects} times, not {wanted}"
+        );
+        ensure!(end == told, "the client was told {end:?}, not {told:?}");
+        Ok(())
+    }
+
+    /// Whoever comes again hears the same, and nothing happens.
+    async fn is_replayed(&self, program: &mut Program, answer: &Value) -> Result<()> {
+        let before = self.effects();
+        for _ in 0..2 {
+            let Heard::Answer(again) = self.call(program).await? else {
+                bail!("it died of a repetition");
+            };
+            ensure!(again["replayed"] == true, "a repetition is {again}");
+            for field in ["status", "change_id", "reason", "before", "after"] {
+                ensure!(again[field] == answer[field], "a repetition is {again}");
+            }
+        }
+        ensure!(self.effects() == before, "a repetition changed something");
+        Ok(())
+    }
+
+    /// Another change of the same budget may be made, unless people must find
+    /// out about this one.
+    async fn is_free(&self, program: &mut Program, end: End) -> Result<()> {
+        self.house.forget_orders().await?;
+        let campaign = self.case.tool.root();
+        let probe = json!({"campaign_id": campaign, "name": "Probe", "idempotency_key": PROBE});
+        let secret = key().reveal();
+        let heard = program.call(&secret, "meta_rename", &probe).await?;
+        let Heard::Answer(heard) = heard else {
+            bail!("it died of another change");
+        };
+        let wanted = match end {
+            End::NeedsHuman => "in_progress",
+            End::Made | End::NotMade => "done",
+        };
+        ensure!(heard["status"] == wanted, "another change is {heard}");
+        Ok(())
+    }
+
+    /// What comes about after the quiet time was believed lost: no server can
+    /// know of it. It comes about once at most all the same.
+    fn is_made_too_late(&self) -> Result<()> {
+        let late = self.house.fake.release();
+        let effects = self.effects();
+        ensure!(late <= 1 && effects == late, "{late} late, {effects} made");
+        Ok(())
+    }
+
+    /// How often the change came about.
+    fn effects(&self) -> usize {
+        let (object, kind) = self.case.tool.effect();
+        let effects = self.house.fake.effects().into_iter();
+        let own = effects.filter(|effect| effect.object == object && effect.kind == kind);
+        own.count() - usize::from(self.is_meddled)
+    }
+
+    async fn call(&self, program: &mut Program) -> Result<Heard> {
+        let arguments = self.arguments(CHANGE);
+        let secret = key().reveal();
+        program
+            .call(&secret, self.case.tool.name(), &arguments)
+            .await
+    }
+
+    fn arguments(&self, key: &str) -> Value {
+        let mut arguments = self.case.tool.arguments();
+        arguments["idempotency_key"] = json!(key);
+        arguments
+    }
+}
+
+/// Whether nothing follows. What failed for now alone is no end: a repetition
+/// tries again.
+fn is_final(envelope: &Value) -> bool {
+    let status = envelope["status"].as_str();
+    matches!(status, Some("done" | "unchanged" | "needs_human")) || envelope["replayed"] == true
+}

@@ -1,0 +1,152 @@
+//! What a case lives in: a folder of documents, a ledger and a fake vendor, of
+//! which nothing is shared with another case.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tenantry_core::key::ApiKey;
+use tenantry_core::name::{KeyId, Organization};
+use tenantry_fakes::meta::FakeMeta;
+use tenantry_ledger::place::{Place, PostgresPlace, SqlitePlace};
+
+use crate::matrix::{Case, Engine};
+use crate::postgres;
+
+const TOKEN: &str = "sandbox-meta-token";
+
+/// A folder of documents, a ledger and a vendor.
+pub struct House {
+    /// The vendor.
+    pub fake: FakeMeta,
+    /// Whose it is.
+    pub organization: Organization,
+    /// The ledger, for whoever opens it when no server has it.
+    pub place: Place,
+    documents: TempDir,
+    kept: TempDir,
+}
+
+impl House {
+    /// One for the case with that number.
+    pub async fn build(case: &Case, number: usize) -> Result<Self> {
+        let fake = FakeMeta::start().await?;
+        fake.grant(TOKEN, &["act_1001"]);
+        if let Some(order) = case.vendor.order() {
+            fake.order(order);
+        }
+        // A schema of its own, where the database is shared.
+        let organization = format!("case-{number}");
+        let (documents, kept) = (TempDir::new()?, TempDir::new()?);
+        for (name, document) in declared(&organization) {
+            let path = documents.path().join(format!("{name}.json"));
+            fs::write(path, document.to_string())?;
+        }
+        let place = match case.engine {
+            Engine::Sqlite => Place::Sqlite(SqlitePlace {
+                path: kept.path().join("ledger.db"),
+                least_free_bytes: 0,
+            }),
+            Engine::Postgres => {
+                let place = postgres::place();
+                let told = told(&place);
+                fs::write(kept.path().join("postgres.json"), told.to_string())?;
+                Place::Postgres(place)
+            }
+        };
+        Ok(Self {
+            fake,
+            organization: Organization::parse(&organization).context("a name")?,
+            place,
+            documents,
+            kept,
+        })
+    }
+
+    /// Where the documents are.
+    pub fn dir(&self) -> PathBuf {
+        self.documents.path().to_owned()
+    }
+
+    /// The flag that says where the ledger is, and its value.
+    pub fn ledger_flag(&self) -> (&'static str, PathBuf) {
+        match self.place {
+            Place::Sqlite(_) => ("--ledger-dir", self.kept.path().to_owned()),
+            Place::Postgres(_) => ("--ledger-postgres", self.kept.path().join("postgres.json")),
+        }
+    }
+
+    /// Somebody else changes an object, at the vendor's own door.
+    pub async fn meddle(&self, object: &str, parameter: (&str, &str)) -> Result<()> {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let url = format!("{}/v26.0/{object}", self.fake.url());
+        let request = client.post(url).bearer_auth(TOKEN).form(&[parameter]);
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Takes back what the vendor was to do and has not done.
+    pub async fn forget_orders(&self) -> Result<()> {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let orders = format!("{}/_oracle/orders", self.fake.url());
+        client.delete(orders).send().await?.error_for_status()?;
+        Ok(())
+    }
+}
+
+/// The key that every client has.
+pub fn key() -> ApiKey {
+    // INVARIANT: `demo` is a good id.
+    ApiKey::new(KeyId::parse("demo").unwrap(), [0x5e; 32])
+}
+
+fn told(place: &PostgresPlace) -> Value {
+    let PostgresPlace {
+        host,
+        port,
+        database,
+        user,
+        ..
+    } = place;
+    json!({"host": host, "port": port, "database": database, "user": user})
+}
+
+/// An organisation whose agents may change everything.
+fn declared(organization: &str) -> [(&'static str, Value); 4] {
+    let document = |version: &str, kind: &str, name: &str| {
+        json!({
+            "apiVersion": version, "kind": kind,
+            "metadata": {"name": name, "namespace": "acme"},
+        })
+    };
+    let ours = |kind: &str, name: &str, spec: Value| {
+        let mut document = document("tenantry.dev/v1alpha1", kind, name);
+        document["spec"] = spec;
+        document
+    };
+    let mut secret = document("v1", "Secret", "meta-credentials");
+    secret["stringData"] = json!({"access_token": TOKEN});
+    // Whoever waits for the end asks often.
+    let often = json!({"perMinute": 60_000, "burst": 10_000});
+    let account = json!({"id": "act_1001", "currency": "EUR", "timeZone": "Europe/Berlin"});
+    let tenant = json!({
+        "organization": organization, "access": "ReadWrite",
+        "connectors": [{
+            "name": "meta", "credentials": {"secretName": "meta-credentials"}, "accounts": [account],
+        }],
+        "limits": {"perKey": often, "perTenant": often},
+    });
+    let key = json!({
+        "owner": "demo@acme.example", "agent": "demo", "digest": key().digest().to_string(),
+        "scopes": ["meta:read", "meta:write", "meta:spend"],
+    });
+    let policy = json!({"mode": "Enforce", "currency": "EUR"});
+    [
+        ("tenant", ours("McpTenant", "acme", tenant)),
+        ("key", ours("McpApiKey", "demo", key)),
+        ("policy", ours("SafetyPolicy", "ads", policy)),
+        ("secret", secret),
+    ]
+}

@@ -1,0 +1,318 @@
+//! The matrix: where the process dies, what the vendor does, with which tool,
+//! over which ledger. All of it, or a part that has something of everything.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+use tenantry_fakes::meta::{Answers, Applies, EffectKind, Fault, Order};
+use tenantry_server::crash::Step;
+
+/// Of the campaign with that number at the fake's account in Berlin.
+const CAMPAIGN: &str = "12001001004";
+const AD_SET: &str = "120010010042";
+const PAUSED_CAMPAIGN: &str = "12001001003";
+
+/// A tool that changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tool {
+    SetBudget,
+    Activate,
+    Pause,
+    SetBid,
+    Rename,
+}
+
+/// What the vendor does with the first request that changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Vendor {
+    /// Makes the change, and says so.
+    Ok,
+    /// Refuses it for good.
+    Refuses,
+    /// Fails, and has not made it.
+    Fails,
+    /// Fails, and has made it.
+    FailsApplied,
+    /// Makes it, and does not answer.
+    TimeoutApplied,
+    /// Makes it, and breaks the connection.
+    ResetApplied,
+    /// Does not make it, and does not answer.
+    TimeoutLost,
+    /// Does not answer, and makes it within its quiet time.
+    Late,
+    /// Does not answer, and makes it when nobody believes in it any more.
+    TooLate,
+    /// Does not make it, and does not answer; then somebody else changes the
+    /// same thing to something third.
+    Meddled,
+}
+
+/// How one process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// By its own hand, right after that step.
+    After(Step),
+    /// By ours, while the vendor has the request.
+    InFlight,
+}
+
+/// What the ledger is kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// How a case ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// The change was made, once.
+    Made,
+    /// It was not, and the client knows.
+    NotMade,
+    /// People must find out.
+    NeedsHuman,
+}
+
+/// One case. Each of `deaths` is of one process, one after the other; one more
+/// process, at least, goes on after the last of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    pub engine: Engine,
+    pub tool: Tool,
+    pub vendor: Vendor,
+    pub deaths: &'static [Death],
+}
+
+const TOOLS: [Tool; 5] = [
+    Tool::SetBudget,
+    Tool::Activate,
+    Tool::Pause,
+    Tool::SetBid,
+    Tool::Rename,
+];
+
+const VENDORS: [Vendor; 10] = [
+    Vendor::Ok,
+    Vendor::Refuses,
+    Vendor::Fails,
+    Vendor::FailsApplied,
+    Vendor::TimeoutApplied,
+    Vendor::ResetApplied,
+    Vendor::TimeoutLost,
+    Vendor::Late,
+    Vendor::TooLate,
+    Vendor::Meddled,
+];
+
+/// The way of a call first, then that of whoever settles after it.
+const DEATHS: [&[Death]; 18] = [
+    &[],
+    &[Death::After(Step::Claimed)],
+    &[Death::After(Step::Prepared)],
+    &[Death::After(Step::Reserved)],
+    &[Death::After(Step::LookedAgain)],
+    &[Death::After(Step::Sending)],
+    &[Death::InFlight],
+    &[Death::After(Step::Answered)],
+    &[Death::After(Step::Settled)],
+    &[Death::After(Step::Recorded)],
+    // The client comes again each time, and comes further.
+    &[
+        Death::After(Step::Claimed),
+        Death::After(Step::Reserved),
+        Death::After(Step::Answered),
+    ],
+    &[Death::After(Step::Reserved), Death::After(Step::TakenOver)],
+    &[Death::After(Step::Reserved), Death::After(Step::FoundOut)],
+    &[Death::After(Step::Sending), Death::After(Step::Looked)],
+    &[Death::After(Step::Answered), Death::After(Step::TakenOver)],
+    &[Death::After(Step::Answered), Death::After(Step::Doubted)],
+    &[Death::After(Step::Answered), Death::After(Step::Looked)],
+    &[Death::After(Step::Answered), Death::After(Step::FoundOut)],
+];
+
+/// Every case: all tools over SQLite, one over PostgreSQL.
+pub fn all() -> Vec<Case> {
+    let over = |engine, tools: &[Tool]| {
+        let mut cases = Vec::new();
+        for deaths in DEATHS {
+            for vendor in VENDORS {
+                cases.extend(tools.iter().map(|tool| Case {
+                    engine,
+                    tool: *tool,
+                    vendor,
+                    deaths,
+                }));
+            }
+        }
+        cases
+    };
+    let mut all = over(Engine::Sqlite, &TOOLS);
+    all.extend(over(Engine::Postgres, &[Tool::SetBudget]));
+    all.retain(Case::can_happen);
+    all
+}
+
+/// A part of `all`: everything that can die or be done is in it, each with
+/// another tool and another behaviour. The steps are whole numbers that have no
+/// divisor in common with the number of either.
+pub fn sample(all: Vec<Case>) -> Vec<Case> {
+    const EVERY: usize = 7;
+    let chosen = all.into_iter().enumerate();
+    let chosen = chosen.filter(|(number, _)| number % EVERY == 0);
+    chosen.map(|(_, case)| case).collect()
+}
+
+impl Case {
+    /// What stops is not looked at again before it is sent, only what does not
+    /// answer is in flight for as long as it takes to die, and what is either on
+    /// or off can be nothing third.
+    fn can_happen(&self) -> bool {
+        let looks_again = self.tool != Tool::Pause;
+        let is_switch = matches!(self.tool, Tool::Activate | Tool::Pause);
+        let can_be = self.deaths.iter().all(|death| match death {
+            Death::After(Step::LookedAgain) => looks_again,
+            Death::InFlight => self.vendor.hangs(),
+            Death::After(_) => true,
+        });
+        can_be && !(is_switch && self.vendor == Vendor::Meddled)
+    }
+
+    /// How it has to end. What was put down as about to be sent is never sent
+    /// again, whether it was or not.
+    pub fn end(&self) -> End {
+        if self.deaths.contains(&Death::After(Step::Sending)) {
+            return End::NotMade;
+        }
+        match self.vendor {
+            Vendor::Meddled => End::NeedsHuman,
+            vendor if vendor.makes() => End::Made,
+            _ => End::NotMade,
+        }
+    }
+}
+
+impl Tool {
+    /// Its name for clients.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SetBudget => "meta_set_budget",
+            Self::Activate => "meta_activate",
+            Self::Pause => "meta_pause",
+            Self::SetBid => "meta_set_bid",
+            Self::Rename => "meta_rename",
+        }
+    }
+
+    /// What it is called with, but for the key.
+    pub fn arguments(self) -> Value {
+        let eur = |amount: &str| json!({"amount": amount, "currency": "EUR"});
+        match self {
+            Self::SetBudget => json!({"ad_set_id": AD_SET, "daily_budget": eur("31.00")}),
+            Self::Activate => json!({"campaign_id": PAUSED_CAMPAIGN}),
+            Self::Pause => json!({"campaign_id": CAMPAIGN}),
+            Self::SetBid => json!({"ad_set_id": AD_SET, "bid": eur("3.00")}),
+            Self::Rename => json!({"ad_set_id": AD_SET, "name": "Autumn"}),
+        }
+    }
+
+    /// The object that it changes, and what of it.
+    pub fn effect(self) -> (&'static str, EffectKind) {
+        match self {
+            Self::SetBudget => (AD_SET, EffectKind::SetBudget),
+            Self::Activate => (PAUSED_CAMPAIGN, EffectKind::SetStatus),
+            Self::Pause => (CAMPAIGN, EffectKind::SetStatus),
+            Self::SetBid => (AD_SET, EffectKind::SetBid),
+            Self::Rename => (AD_SET, EffectKind::Rename),
+        }
+    }
+
+    /// The parameter by which somebody else changes the same thing, and to what.
+    pub fn meddled(self) -> (&'static str, &'static str) {
+        match self {
+            Self::SetBudget => ("daily_budget", "7700"),
+            Self::SetBid => ("bid_amount", "770"),
+            Self::Rename => ("name", "Somebody else's"),
+            Self::Activate | Self::Pause => ("status", "ARCHIVED"),
+        }
+    }
+
+    /// The campaign above the object, or that it is.
+    pub fn root(self) -> &'static str {
+        match self {
+            Self::Activate => PAUSED_CAMPAIGN,
+            _ => CAMPAIGN,
+        }
+    }
+}
+
+impl Vendor {
+    /// What the fake is told; nothing for a vendor in good health.
+    pub fn order(self) -> Option<Order> {
+        let (applies, answers) = match self {
+            Self::Ok => return None,
+            Self::Refuses => (Applies::Never, Answers::Fault(Fault::BadParameter)),
+            Self::Fails => (Applies::Never, Answers::Fault(Fault::InternalError)),
+            Self::FailsApplied => (Applies::AtOnce, Answers::Fault(Fault::Unavailable)),
+            Self::TimeoutApplied => (Applies::AtOnce, Answers::Hang),
+            Self::ResetApplied => (Applies::AtOnce, Answers::Break),
+            Self::TimeoutLost | Self::Meddled => (Applies::Never, Answers::Hang),
+            Self::Late | Self::TooLate => (Applies::WhenReleased, Answers::Hang),
+        };
+        Some(Order::next_write(applies, answers))
+    }
+
+    fn hangs(self) -> bool {
+        self.order()
+            .is_some_and(|order| order.answers == Answers::Hang)
+    }
+
+    /// Whether it makes what it was sent, in time to be seen.
+    pub fn makes(self) -> bool {
+        match self {
+            Self::Ok
+            | Self::FailsApplied
+            | Self::TimeoutApplied
+            | Self::ResetApplied
+            | Self::Late => true,
+            Self::Refuses | Self::Fails | Self::TimeoutLost | Self::TooLate | Self::Meddled => {
+                false
+            }
+        }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let died = |death: &Death| match death {
+            Death::After(step) => step.as_str(),
+            Death::InFlight => "in-flight",
+        };
+        let deaths: Vec<_> = self.deaths.iter().map(died).collect();
+        let deaths = if deaths.is_empty() {
+            "lives".into()
+        } else {
+            deaths.join("+")
+        };
+        let Self { engine, vendor, .. } = self;
+        let tool = self.tool.name();
+        write!(out, "{engine:?} {tool} {vendor:?} {deaths}")
+    }
+}
+
+#[test]
+fn the_sample_has_something_of_everything() {
+    let (all, sample) = (all(), sample(all()));
+    let of = |cases: &[Case]| {
+        let tools = cases.iter().map(|case| format!("{:?}", case.tool));
+        let vendors = cases.iter().map(|case| format!("{:?}", case.vendor));
+        let deaths = cases.iter().map(|case| format!("{:?}", case.deaths));
+        let engines = cases.iter().map(|case| format!("{:?}", case.engine));
+        let words = tools.chain(vendors).chain(deaths).chain(engines);
+        words.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(of(&sample), of(&all));
+    assert!(sample.len() < all.len() / 6);
+}

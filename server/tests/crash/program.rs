@@ -1,0 +1,233 @@
+//! The real server in a process of its own, that may die at a step, and all
+//! that it says.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+
+/// How long anything of one case may take. Machines are busy.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Between two looks at something that takes its time.
+pub const LOOK: Duration = Duration::from_millis(20);
+
+/// Longer than the quiet time of the connector and than a claim lasts.
+const AHEAD_S: u32 = 100;
+
+/// What a call came to.
+#[derive(Debug)]
+pub enum Heard {
+    /// The envelope.
+    Answer(Box<Value>),
+    /// The process died before it answered.
+    Nothing,
+}
+
+/// What a process is started with.
+#[derive(Clone, Copy)]
+pub struct Start<'s> {
+    /// The documents.
+    pub dir: &'s Path,
+    /// The flag that says where the ledger is, and its value.
+    pub ledger: (&'s str, &'s Path),
+    /// The fake vendor.
+    pub vendor: &'s str,
+    /// After which step it dies.
+    pub dies_after: Option<&'s str>,
+    /// How many processes there were before: each has a clock that is further
+    /// ahead.
+    pub number: u32,
+}
+
+/// A running server.
+pub struct Program {
+    child: Child,
+    said: Said,
+    readers: Vec<JoinHandle<()>>,
+    url: String,
+    http: reqwest::Client,
+}
+
+/// What a process says; it outlives the process.
+#[derive(Clone, Default)]
+pub struct Said {
+    /// Its audit lines.
+    pub audit: Text,
+    /// Its log.
+    pub log: Text,
+}
+
+/// What comes out of a pipe, as it comes.
+#[derive(Clone, Default)]
+pub struct Text(Arc<Mutex<Vec<u8>>>);
+
+impl Program {
+    /// Starts one.
+    pub fn start(start: Start<'_>) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry-server"));
+        command.arg("--dir").arg(start.dir);
+        command.arg(start.ledger.0).arg(start.ledger.1);
+        command.arg(format!("--sandbox-base-url=meta={}", start.vendor));
+        for port in ["--mcp-listen", "--admin-listen", "--activity-listen"] {
+            command.args([port, "127.0.0.1:0"]);
+        }
+        let ahead = start.number * AHEAD_S;
+        command
+            .env("TENANTRY_CRASH_CLOCK_AHEAD_S", ahead.to_string())
+            .env("TENANTRY_CRASH_SETTLE_EVERY_MS", "100")
+            .env("TENANTRY_CRASH_VENDOR_WITHIN_MS", "1500");
+        if let Some(step) = start.dies_after {
+            command.env("TENANTRY_CRASH_AT", step);
+        }
+        let command = command.stdin(Stdio::null());
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("starting the server")?;
+        let said = Said::default();
+        let readers = vec![
+            said.audit.follow(child.stdout.take().context("no stdout")?),
+            said.log.follow(child.stderr.take().context("no stderr")?),
+        ];
+        Ok(Self {
+            child,
+            said,
+            readers,
+            url: String::new(),
+            http: reqwest::Client::builder().no_proxy().build()?,
+        })
+    }
+
+    /// What it says, now and later.
+    pub fn said(&self) -> Said {
+        self.said.clone()
+    }
+
+    /// Returns when it serves, or has died of what it found to settle.
+    pub async fn serves(&mut self) -> Result<()> {
+        self.url = self.serving().await?;
+        Ok(())
+    }
+
+    async fn serving(&mut self) -> Result<String> {
+        let address = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let address = line["address"].as_str().map(ToOwned::to_owned);
+            address.filter(|_| line["message"] == "serving")
+        };
+        loop {
+            if let Some(address) = self.said.log.text().lines().find_map(address) {
+                return Ok(format!("http://{address}/mcp"));
+            }
+            if self.is_dead()? {
+                return Ok(String::new());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// One call of a tool.
+    pub async fn call(&mut self, key: &str, tool: &str, arguments: &Value) -> Result<Heard> {
+        let call = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": tool, "arguments": arguments},
+        });
+        let request = self.http.post(&self.url).bearer_auth(key);
+        let request = request.header("content-type", "application/json");
+        let request = request.header("accept", "application/json, text/event-stream");
+        let answered = async { request.body(call.to_string()).send().await?.text().await };
+        let text = match answered.await {
+            Ok(text) => text,
+            Err(error) => {
+                self.killed()
+                    .await
+                    .with_context(|| format!("a call failed: {error}"))?;
+                return Ok(Heard::Nothing);
+            }
+        };
+        let answer: Value =
+            serde_json::from_str(&text).with_context(|| format!("the answer is `{text}`"))?;
+        let envelope = answer["result"]["structuredContent"].clone();
+        ensure!(envelope.is_object(), "the answer is {answer}");
+        Ok(Heard::Answer(Box::new(envelope)))
+    }
+
+    /// Whether it has died of SIGKILL, and of nothing else.
+    pub fn is_dead(&mut self) -> Result<bool> {
+        match self.has_ended()? {
+            None => Ok(false),
+            Some(status) if status.signal() == Some(9) => Ok(true),
+            Some(status) => bail!("it ended with {status}"),
+        }
+    }
+
+    /// Returns when it has died of SIGKILL.
+    pub async fn killed(&mut self) -> Result<()> {
+        while !self.is_dead()? {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Kills it.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.child.kill().context("killing the server")?;
+        self.killed().await
+    }
+
+    /// Ends it in order.
+    pub async fn end(&mut self) -> Result<()> {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status()?;
+        ensure!(asked.success(), "it could not be asked to end");
+        loop {
+            match self.has_ended()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => bail!("it ended with {status}"),
+                None => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    fn has_ended(&mut self) -> Result<Option<ExitStatus>> {
+        let ended = self.child.try_wait().context("waiting for the server")?;
+        if ended.is_some() {
+            // Nobody writes any more: the rest is there in a moment.
+            for reader in self.readers.drain(..) {
+                reader.join().unwrap();
+            }
+        }
+        Ok(ended)
+    }
+}
+
+impl Drop for Program {
+    /// Of a case that fails, too.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Text {
+    /// Keeps what comes out of a pipe.
+    fn follow(&self, mut pipe: impl Read + Send + 'static) -> JoinHandle<()> {
+        let kept = self.clone();
+        std::thread::spawn(move || {
+            let mut part = [0; 4096];
+            while let Ok(count @ 1..) = pipe.read(&mut part) {
+                kept.0.lock().unwrap().extend_from_slice(&part[..count]);
+            }
+        })
+    }
+
+    /// All that came.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
