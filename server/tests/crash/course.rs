@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::house::{House, key};
@@ -43,7 +43,7 @@ pub async fn run(case: &Case, number: usize) -> Result<End> {
     };
     let ended = tokio::time::timeout(PATIENCE, course.go()).await;
     let ended = ended.unwrap_or_else(|_| bail!("it took longer than {PATIENCE:?}"));
-    ended.with_context(|| {
+    ended.map_err(|error| {
         let effects = course.house.fake.effects();
         let said = course.said.iter().zip(1..);
         let said = said.map(|(said, number)| {
@@ -54,7 +54,7 @@ pub async fn run(case: &Case, number: usize) -> Result<End> {
             )
         });
         let said: String = said.collect();
-        format!("what was changed: {effects:?}\n{said}")
+        anyhow!("{error:#}\nwhat was changed: {effects:?}\n{said}")
     })
 }
 
