@@ -124,15 +124,10 @@ impl Book {
             tracing::error!("a stop is made without a journal; its call has a line");
             return;
         };
-        let added = tokio::task::spawn_blocking(move || journal.add(&record));
-        match added.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a stop is not in the journal; its call has a line")
-            }
-            Err(error) => {
-                tracing::error!(%error, "a stop is not in the journal; its call has a line")
-            }
+        let added = tokio::task::spawn_blocking(move || journal.add(&record)).await;
+        let added = added.map_err(std::io::Error::other).flatten();
+        if let Err(error) = added {
+            tracing::error!(%error, "a stop is not in the journal; its call has a line");
         }
     }
 
@@ -141,7 +136,7 @@ impl Book {
         let Some(journal) = self.journal.as_ref().filter(|journal| !journal.is_empty()) else {
             return Ok(());
         };
-        let records = journal.records().map_err(unreadable)?;
+        let records = journal.records().map_err(|error| unreadable(&error))?;
         // What could not be cleared is in the ledger all the same.
         let known = self.recovered.load(Ordering::Relaxed).min(records.len());
         let fresh = records.get(known..).unwrap_or_default();
@@ -149,7 +144,9 @@ impl Book {
             ledger.recover(fresh, now).await?;
             self.recovered.store(records.len(), Ordering::Relaxed);
         }
-        journal.clear(records.len()).map_err(unreadable)?;
+        journal
+            .clear(records.len())
+            .map_err(|error| unreadable(&error))?;
         if journal.is_empty() {
             self.recovered.store(0, Ordering::Relaxed);
         }
@@ -215,7 +212,7 @@ fn journal(place: &Place) -> Option<Arc<Journal>> {
     }
 }
 
-fn unreadable(error: std::io::Error) -> LedgerError {
+fn unreadable(error: &std::io::Error) -> LedgerError {
     LedgerError::Damaged(format!("the journal: {error}"))
 }
 

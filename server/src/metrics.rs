@@ -181,7 +181,7 @@ impl Metrics {
         text
     }
 
-    fn register(&mut self) {
+    fn register_calls(&mut self) {
         let registry = &mut self.registry;
         registry.register("calls", "Tool calls that ended", self.calls.clone());
         registry.register(
@@ -199,6 +199,11 @@ impl Metrics {
             "Policy rules that refused a change or asked people, and what Shadow would have",
             self.rules.clone(),
         );
+    }
+
+    fn register(&mut self) {
+        self.register_calls();
+        let registry = &mut self.registry;
         registry.register(
             "vendor_requests",
             "Requests made to a vendor",

@@ -101,9 +101,10 @@ impl Settler {
                     crash::at(Step::FoundOut);
                     self.sightings.remove(&change.lease.change);
                 }
-                Ok(false) => left += 1,
-                // Somebody else was faster, or it has moved on.
-                Err(LedgerError::Fenced { .. } | LedgerError::OutOfOrder { .. }) => left += 1,
+                // Not yet; or somebody else was faster, or it has moved on.
+                Ok(false) | Err(LedgerError::Fenced { .. } | LedgerError::OutOfOrder { .. }) => {
+                    left += 1;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -202,15 +203,14 @@ impl Settler {
         };
         self.ledger.settle(lease, &outcome, now).await?;
         let id = lease.change.as_str();
-        match verdict {
-            Verdict::NeedsHuman(why) => {
-                tracing::error!(
-                    change = id,
-                    why,
-                    "people must find out what became of a change"
-                );
-            }
-            _ => tracing::info!(change = id, "it is known what became of a change"),
+        if let Verdict::NeedsHuman(why) = verdict {
+            tracing::error!(
+                change = id,
+                why,
+                "people must find out what became of a change"
+            );
+        } else {
+            tracing::info!(change = id, "it is known what became of a change");
         }
         Ok(true)
     }

@@ -152,7 +152,7 @@ pub fn output_schema(data: &Map<String, Value>) -> Map<String, Value> {
     let told = "done: see `data`; refused or failed: see `reason`, `message` and `remedy`";
     let mut properties = properties(&Status::OF_READS, told);
     properties.insert("data".into(), Value::Object(data.clone()));
-    schema(properties)
+    schema(&properties)
 }
 
 /// The output schema of every tool that makes a change.
@@ -163,7 +163,7 @@ pub fn change_schema() -> Map<String, Value> {
         In all cases but the first two see `reason`, `message` and `remedy`";
     let mut properties = properties(&Status::ALL, told);
     properties.extend(change::properties());
-    schema(properties)
+    schema(&properties)
 }
 
 fn properties(statuses: &[Status], told: &str) -> Map<String, Value> {
@@ -179,7 +179,7 @@ fn properties(statuses: &[Status], told: &str) -> Map<String, Value> {
     object(properties)
 }
 
-fn schema(properties: Map<String, Value>) -> Map<String, Value> {
+fn schema(properties: &Map<String, Value>) -> Map<String, Value> {
     object(json!({
         "type": "object",
         "additionalProperties": false,

@@ -144,7 +144,7 @@ impl Errand<'_> {
         for left in (0..DECISIONS).rev() {
             if ready.prepared.is_reached {
                 let change = told::of(&ready.prepared, None);
-                return self.give_back(told::unchanged(change)).await;
+                return self.give_back(Ok(told::unchanged(change))).await;
             }
             let permission = match self.decide(&ready, wish, entry).await {
                 Decided::Permitted(permission) => permission,

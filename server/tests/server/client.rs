@@ -178,14 +178,13 @@ fn check_result(tool: &str, result: &Value) {
     assert!(mistakes.is_empty(), "{mistakes:?} in {envelope}");
     let text = result["content"][0]["text"].as_str().unwrap();
     let status: Status = serde_json::from_value(envelope["status"].clone()).unwrap();
-    if !status.is_error() {
-        assert_eq!(result["isError"], false);
-        assert_eq!(serde_json::from_str::<Value>(text).unwrap(), *envelope);
-    } else {
-        assert_eq!(result["isError"], true);
+    assert_eq!(result["isError"], status.is_error());
+    if status.is_error() {
         for part in ["reason", "message", "remedy", "call_id"] {
             assert!(text.contains(envelope[part].as_str().unwrap()), "{text}");
         }
+    } else {
+        assert_eq!(serde_json::from_str::<Value>(text).unwrap(), *envelope);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -84,7 +84,6 @@ pub struct Setup {
     /// Where the ledger is, if not in a folder of this world's own.
     pub ledger: Ledger,
     pub settle_every: Duration,
-    pub connectors: Option<PathBuf>,
     pub audit_out: Option<Box<dyn Write + Send>>,
     pub has_contract: bool,
 }
@@ -183,6 +182,24 @@ pub fn tenant(vendor: String) -> TenantConfig {
     }
 }
 
+impl Setup {
+    fn usual(fake: &FakeMeta) -> Self {
+        Self {
+            tenant: tenant(fake.url()),
+            keys: vec![record("demo")],
+            freezes: vec![],
+            token: Some(SANDBOX_TOKEN),
+            inspect_tokens: None,
+            stale_after: Duration::from_hours(1),
+            drain: PATIENCE,
+            ledger: Ledger::Own,
+            settle_every: Duration::from_millis(20),
+            audit_out: None,
+            has_contract: true,
+        }
+    }
+}
+
 impl World {
     /// The usual world, with one key `demo`.
     pub async fn start() -> Self {
@@ -193,20 +210,7 @@ impl World {
     pub async fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
         logs();
         let fake = FakeMeta::start().await.unwrap();
-        let mut setup = Setup {
-            tenant: tenant(fake.url()),
-            keys: vec![record("demo")],
-            freezes: vec![],
-            token: Some(SANDBOX_TOKEN),
-            inspect_tokens: None,
-            stale_after: Duration::from_hours(1),
-            drain: PATIENCE,
-            ledger: Ledger::Own,
-            settle_every: Duration::from_millis(20),
-            connectors: None,
-            audit_out: None,
-            has_contract: true,
-        };
+        let mut setup = Setup::usual(&fake);
         change(&mut setup);
         let audit = Captured::default();
         let credentials = TempDir::new().unwrap();
@@ -225,7 +229,7 @@ impl World {
         let clock = Arc::new(Clock::default());
         let parts = Parts {
             control_plane: Arc::clone(&control) as _,
-            catalog: Arc::new(Catalog::load(setup.connectors.as_deref()).unwrap()),
+            catalog: Arc::new(Catalog::load(None).unwrap()),
             audit_out: setup.audit_out.unwrap_or_else(|| Box::new(audit.clone())),
             open_ports,
             clock: Arc::clone(&clock),

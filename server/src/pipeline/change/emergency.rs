@@ -24,7 +24,7 @@ pub(super) async fn stop(
 ) -> Ended {
     let ready = prepare::prepare(desk, permitted, wish, entry).await?;
     if ready.prepared.is_reached {
-        return told::unchanged(told::of(&ready.prepared, None));
+        return Ok(told::unchanged(told::of(&ready.prepared, None)));
     }
     desk.confirm(&ready).await?;
     stop_prepared(desk, &ready, wish, entry).await

@@ -27,7 +27,7 @@ pub(super) async fn rehearse(
     let ready = prepare::prepare(desk, permitted, wish, entry).await?;
     let own = told::of(&ready.prepared, None);
     if ready.prepared.is_reached {
-        return foreseen(own, Foresight::Unchanged, None);
+        return Ok(foreseen(own, Foresight::Unchanged, None));
     }
     desk.confirm(&ready).await?;
     let question = Question::of(desk, &ready, wish, entry);
@@ -42,14 +42,14 @@ pub(super) async fn rehearse(
                 change_id: Some(change.to_string()),
                 ..own
             };
-            return foreseen(way, Foresight::InProgress, None);
+            return Ok(foreseen(way, Foresight::InProgress, None));
         }
     };
     let own = told::ruled(own, &ruling, None);
     let foresight = match ruling.decision {
         Decision::Permitted(_) => Foresight::Permitted,
         Decision::NeedsApproval(_) => Foresight::NeedsApproval,
-        Decision::Denied => return foreseen(own, Foresight::Denied, None),
+        Decision::Denied => return Ok(foreseen(own, Foresight::Denied, None)),
     };
     let work = ready
         .proven
@@ -66,14 +66,14 @@ pub(super) async fn rehearse(
         Stopped::failed(Stage::Send, error.refusal()).of_change(own.clone())
     })?;
     let key = told::foreseen_key(wish, &ready.prepared, book::random().map_err(refused)?);
-    foreseen(own, foresight, Some(key))
+    Ok(foreseen(own, foresight, Some(key)))
 }
 
-fn foreseen(own: ChangeAnswer, dry_run: Foresight, key: Option<String>) -> Ended {
+fn foreseen(own: ChangeAnswer, dry_run: Foresight, key: Option<String>) -> Done {
     let change = ChangeAnswer {
         dry_run: Some(dry_run),
         idempotency_key: key,
         ..own
     };
-    Ok(Done::Changed(Status::Done, Box::new(change)))
+    Done::Changed(Status::Done, Box::new(change))
 }

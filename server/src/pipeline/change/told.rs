@@ -53,12 +53,12 @@ pub(super) fn ruled(
 }
 
 /// There is nothing to change.
-pub(super) fn unchanged(change: ChangeAnswer) -> Ended {
+pub(super) fn unchanged(change: ChangeAnswer) -> Done {
     let change = ChangeAnswer {
         delta: None,
         ..change
     };
-    Ok(Done::Changed(Status::Unchanged, Box::new(change)))
+    Done::Changed(Status::Unchanged, Box::new(change))
 }
 
 /// People must agree.
@@ -134,7 +134,7 @@ pub(super) async fn met(ledger: &Ledger, claimed: Claimed) -> Ended {
         Err(Stopped::refused(Stage::Claim, refusal))
     };
     match claimed {
-        Claimed::Replay(replay) => replayed(replay),
+        Claimed::Replay(replay) => replayed(&replay),
         Claimed::InProgress { change, progress } => {
             let mut told = on_its_way(&change, progress);
             if progress == Progress::Pending {
@@ -167,7 +167,7 @@ pub(super) async fn met(ledger: &Ledger, claimed: Claimed) -> Ended {
 }
 
 /// What was answered then, word for word, and that it was then.
-fn replayed(replay: Replay) -> Ended {
+fn replayed(replay: &Replay) -> Ended {
     let stored: Envelope = serde_json::from_str(&replay.answer).map_err(|error| {
         tracing::error!(%error, change = %replay.change, "a stored answer cannot be read");
         let message = "the stored answer cannot be read";

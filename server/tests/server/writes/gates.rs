@@ -47,16 +47,16 @@ async fn access_and_freezes_stop_changes_and_frozen_lets_stops_through() {
             setup.freezes = frozen.map(freeze).into_iter().collect();
         })
         .await;
-        let word = |told: &Value| match &told["reason"] {
-            Value::String(reason) => reason.clone(),
-            _ => told["status"].as_str().unwrap().to_owned(),
+        let heard = |told: &Value| {
+            let reason = told["reason"].as_str();
+            reason.or(told["status"].as_str()).unwrap().to_owned()
         };
         assert_eq!(
-            word(&set(&world, "31.00", &new_key()).await),
+            heard(&set(&world, "31.00", &new_key()).await),
             budget,
             "{access:?}"
         );
-        assert_eq!(word(&pause(&world).await), stop, "{access:?} {frozen:?}");
+        assert_eq!(heard(&pause(&world).await), stop, "{access:?} {frozen:?}");
         world.end().await;
     }
 }
