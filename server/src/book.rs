@@ -125,9 +125,12 @@ impl Book {
             return;
         };
         let added = tokio::task::spawn_blocking(move || journal.add(&record)).await;
-        let added = added.map_err(std::io::Error::other).flatten();
-        if let Err(error) = added {
-            tracing::error!(%error, "a stop is not in the journal; its call has a line");
+        match added.map_err(std::io::Error::other).flatten() {
+            // Whoever settles changes empties it too.
+            Ok(()) => self.unsettled.notify_one(),
+            Err(error) => {
+                tracing::error!(%error, "a stop is not in the journal; its call has a line");
+            }
         }
     }
 

@@ -155,10 +155,10 @@ impl Errand<'_> {
             };
             crash::at(Step::Reserved);
             if ready.is_stop() {
-                return self.send(&ready, &permission, entry).await;
+                return self.send(&ready, &permission, wish, entry).await;
             }
             match self.look_again(&ready, entry).await {
-                Ok(None) => return self.send(&ready, &permission, entry).await,
+                Ok(None) => return self.send(&ready, &permission, wish, entry).await,
                 Ok(Some(now)) if left > 0 => {
                     if let Err(stopped) = prepare::as_foreseen(wish, &now) {
                         return self.void(stopped).await;
@@ -193,20 +193,30 @@ impl Errand<'_> {
         Ok((!ready.prepared.is_still(&now)).then_some(now))
     }
 
-    async fn send(&self, ready: &Ready<'_>, permission: &Permission, entry: &mut Entry) -> Ended {
+    async fn send(
+        &self,
+        ready: &Ready<'_>,
+        permission: &Permission,
+        wish: &Wish,
+        entry: &mut Entry,
+    ) -> Ended {
         match self
             .ledger
             .sending(self.lease, permission, self.desk.now())
             .await
         {
             Ok(()) => {}
-            Err(LedgerError::Stale { .. }) => return self.void(stale()).await,
             Err(error) if ready.is_stop() => {
                 tell(
                     &error,
                     "a stop could not be put down, and is made all the same",
                 );
+                // What stands as reserved would be called unsent by whoever
+                // looks after it, so the stop is one of its own.
+                let _ = self.void(stale()).await;
+                return emergency::stop_prepared(self.desk, ready, wish, entry).await;
             }
+            Err(LedgerError::Stale { .. }) => return self.void(stale()).await,
             // Whether it was put down is not known. It was not sent: whoever
             // looks after it finds the object as it was.
             Err(error) => return Err(self.unrecorded(&error)),

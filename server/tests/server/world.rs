@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -93,7 +93,9 @@ pub struct Setup {
 pub enum Ledger {
     /// In a folder of its own.
     Own,
-    /// The same, on a disk without space for another change.
+    /// In that folder, which outlives the world.
+    At(PathBuf),
+    /// In a folder of its own, on a disk without space for another change.
     Full,
     /// Nowhere.
     None,
@@ -220,6 +222,7 @@ impl World {
         let ledger = TempDir::new().unwrap();
         let place = match setup.ledger {
             Ledger::Own => Some(sqlite(ledger.path(), 0)),
+            Ledger::At(dir) => Some(sqlite(&dir, 0)),
             Ledger::Full => Some(sqlite(ledger.path(), u64::MAX)),
             Ledger::None => None,
         };

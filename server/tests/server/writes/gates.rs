@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tenantry_core::access::Access;
 use tenantry_core::freeze::{Freeze, FreezeScope};
 use tenantry_core::key::KeyRecord;
@@ -11,7 +13,7 @@ use tenantry_fakes::meta::{Answers, Applies, Order};
 
 use super::{AD_SET, budgets, call, new_key, open, set, spender, world};
 use crate::control::{LiveAnswer, raw};
-use crate::world::{Ledger, World, record};
+use crate::world::{Ledger, World, record, until};
 
 async fn pause(world: &World) -> Value {
     call(world, "meta_pause", json!({"ad_set_id": AD_SET})).await
@@ -178,5 +180,57 @@ async fn old_knowledge_stops_changes_and_no_stop() {
     let told = set(&world, "40.00", &new_key()).await;
     assert_eq!(told["reason"], "ControlPlaneStale", "{told}");
     assert_eq!(pause(&world).await["status"], "done");
+    world.end().await;
+}
+
+/// What the audit says of changes, once it has told of an emergency.
+async fn told_of_an_emergency(world: &World) -> Vec<Value> {
+    let has_come = || world.audit.text().contains(r#""event":"emergency""#);
+    until("the journal's lines", has_come).await;
+    let text = world.audit.text();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let lines = whole.lines().map(serde_json::from_str);
+    let lines = lines.map(Result::<Value, _>::unwrap);
+    let is_change = |line: &Value| line["metadata"]["event_code"] == "change";
+    lines.filter(is_change).collect()
+}
+
+#[tokio::test]
+async fn a_stop_that_the_ledger_did_not_see_leave_is_not_called_unsent() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = || {
+        World::start_with(|setup| {
+            open(setup);
+            setup.ledger = Ledger::At(dir.path().to_owned());
+        })
+    };
+    kept().await.end().await;
+    let options = SqliteConnectOptions::new().filename(dir.path().join("ledger.db"));
+    let mut ledger = options.connect().await.unwrap();
+    let deaf = "CREATE TRIGGER deaf BEFORE UPDATE ON changes WHEN NEW.progress = 'sending' \
+         BEGIN SELECT RAISE(ABORT, 'deaf'); END";
+    sqlx::raw_sql(deaf).execute(&mut ledger).await.unwrap();
+    ledger.close().await.unwrap();
+    let world = kept().await;
+    assert_eq!(
+        set(&world, "40.00", &new_key()).await["reason"],
+        "LedgerUnavailable"
+    );
+    let told = pause(&world).await;
+    assert_eq!(told["status"], "done", "{told}");
+    let lines = told_of_an_emergency(&world).await;
+    let own = lines
+        .iter()
+        .filter(|line| line["metadata"]["correlation_uid"] == told["change_id"]);
+    let own: Vec<&Value> = own.map(|line| &line["unmapped"]).collect();
+    let details: Vec<&Value> = own.iter().map(|facts| &facts["detail"]).collect();
+    assert_eq!(
+        details,
+        [
+            &json!({"outcome": "about to be sent"}),
+            &json!({"outcome": "applied"})
+        ]
+    );
+    assert!(own.iter().all(|facts| facts["event"] == "emergency"));
     world.end().await;
 }
