@@ -44,7 +44,12 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("tenantry-operator", &["tenantry-api", "tenantry-core"]),
     (
         "tenantry-server",
-        &["tenantry-api", "tenantry-connectors", "tenantry-core"],
+        &[
+            "tenantry-api",
+            "tenantry-connectors",
+            "tenantry-core",
+            "tenantry-ledger",
+        ],
     ),
     ("tenantry-cli", &["tenantry-api", "tenantry-core"]),
     ("tenantry-fakes", &[]),
