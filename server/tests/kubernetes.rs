@@ -306,9 +306,11 @@ async fn the_program_serves_reports_and_leaves_in_order() {
     let lines = audit
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let calls: Vec<_> = lines.filter(|line| line["tool"].is_string()).collect();
+    let calls: Vec<_> = lines
+        .filter(|line| line["metadata"]["event_code"] == "event")
+        .collect();
     assert_eq!(calls.len(), 1, "{audit}");
-    assert_eq!(calls[0]["reason"], "SecretMissing");
+    assert_eq!(calls[0]["status_code"], "SecretMissing");
 }
 
 /// The program itself, as in a pod.

@@ -19,12 +19,11 @@ use crate::matrix::End;
 /// order.
 pub fn every_process_is_whole(streams: &[&str]) -> Result<()> {
     for (number, stream) in streams.iter().enumerate() {
-        let own: Vec<&str> = whole(stream).filter(|line| !is_of_change(line)).collect();
-        if own.is_empty() {
-            // It died before the first one.
+        if whole(stream).all(is_of_change) {
+            // It died before a line of its own.
             continue;
         }
-        let bytes = own.iter().map(|line| line.as_bytes());
+        let bytes = whole(stream).map(str::as_bytes);
         let proof = verify(bytes, Known::default());
         let proof = proof.with_context(|| format!("the lines of process {number}"))?;
         let is_last = number + 1 == streams.len();
@@ -90,7 +89,8 @@ fn left<'s>(streams: &[&'s str]) -> Result<BTreeMap<u64, &'s str>> {
     let all = streams.iter().flat_map(|stream| whole(stream));
     for line in all.filter(|line| is_of_change(line)) {
         let read: Value = serde_json::from_str(line)?;
-        let sequence = read["sequence"].as_u64().context("no number")?;
+        let sequence = read["metadata"]["sequence"].as_u64();
+        let sequence = sequence.context("no number")?;
         if *left.entry(sequence).or_insert(line) != line {
             bail!("two lines are number {sequence}");
         }
@@ -105,5 +105,5 @@ fn whole(stream: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_of_change(line: &str) -> bool {
-    line.contains(r#""kind":"change""#)
+    line.contains(r#""event_code":"change""#)
 }
