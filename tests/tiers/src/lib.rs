@@ -13,6 +13,7 @@ pub mod grants;
 pub mod kubectl;
 pub mod mcp;
 pub mod namespace;
+pub mod port;
 pub mod probe;
 #[cfg(feature = "cluster")]
 pub mod raw;

@@ -1,13 +1,13 @@
 //! The operator as a process of its own, which a test can stop and kill.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use tenantry_tests::kubectl::wait_for;
+use tenantry_tests::port::own_port;
 
 use crate::plane::{OPERATOR, Plane};
 
@@ -111,6 +111,5 @@ impl Drop for OperatorProcess {
 }
 
 fn free_address() -> Result<String> {
-    let held = TcpListener::bind(("127.0.0.1", 0))?;
-    Ok(held.local_addr()?.to_string())
+    Ok(format!("127.0.0.1:{}", own_port()?))
 }

@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,6 +17,7 @@ use tempfile::TempDir;
 use tenantry_cluster::control_plane::ControlPlane;
 use tenantry_cluster::progress::Progress;
 use tenantry_cluster::tools::{Tool, Toolbox};
+use tenantry_tests::port::own_port;
 use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -199,7 +199,7 @@ impl Actor {
             kubeconfig,
             settings: folder.join("config.yaml"),
             log: folder.join(format!("{name}.log")),
-            port: TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port(),
+            port: own_port()?,
         };
         actor.live()?;
         Ok(actor)
