@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use tenantry_api::compile::OperatorView;
+use tenantry_core::ledger_mark::LedgerMark;
 use tenantry_core::name::ConnectorName;
 use tenantry_core::policy::Policy;
 
@@ -162,7 +163,12 @@ impl Settings {
     }
 
     /// What `compile` has to know.
-    pub fn view(&self, guard_proven: bool, policies: Vec<Policy>) -> OperatorView {
+    pub fn view(
+        &self,
+        guard_proven: bool,
+        policies: Vec<Policy>,
+        ledger: Option<LedgerMark>,
+    ) -> OperatorView {
         let urls = self
             .sandbox
             .as_ref()
@@ -172,6 +178,7 @@ impl Settings {
             guard_proven,
             canary: self.network.canary.clone(),
             policies,
+            ledger,
         }
     }
 
@@ -243,7 +250,12 @@ mod tests {
     fn settings_without_a_sandbox_point_nothing_elsewhere() {
         let settings = Settings::read(SETTINGS).unwrap();
         assert_eq!(settings.sandbox, None);
-        assert!(settings.view(false, vec![]).sandbox_base_urls.is_empty());
+        assert!(
+            settings
+                .view(false, vec![], None)
+                .sandbox_base_urls
+                .is_empty()
+        );
     }
 
     #[test]
@@ -305,7 +317,10 @@ mod tests {
         let sandbox =
             |url: &str| format!("{SETTINGS}sandbox: {{baseUrls: {{meta: '{url}'}}, egress: []}}\n");
         let settings = Settings::read(&sandbox("http://fake")).unwrap();
-        assert_eq!(settings.view(false, vec![]).sandbox_base_urls.len(), 1);
+        assert_eq!(
+            settings.view(false, vec![], None).sandbox_base_urls.len(),
+            1
+        );
         assert!(Settings::read(&sandbox("fake")).is_err());
     }
 }

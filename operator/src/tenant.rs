@@ -8,6 +8,7 @@ pub mod declared;
 pub(crate) mod example;
 pub mod fetch;
 pub mod hold;
+pub mod ledger;
 pub mod optional;
 pub mod report;
 pub mod seen;

@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tenantry_api::mcp_server::{LedgerReport, LedgerState};
+use tenantry_api::mcp_tenant::ledger::LedgerStatus;
 use tenantry_core::cause::chain;
+use tenantry_core::ledger_mark::{LedgerId, LedgerMark};
 use tenantry_core::policy::longest_window;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::tenant::TenantConfig;
 use tenantry_ledger::change::ChangeId;
 use tenantry_ledger::error::LedgerError;
-use tenantry_ledger::identity::LedgerId;
 use tenantry_ledger::ledger::{Ledger, MOST_WAITING, Opening};
 use tenantry_ledger::outbox::OffBook;
 use tenantry_ledger::place::Place;
@@ -92,17 +94,23 @@ impl Book {
         }
     }
 
-    /// Opens it for `tenant`, however often it takes; answers nothing if there
-    /// is none to open.
-    pub async fn open(&self, tenant: &TenantConfig, clock: &Clock) -> Option<Arc<Ledger>> {
+    /// Opens it for `tenant`, however often it takes, as the one that is
+    /// `expected`; answers nothing if there is none to open.
+    pub async fn open(
+        &self,
+        tenant: &TenantConfig,
+        expected: Option<&LedgerMark>,
+        clock: &Clock,
+    ) -> Option<Arc<Ledger>> {
         let place = self.place.as_ref()?;
         let mut pause = SHORTEST_PAUSE;
         loop {
-            match open(place, tenant, clock.now()).await {
+            match open(place, tenant, expected, clock.now()).await {
                 Ok(ledger) => {
                     let ledger = Arc::new(ledger);
                     let identity = ledger.identity();
-                    tracing::info!(id = %identity.id, epoch = identity.epoch, "the ledger is open");
+                    let recognition = ledger.recognition();
+                    tracing::info!(id = %identity.id, epoch = identity.epoch, %recognition, "the ledger is open");
                     self.stand(Standing::Open(Arc::clone(&ledger)));
                     return Some(ledger);
                 }
@@ -115,6 +123,37 @@ impl Book {
                 }
             }
         }
+    }
+
+    /// What there is to report of it, after `before` was reported. A mark that
+    /// was reported stays until there is a later one.
+    pub fn report(&self, before: Option<&LedgerReport>) -> Option<LedgerReport> {
+        self.place.as_ref()?;
+        let untrusted = |state, message: Option<String>| LedgerReport {
+            state,
+            message,
+            accept: None,
+            mark: before.and_then(|before| before.mark.clone()),
+            instead_of: before.and_then(|before| before.instead_of.clone()),
+        };
+        Some(match self.standing() {
+            Standing::Untried => untrusted(LedgerState::Opening, None),
+            Standing::Shut(why) => untrusted(LedgerState::Unavailable, Some(why.to_string())),
+            Standing::Open(ledger) if ledger.recognition().is_trusted() => {
+                let told = ledger.told();
+                LedgerReport {
+                    state: LedgerState::Open,
+                    message: None,
+                    accept: None,
+                    mark: Some((&told.mark).into()),
+                    instead_of: told.instead_of.as_ref().map(LedgerStatus::from),
+                }
+            }
+            Standing::Open(ledger) => LedgerReport {
+                accept: acceptance(&ledger),
+                ..untrusted(LedgerState::Mismatch, Some(mismatch(&ledger)))
+            },
+        })
     }
 
     /// Puts down what is switched off while the ledger cannot take it. Where
@@ -215,16 +254,49 @@ fn journal(place: &Place) -> Option<Arc<Journal>> {
     }
 }
 
+/// The word by which people accept the ledger that was found.
+pub fn acceptance(ledger: &Ledger) -> Option<String> {
+    let expected = ledger.expected()?;
+    Some(expected.acceptance_of(&ledger.identity().id))
+}
+
+/// What was found, and what was expected.
+fn mismatch(ledger: &Ledger) -> String {
+    let found = ledger.told().mark;
+    let lines = |count: u64| match count {
+        1 => "1 audit line".to_owned(),
+        count => format!("{count} audit lines"),
+    };
+    let expected = ledger.expected().map_or_else(String::new, |expected| {
+        format!(
+            ", and `{}` with {} was expected",
+            expected.id,
+            lines(expected.sequence)
+        )
+    });
+    format!(
+        "the ledger is not the one that was expected ({}): `{}` with {} was found{expected}",
+        ledger.recognition(),
+        found.id,
+        lines(found.sequence)
+    )
+}
+
 fn unreadable(error: &std::io::Error) -> LedgerError {
     LedgerError::Damaged(format!("the journal: {error}"))
 }
 
-async fn open(place: &Place, tenant: &TenantConfig, now: Timestamp) -> Result<Ledger, LedgerError> {
+async fn open(
+    place: &Place,
+    tenant: &TenantConfig,
+    expected: Option<&LedgerMark>,
+    now: Timestamp,
+) -> Result<Ledger, LedgerError> {
     let id = random().map_err(|refusal| LedgerError::Damaged(refusal.message))?;
     let opening = Opening {
         place,
         organization: &tenant.organization,
-        expected: None,
+        expected,
         id_if_new: LedgerId::of_random(id),
         retention: longest_window(&tenant.policies),
         most_waiting: MOST_WAITING,

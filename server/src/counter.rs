@@ -122,6 +122,11 @@ impl Counter {
         self.standing.borrow().clone()
     }
 
+    /// The same, and every change of it.
+    pub fn standings(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
     /// Returns when there is a contract in force.
     pub async fn in_force(&self) {
         // The sender lives as long as `self`, so there is nothing to fail.

@@ -1,12 +1,13 @@
 //! What the control plane last said: the contract, the keys, the freezes, and
 //! when it last said anything at all. Told by a control plane, asked by everyone else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tenantry_api::mcp_server::LedgerReport;
 use tenantry_core::freeze::{Freeze, Freezes};
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
@@ -47,6 +48,7 @@ pub struct Knowledge {
     keys: watch::Sender<Option<Arc<Keys>>>,
     freezes: watch::Sender<Option<Arc<Freezes>>>,
     flaw: watch::Sender<Option<String>>,
+    ledgers: watch::Sender<BTreeMap<String, LedgerReport>>,
     began: Instant,
     contract_heard_ms: AtomicU64,
     keys_heard_ms: AtomicU64,
@@ -67,6 +69,7 @@ impl Knowledge {
             keys: watch::Sender::new(None),
             freezes: watch::Sender::new(None),
             flaw: watch::Sender::new(None),
+            ledgers: watch::Sender::default(),
             began: Instant::now(),
             contract_heard_ms: AtomicU64::new(0),
             keys_heard_ms: AtomicU64::new(0),
@@ -82,6 +85,16 @@ impl Knowledge {
             *present = contract;
             changed
         });
+    }
+
+    /// What pods have reported of the ledger, the former ones too.
+    pub fn tell_ledgers(&self, reports: BTreeMap<String, LedgerReport>) {
+        self.ledgers.send_replace(reports);
+    }
+
+    /// What pods have reported of the ledger, by their names.
+    pub fn ledgers(&self) -> BTreeMap<String, LedgerReport> {
+        self.ledgers.borrow().clone()
     }
 
     /// The keys are exactly these.

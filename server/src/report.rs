@@ -46,8 +46,17 @@ pub struct Pod {
     pub uid: String,
 }
 
-/// What was last written, and in which object.
-type Written = (String, ReplicaReport);
+/// A ledger that only got longer is reported that often: each report costs the
+/// cluster three writes.
+const MARK_PAUSE: Duration = Duration::from_secs(30);
+
+/// What was last written.
+struct Written {
+    /// The UID of the object.
+    object: String,
+    report: ReplicaReport,
+    at: Instant,
+}
 
 /// What this replica has to say now.
 pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) -> ReplicaReport {
@@ -77,6 +86,9 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
             .collect(),
         audit_public_key: Some(counter.audit.public_key().to_string()),
         tools_digest: Some(counter.tools_digest.to_string()),
+        ledger: counter
+            .book
+            .report(counter.knowledge.ledgers().get(&pod.name)),
         isolation: counter.isolation.borrow().clone(),
         release: env!("CARGO_PKG_VERSION").to_owned(),
         changed_at: None,
@@ -260,15 +272,45 @@ async fn write_change(
         *written = None;
         return Ok(());
     };
-    let present = (object, present);
-    if written.as_ref() == Some(&present) {
+    let now = Instant::now();
+    let is_old = |written: &Written| written.object == object && !written.is_due(&present, now);
+    if written.as_ref().is_some_and(is_old) {
         return Ok(());
     }
     let dated = ReplicaReport {
         changed_at: Some(Time(Timestamp::now())),
-        ..present.1.clone()
+        ..present.clone()
     };
     control_plane.report(&dated).await?;
-    *written = Some(present);
+    *written = Some(Written {
+        object,
+        report: present,
+        at: now,
+    });
     Ok(())
+}
+
+impl Written {
+    /// Whether `present` is to be written now.
+    fn is_due(&self, present: &ReplicaReport, now: Instant) -> bool {
+        if self.report == *present {
+            return false;
+        }
+        let has_waited = now.saturating_duration_since(self.at) >= MARK_PAUSE;
+        has_waited || unmarked(&self.report) != unmarked(present)
+    }
+}
+
+/// The report but for how far the ledger has come.
+fn unmarked(report: &ReplicaReport) -> ReplicaReport {
+    let mut report = report.clone();
+    if let Some(mark) = report
+        .ledger
+        .as_mut()
+        .and_then(|ledger| ledger.mark.as_mut())
+    {
+        mark.audit_sequence = 0;
+        mark.audit_head.clear();
+    }
+    report
 }

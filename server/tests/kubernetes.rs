@@ -131,6 +131,9 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 fn report(serving: bool) -> ReplicaReport {
     serde_json::from_value(json!({
         "pod": "server-0", "podUid": "u", "serving": serving, "release": "0", "contractVersions": ["v1"],
+        "ledger": {"state": "Open", "mark": {
+            "id": "0123", "epoch": 1, "auditSequence": 7, "auditHead": format!("sha256:{:064}", 0),
+        }},
     }))
     .unwrap()
 }
@@ -215,6 +218,10 @@ async fn what_is_written_is_known_within_moments_and_the_report_arrives() {
         let managers = object["metadata"]["managedFields"].to_string();
         assert!(managers.contains("tenantry-server/server-0"), "{managers}");
     }
+    until("what was reported of the ledger", || {
+        knowledge.ledgers().get("server-0") == report(true).ledger.as_ref()
+    })
+    .await;
     assert!(knowledge.age(Instant::now()) < began.elapsed());
     run(server.kubectl().args(["delete", "mcpserver", "server"])).unwrap();
     until("the contract taken away", || {

@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use tenantry_core::access::Access;
+use tenantry_core::ledger_mark::LedgerMark;
 use tenantry_core::name::{AccountId, ConnectorName, Currency, Organization, ToolName};
 use tenantry_core::policy::Policy;
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::{
-    AccountConfig, CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, TenantConfig, ToolRules,
+    AccountConfig, CONTRACT_VERSION, ConnectorConfig, LedgerTerms, Limits, RateLimit, TenantConfig,
+    ToolRules,
 };
 
 use crate::compile::policy::Origin;
@@ -48,6 +50,8 @@ pub struct OperatorView {
     pub canary: Option<String>,
     /// The policies that bind the tenant, by name, each once.
     pub policies: Vec<Policy>,
+    /// As which the server shall find its ledger.
+    pub ledger: Option<LedgerMark>,
 }
 
 /// One thing that keeps a tenant from meaning something.
@@ -98,6 +102,10 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
             .and_then(|network| network.proxy.clone()),
         guard_proven: view.guard_proven,
         canary: view.canary.clone(),
+        ledger: LedgerTerms {
+            expected: view.ledger.clone(),
+            accept: spec.ledger.accept.clone(),
+        },
         allowed_hosts: allowed_hosts(namespace, &endpoint),
         allowed_origins: endpoint.allowed_origins,
     };

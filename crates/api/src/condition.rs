@@ -20,6 +20,9 @@ pub const ISOLATED: &str = "Isolated";
 /// The admission policies keep the operator from what it must not build; proven.
 pub const GUARDED: &str = "Guarded";
 
+/// Changes can be recorded, in the ledger that was expected.
+pub const LEDGER_HEALTHY: &str = "LedgerHealthy";
+
 /// Every policy that binds the tenant is in force as it is written, and none
 /// that it requires is missing.
 pub const POLICY_ACCEPTED: &str = "PolicyAccepted";

@@ -7,6 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_core::access::Access;
+use tenantry_core::ledger_mark::Told;
+
+use crate::mcp_tenant::ledger::LedgerStatus;
 
 /// The contract of one server. Internal: written by the operator, read by the
 /// server; change the McpTenant instead.
@@ -101,6 +104,9 @@ pub struct ReplicaReport {
     /// The digest of its tools as clients see them, all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools_digest: Option<String>,
+    /// The ledger that it keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerReport>,
     /// Whether what the network policy forbids is kept from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<IsolationReport>,
@@ -126,6 +132,50 @@ pub struct FreezeReport {
     /// Why the McpFreeze cannot be read, if it cannot; it covers everything then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// The ledger of one replica.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerReport {
+    /// Whether changes can be recorded in it.
+    pub state: LedgerState,
+    /// Why not, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The word by which people accept the one that was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<String>,
+    /// How far it had come when it was last trusted; written at most twice a
+    /// minute, and when the server stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<LedgerStatus>,
+    /// What was expected when people accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<LedgerStatus>,
+}
+
+/// Whether changes can be recorded in a ledger.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum LedgerState {
+    /// They can.
+    Open,
+    /// It is not the one that was expected, and nobody has accepted it.
+    Mismatch,
+    /// It cannot be opened.
+    Unavailable,
+    /// Nobody has tried to open it yet.
+    Opening,
+}
+
+impl LedgerReport {
+    /// What it tells of a ledger that was trusted.
+    pub fn told(&self) -> Option<Told> {
+        Some(Told {
+            mark: self.mark.as_ref()?.mark()?,
+            instead_of: self.instead_of.as_ref().and_then(LedgerStatus::mark),
+        })
+    }
 }
 
 /// What came of trying what the network policy forbids.

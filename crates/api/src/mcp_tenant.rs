@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use tenantry_core::access::Access;
 
-use ledger::Ledger;
+use ledger::{Ledger, LedgerStatus};
 use network::Network;
 use server::Server;
 
@@ -489,20 +489,6 @@ pub struct ConnectorStatus {
     /// When its token ends, as the vendor says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_expires_at: Option<Time>,
-}
-
-/// The ledger of a tenant.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct LedgerStatus {
-    /// Its identity, drawn when it was made.
-    pub id: String,
-    /// How often it was opened.
-    pub epoch: i64,
-    /// The number of its last audit event.
-    pub audit_sequence: i64,
-    /// The hash of that event.
-    pub audit_head: String,
 }
 
 fn read_only() -> Access {

@@ -19,6 +19,7 @@ pub mod fair_share;
 pub mod freeze;
 pub mod idempotency;
 pub mod key;
+pub mod ledger_mark;
 pub mod money;
 pub mod name;
 pub mod policy;

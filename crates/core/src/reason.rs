@@ -137,6 +137,8 @@ reasons! {
     AsDeclared => "nothing to do",
     /// The server has everything it needs.
     Serving => "nothing to do",
+    /// The ledger is open, and the one that was expected.
+    LedgerOpen => "nothing to do",
     /// The server's pod is not running yet.
     ServerStarting => "wait; if it stays, look at the events of the pod server-0",
     /// The server has not taken up the present contract yet.

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::access::Access;
 use crate::digest::Digest;
+use crate::ledger_mark::LedgerMark;
 use crate::name::{AccountId, ConnectorName, Currency, Organization, ToolName};
 use crate::policy::Policy;
 
@@ -56,10 +57,26 @@ pub struct TenantConfig {
     /// policy keeps the server from; by it the server proves its walls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<String>,
+    /// What is known of its ledger.
+    #[serde(default, skip_serializing_if = "LedgerTerms::is_empty")]
+    pub ledger: LedgerTerms,
     /// Host names under which clients may address the server, without port.
     pub allowed_hosts: Vec<String>,
     /// Origins from which browsers may call it, `scheme://host[:port]`.
     pub allowed_origins: Vec<String>,
+}
+
+/// What is known of an organisation's ledger outside of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LedgerTerms {
+    /// As which the server shall find it; nothing while none was reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<LedgerMark>,
+    /// The word by which people accept another one
+    /// ([`LedgerMark::acceptance_of`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<String>,
 }
 
 /// One vendor of an organisation.
@@ -157,9 +174,15 @@ impl TenantConfig {
     }
 
     /// What identifies this content: a server reports it back when it obeys.
+    /// What is known of the ledger is no part of it, for nobody obeys that, and
+    /// the server itself moves it.
     pub fn digest(&self) -> Digest {
+        let rules = Self {
+            ledger: LedgerTerms::default(),
+            ..self.clone()
+        };
         // A struct of strings, numbers and vectors always has a JSON form.
-        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+        Digest::of(&serde_json::to_vec(&rules).unwrap_or_default())
     }
 
     /// The connector of that name.
@@ -211,6 +234,12 @@ impl TenantConfig {
             return Err("a limit is 0".into());
         }
         Ok(())
+    }
+}
+
+impl LedgerTerms {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -6,12 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tenantry_core::audit::chain::Head;
 use tenantry_core::digest::Digest;
+use tenantry_core::ledger_mark::{LedgerId, LedgerMark};
 use tenantry_core::name::Organization;
-
-/// A ledger's name, made with it and never changed. 32 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct LedgerId(String);
 
 /// Which ledger, and which opening of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,20 +20,6 @@ pub struct Identity {
     /// How often it has been opened, this time included; so no two processes
     /// have the same.
     pub epoch: u64,
-}
-
-/// What was last reported of a ledger, and kept elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Expected {
-    /// The ledger.
-    pub id: LedgerId,
-    /// Its last known opening.
-    pub epoch: u64,
-    /// The last line of its chain.
-    pub sequence: u64,
-    /// That line's digest.
-    pub digest: Digest,
 }
 
 /// How the book that was found stands to the one that was expected.
@@ -65,30 +47,7 @@ pub(crate) struct Found<'f> {
     /// The digest of the line that has the expected sequence, if it is kept.
     pub digest_there: Option<Digest>,
     /// What it was accepted in the place of.
-    pub accepted_over: Option<&'f Expected>,
-}
-
-impl LedgerId {
-    /// A name made of randomness.
-    pub fn of_random(bytes: [u8; 16]) -> Self {
-        Self(format!("{:032x}", u128::from_be_bytes(bytes)))
-    }
-
-    /// A name as it was kept.
-    pub(crate) fn kept(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for LedgerId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
+    pub accepted_over: Option<&'f LedgerMark>,
 }
 
 impl Recognition {
@@ -97,7 +56,7 @@ impl Recognition {
         matches!(self, Self::Unexpecting | Self::Same | Self::Accepted)
     }
 
-    pub(crate) fn of(found: &Found<'_>, expected: Option<&Expected>) -> Self {
+    pub(crate) fn of(found: &Found<'_>, expected: Option<&LedgerMark>) -> Self {
         let Some(expected) = expected else {
             return Self::Unexpecting;
         };
@@ -105,11 +64,11 @@ impl Recognition {
             return Self::Accepted;
         }
         if found.id != &expected.id {
-            let has_history = found.head.sequence > 0;
-            return if has_history {
-                Self::Foreign
-            } else {
-                Self::Empty
+            return match (found.head.sequence, expected.sequence) {
+                // One that has no line takes the place of one that had none.
+                (0, 0) => Self::Same,
+                (0, _) => Self::Empty,
+                _ => Self::Foreign,
             };
         }
         // A line that is not kept any more was emitted long ago; its digest was

@@ -1,17 +1,18 @@
 //! Opening the book, and saying which one it is.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, json};
 use tenantry_core::audit::chain::Head;
 use tenantry_core::digest::Digest;
+use tenantry_core::ledger_mark::{LedgerId, LedgerMark, Told};
 use tenantry_core::name::Organization;
 
 use crate::change::json;
 use crate::error::LedgerError;
-use crate::identity::{Expected, Found, Identity, LedgerId, Recognition};
+use crate::identity::{Found, Identity, Recognition};
 use crate::line::Event;
 use crate::page::{Book, Page};
 use crate::place::Place;
@@ -34,7 +35,7 @@ pub struct Opening<'o> {
     /// Whose it is.
     pub organization: &'o Organization,
     /// What was last reported of it, if that was kept.
-    pub expected: Option<&'o Expected>,
+    pub expected: Option<&'o LedgerMark>,
     /// Its name, if it is made now.
     pub id_if_new: LedgerId,
     /// How long keys and settled changes are kept: as long as the longest
@@ -52,10 +53,18 @@ pub struct Ledger {
     retention_ms: AtomicI64,
     pub(crate) most_waiting: u64,
     space: Option<Space>,
-    expected: Option<Expected>,
-    recognition: Mutex<Recognition>,
-    /// The last line of the chain that this process has seen.
-    seen: AtomicU64,
+    expected: Option<LedgerMark>,
+    seen: Mutex<Seen>,
+}
+
+/// What this process has last seen of the book.
+#[derive(Debug)]
+struct Seen {
+    recognition: Recognition,
+    /// The last line of the chain.
+    head: Head,
+    /// What it was accepted in the place of.
+    accepted_over: Option<LedgerMark>,
 }
 
 impl Ledger {
@@ -95,8 +104,11 @@ impl Ledger {
             most_waiting,
             space,
             expected: expected.cloned(),
-            recognition: Mutex::new(recognition),
-            seen: AtomicU64::new(book.head.sequence),
+            seen: Mutex::new(Seen {
+                recognition,
+                head: book.head,
+                accepted_over: book.accepted_over,
+            }),
         })
     }
 
@@ -129,27 +141,36 @@ impl Ledger {
 
     /// How it stands to the one that was expected.
     pub fn recognition(&self) -> Recognition {
-        *self
-            .recognition
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.seen().recognition
+    }
+
+    /// What was expected of it.
+    pub fn expected(&self) -> Option<&LedgerMark> {
+        self.expected.as_ref()
+    }
+
+    /// What there is to report of it, and to expect at the next opening.
+    pub fn told(&self) -> Told {
+        let Seen {
+            head,
+            accepted_over,
+            ..
+        } = &*self.seen();
+        Told {
+            mark: LedgerMark {
+                id: self.identity.id.clone(),
+                epoch: self.identity.epoch,
+                sequence: head.sequence,
+                digest: head.digest,
+            },
+            instead_of: accepted_over.clone(),
+        }
     }
 
     /// The last line of its chain.
     pub async fn head(&self) -> Result<Head, LedgerError> {
         let mut tx = self.engine.look().await?;
         Ok(Book::read(&mut tx).await?.head)
-    }
-
-    /// What there is to report, and to expect at the next opening.
-    pub async fn to_expect(&self) -> Result<Expected, LedgerError> {
-        let head = self.head().await?;
-        Ok(Expected {
-            id: self.identity.id.clone(),
-            epoch: self.identity.epoch,
-            sequence: head.sequence,
-            digest: head.digest,
-        })
     }
 
     /// People accept this book in the place of the expected one: changes may
@@ -171,9 +192,7 @@ impl Ledger {
         });
         page.append(Event::LedgerAccepted, None, detail, record)
             .await?;
-        page.close().await?;
-        self.recognize_as(Recognition::Accepted);
-        Ok(())
+        page.close().await
     }
 
     /// Refuses a change that would begin in the wrong book or on a full disk.
@@ -189,7 +208,7 @@ impl Ledger {
     pub(crate) async fn turn(&self, now: Timestamp) -> Result<Page<'_>, LedgerError> {
         let mut tx = self.engine.begin().await?;
         let book = Book::lock(&mut tx).await?;
-        let seen = self.seen.load(Ordering::SeqCst);
+        let seen = self.seen().head.sequence;
         if book.id != self.identity.id || book.head.sequence < seen {
             let found = book.head.sequence;
             return Err(LedgerError::WentBack { seen, found });
@@ -198,23 +217,32 @@ impl Ledger {
             return Err(LedgerError::TakenAway);
         }
         // Another replica may have been told.
-        if book.accepted_over.is_some() && book.accepted_over == self.expected {
-            self.recognize_as(Recognition::Accepted);
-        }
+        self.learn_acceptance(&book);
         Ok(Page::new(self, tx, book, now))
     }
 
-    fn recognize_as(&self, recognition: Recognition) {
-        let mut known = self
-            .recognition
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *known = recognition;
+    fn learn_acceptance(&self, book: &Book) {
+        if book.accepted_over.is_none() {
+            return;
+        }
+        let mut seen = self.seen();
+        if book.accepted_over == self.expected {
+            seen.recognition = Recognition::Accepted;
+        }
+        seen.accepted_over.clone_from(&book.accepted_over);
     }
 
     /// Remembers what was committed.
-    pub(crate) fn has_seen(&self, sequence: u64) {
-        self.seen.fetch_max(sequence, Ordering::SeqCst);
+    pub(crate) fn has_seen(&self, book: &Book) {
+        self.learn_acceptance(book);
+        let mut seen = self.seen();
+        if book.head.sequence > seen.head.sequence {
+            seen.head = book.head;
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -240,7 +268,7 @@ async fn begin_book(
 async fn recognize(
     tx: &mut Tx,
     book: &Book,
-    expected: Option<&Expected>,
+    expected: Option<&LedgerMark>,
 ) -> Result<Recognition, LedgerError> {
     let sequence = expected.map_or(0, |expected| expected.sequence);
     let there = "SELECT digest FROM events WHERE sequence = $1";

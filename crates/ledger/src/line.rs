@@ -22,7 +22,7 @@ use tenantry_core::strict_json;
 use tenantry_core::trace::Id;
 
 use crate::change::ChangeId;
-use crate::identity::LedgerId;
+use tenantry_core::ledger_mark::LedgerId;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tenantry_core::audit::chain::Head;
 use tenantry_core::digest::Digest;
+use tenantry_core::ledger_mark::{LedgerId, LedgerMark};
 use tenantry_core::name::Organization;
 
 use crate::change::ChangeId;
 use crate::error::LedgerError;
-use crate::identity::{Expected, LedgerId};
 use crate::ledger::Ledger;
 use crate::line::{Draft, Event};
 use crate::sql::{Row, Tx, args};
@@ -27,7 +27,7 @@ pub(crate) struct Book {
     /// The last line that has left.
     pub emitted: u64,
     pub accepted_at: Option<Timestamp>,
-    pub accepted_over: Option<Expected>,
+    pub accepted_over: Option<LedgerMark>,
 }
 
 /// A transaction that has the book.
@@ -142,7 +142,7 @@ impl<'l> Page<'l> {
     pub(crate) async fn close(mut self) -> Result<(), LedgerError> {
         self.book.keep(&mut self.tx).await?;
         self.tx.commit().await?;
-        self.ledger.has_seen(self.book.head.sequence);
+        self.ledger.has_seen(&self.book);
         Ok(())
     }
 }

@@ -1,7 +1,12 @@
 //! The smallest tenant of a test, as the API server would hand it over.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tenantry_api::mcp_server::{
+    ConnectorReport, Isolation, IsolationReport, LedgerReport, LedgerState, McpServerSpec,
+    ReplicaReport,
+};
 use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_core::access::Access;
 
 use super::optional::Served;
 use super::validate::{Claim, Found, Home, POD_SECURITY_LABEL, ValidTenant, validate};
@@ -78,10 +83,53 @@ pub fn found() -> Found {
         served: Served::default(),
         readable: vec![],
         placed: None,
+        ledger: None,
         policies: vec![],
     }
 }
 
 pub fn valid() -> ValidTenant {
     validate(&tenant(), &found(), &settings()).unwrap()
+}
+
+/// The server of the smallest tenant, ready and serving.
+pub fn report(tenant: &ValidTenant) -> ReplicaReport {
+    ReplicaReport {
+        pod: "server-0".into(),
+        pod_uid: "1".into(),
+        observed_generation: Some(1),
+        contract_digest: Some(tenant.contract.digest().to_string()),
+        contract_versions: vec!["v1".into()],
+        freezes: vec![],
+        access: Some(Access::ReadOnly),
+        serving: true,
+        reason: None,
+        message: None,
+        connectors: vec![ConnectorReport {
+            name: "meta".into(),
+            ready: true,
+            reason: None,
+            message: None,
+            token_expires_at: None,
+        }],
+        audit_public_key: None,
+        tools_digest: None,
+        ledger: Some(LedgerReport {
+            state: LedgerState::Open,
+            message: None,
+            accept: None,
+            mark: None,
+            instead_of: None,
+        }),
+        isolation: Some(IsolationReport {
+            state: Isolation::Proven,
+            message: "the canary cannot be reached".into(),
+        }),
+        release: "0.1.0".into(),
+        changed_at: None,
+    }
+}
+
+pub fn contract_spec() -> McpServerSpec {
+    super::build::contract_spec(&valid().contract, "v1")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt as _};
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_core::tenant::TenantConfig;
 
@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::freshness::reaches;
 use crate::tenant::build::read_contract;
 use crate::tenant::hold::{Server, mcp_server};
+use crate::tenant::ledger;
 use crate::tenant::unique::{Claimant, Loss, losses};
 use crate::tenant::validate::{Claim, Found, Home};
 
@@ -101,6 +102,13 @@ pub async fn fetch(
     // Last, because whoever changes it holds it to have stayed as it was.
     let server = mcp_server(&ctx.client, &namespace).await;
     let server = server.map_err(|source| FetchError::Server { namespace, source })?;
+    let placed = placed(&server);
+    let status = tenant.status.as_ref();
+    let ledger = ledger::known(
+        status.and_then(|status| status.ledger.as_ref()),
+        placed.as_ref(),
+        server.own(&tenant.object_ref(&())),
+    );
     let found = Found {
         claims,
         losses,
@@ -109,7 +117,8 @@ pub async fn fetch(
         api_server: ApiServer::new(&ctx.api_service, slices.iter().map(AsRef::as_ref)),
         served: ctx.optionals.served(),
         readable: readable_versions(&server),
-        placed: placed(&server),
+        placed,
+        ledger,
         policies,
     };
     Ok(Sight::Current(Box::new(found), server))

@@ -103,6 +103,16 @@ impl Held<'_> {
 }
 
 impl Server {
+    /// The server, if it is there, can be seen and is `tenant`'s own.
+    pub fn own(&self, tenant: &ObjectReference) -> Option<&McpServer> {
+        match self {
+            Self::Seen(Some(server)) => {
+                Some(server.as_ref()).filter(|server| is_own(*server, tenant))
+            }
+            _ => None,
+        }
+    }
+
     /// The server that is `tenant`'s own. Where it cannot be seen nothing can be
     /// done, which matters if there are `losses`: somebody else has them now.
     fn of(

@@ -15,11 +15,12 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, ResourceExt as _};
 use tenantry_api::condition::{
-    CREDENTIALS_READY, EXPOSED, Finding, GUARDED, ISOLATED, POLICY_ACCEPTED, READY, RECONCILING,
-    SERVER_AVAILABLE, STALLED, conditions,
+    CREDENTIALS_READY, EXPOSED, Finding, GUARDED, ISOLATED, LEDGER_HEALTHY, POLICY_ACCEPTED, READY,
+    RECONCILING, SERVER_AVAILABLE, STALLED, conditions,
 };
 use tenantry_api::label;
 use tenantry_api::mcp_tenant::McpTenantStatus;
+use tenantry_api::mcp_tenant::ledger::LedgerStatus;
 use tenantry_core::reason::Reason;
 
 pub use observe::{Glance, Observed, glance, observe};
@@ -190,6 +191,7 @@ pub fn status(subject: &Subject, outcome: &Outcome, now: Timestamp) -> McpTenant
             access: observed.access,
             contract_digest: Some(observed.contract_digest.clone()),
             connectors: observed.connectors.clone(),
+            ledger: observed.mark.as_ref().map(LedgerStatus::from),
             replicas: observed.replicas,
             selector: Some(observed.selector.clone()),
             ..before.clone()
@@ -225,6 +227,7 @@ fn aside(subject: &Subject, mut told: Vec<Condition>) -> McpTenantStatus {
             ISOLATED,
             GUARDED,
             POLICY_ACCEPTED,
+            LEDGER_HEALTHY,
         ]
         .contains(&condition.type_.as_str())
     };
@@ -303,7 +306,9 @@ mod tests {
             guarded: finding(GUARDED),
             ready: finding(READY),
             exposed: None,
+            ledger: finding(LEDGER_HEALTHY),
             policies: None,
+            mark: None,
             access: None,
             connectors: vec![],
             replicas: 1,
@@ -366,7 +371,8 @@ mod tests {
                 "ServerAvailable=True",
                 "CredentialsReady=True",
                 "Isolated=True",
-                "Guarded=True"
+                "Guarded=True",
+                "LedgerHealthy=True"
             ]
         );
         assert_eq!(status.observed_generation, Some(3));
@@ -388,7 +394,8 @@ mod tests {
                 "ServerAvailable=True",
                 "CredentialsReady=True",
                 "Isolated=True",
-                "Guarded=True"
+                "Guarded=True",
+                "LedgerHealthy=True"
             ]
         );
         assert_eq!(after.endpoint, before.endpoint);

@@ -14,6 +14,7 @@ use tenantry_api::label;
 use tenantry_api::mcp_tenant::ledger::Sqlite;
 use tenantry_api::mcp_tenant::server::Server;
 use tenantry_api::mcp_tenant::{DeletionPolicy, McpTenant};
+use tenantry_core::ledger_mark::LedgerMark;
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::TenantConfig;
 
@@ -23,6 +24,7 @@ use crate::policies::bind::{Bound, bind};
 use crate::policies::judged::Judged;
 use crate::settings::gateway::Way;
 use crate::settings::{Identity, Settings};
+use crate::tenant::ledger::handed_back;
 use crate::tenant::optional::Served;
 use crate::tenant::unique::{self, Loss};
 use entrance::{Entrance, entrance};
@@ -56,6 +58,8 @@ pub struct Found {
     pub readable: Vec<Vec<String>>,
     /// The contract that is in force.
     pub placed: Option<TenantConfig>,
+    /// What is known of its ledger.
+    pub ledger: Option<LedgerMark>,
     /// The policies of the cluster.
     pub policies: Vec<Arc<Judged>>,
 }
@@ -95,6 +99,8 @@ pub struct ValidTenant {
     pub credentials: Vec<SecretMount>,
     /// How its server runs.
     pub server: Server,
+    /// What is known of its ledger.
+    pub ledger: Option<LedgerMark>,
     /// The ledger's volume.
     pub volume: Sqlite,
     /// Whether the volume goes with the tenant.
@@ -150,7 +156,9 @@ pub fn validate(
         policies,
         unaccepted,
     } = bound(&namespace, found)?;
-    let view = settings.view(found.guard == Some(Standing::Proven), policies);
+    let guard_proven = found.guard == Some(Standing::Proven);
+    let expected = handed_back(found.ledger.clone(), found.placed.as_ref());
+    let view = settings.view(guard_proven, policies, expected);
     let contract = compile(tenant, &view).map_err(|flaws| flawed(&flaws))?;
     let owner = tenant
         .controller_owner_ref(&())
@@ -173,6 +181,7 @@ pub fn validate(
         unaccepted,
         credentials: credentials.collect(),
         server: tenant.spec.server.clone(),
+        ledger: found.ledger.clone(),
         // INVARIANT: without sqlite the ledger is postgres, which did not compile.
         volume: tenant.spec.ledger.sqlite.clone().unwrap_or_default(),
         deletion_policy: tenant.spec.deletion_policy,

@@ -4,10 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Map;
+use tenantry_api::mcp_server::LedgerReport;
 use tenantry_core::cause::chain;
+use tenantry_core::ledger_mark::LedgerMark;
+use tenantry_core::tenant::TenantConfig;
 use tenantry_ledger::ledger::Ledger;
 
 use super::outbox;
+use crate::book;
 use crate::clock::Clock;
 use crate::counter::Counter;
 use crate::settler::Settler;
@@ -16,6 +21,9 @@ use crate::settler::Settler;
 /// a bounded part, so this is faster than a busy organisation fills.
 const SWEEP: Duration = Duration::from_mins(10);
 
+/// Between attempts to put an acceptance on record.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(5);
+
 /// Keeps the book of the contract in force, looking at unsettled changes that
 /// often, for as long as it is polled.
 pub async fn keep(counter: Arc<Counter>, settle_every: Duration) {
@@ -23,7 +31,11 @@ pub async fn keep(counter: Arc<Counter>, settle_every: Duration) {
     let Some(in_force) = counter.standing().in_force else {
         return;
     };
-    let Some(ledger) = counter.book.open(&in_force.tenant, &counter.clock).await else {
+    let expected = expected(&counter, &in_force.tenant);
+    let opened = counter
+        .book
+        .open(&in_force.tenant, expected.as_ref(), &counter.clock);
+    let Some(ledger) = opened.await else {
         return;
     };
     let settler = Settler::new(Arc::clone(&counter), Arc::clone(&ledger), settle_every);
@@ -31,7 +43,47 @@ pub async fn keep(counter: Arc<Counter>, settle_every: Duration) {
         outbox::keep_emptied(&counter, &ledger),
         settler.keep_settled(),
         keep_swept(&ledger, &counter.clock),
+        accept_when_told(&counter, &ledger),
     );
+}
+
+/// As which the ledger must be found: as the operator knows it, or further, as
+/// the replicas before this one reported.
+fn expected(counter: &Counter, tenant: &TenantConfig) -> Option<LedgerMark> {
+    let reports = counter.knowledge.ledgers();
+    let told = reports.values().filter_map(LedgerReport::told);
+    told.fold(tenant.ledger.expected.clone(), |known, told| {
+        Some(LedgerMark::after(known, told))
+    })
+}
+
+/// Accepts a ledger that was not expected, once the contract has the word.
+async fn accept_when_told(counter: &Counter, ledger: &Ledger) {
+    let mut standings = counter.standings();
+    while !ledger.recognition().is_trusted() {
+        let in_force = standings.borrow_and_update().in_force.clone();
+        let told = in_force.and_then(|in_force| in_force.tenant.ledger.accept.clone());
+        if told.is_some() && told == book::acceptance(ledger) {
+            accept(counter, ledger, told).await;
+            continue;
+        }
+        // The sender lives as long as `counter`, so there is nothing to fail.
+        let _ = standings.changed().await;
+    }
+}
+
+async fn accept(counter: &Counter, ledger: &Ledger, word: Option<String>) {
+    let record = Map::from_iter([("accept".to_owned(), word.into())]);
+    match ledger.accept(&record, counter.clock.now()).await {
+        Ok(()) => {
+            tracing::warn!(id = %ledger.identity().id, "the ledger that was found is accepted");
+            counter.book.written.notify_one();
+        }
+        Err(error) => {
+            tracing::error!(error = chain(&error), "the ledger could not be accepted");
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+        }
+    }
 }
 
 async fn keep_swept(ledger: &Ledger, clock: &Clock) {

@@ -3,17 +3,19 @@
 
 mod follow;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::BoxFuture;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Client, Config, Resource, ResourceExt as _};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tenantry_api::label;
 use tenantry_api::mcp_api_key::McpApiKey;
 use tenantry_api::mcp_freeze::{self, McpFreeze};
-use tenantry_api::mcp_server::{McpServer, ReplicaReport};
+use tenantry_api::mcp_server::{LedgerReport, McpServer, ReplicaReport};
 use tenantry_core::freeze::Freeze;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
@@ -158,11 +160,15 @@ impl Listener for ContractListener<'_> {
     const WHAT: &'static str = "the contract";
 
     fn all(&self, objects: Vec<DynamicObject>) {
-        self.0
-            .tell_contract(objects.into_iter().next().map(raw_contract));
+        match objects.into_iter().next() {
+            Some(object) => self.put(object),
+            None => self.0.tell_contract(None),
+        }
     }
 
     fn put(&self, object: DynamicObject) {
+        // First, because a contract is obeyed at once.
+        self.0.tell_ledgers(ledgers(&object));
         self.0.tell_contract(Some(raw_contract(object)));
     }
 
@@ -244,6 +250,19 @@ fn record(object: &DynamicObject) -> Option<KeyRecord> {
 fn freeze(object: &DynamicObject) -> Freeze {
     let spec = object.data.get("spec").unwrap_or(&Value::Null);
     mcp_freeze::read(&object.name_any(), spec)
+}
+
+/// What pods have reported of the ledger. What cannot be read is of another
+/// release, and tells nothing.
+fn ledgers(server: &DynamicObject) -> BTreeMap<String, LedgerReport> {
+    let replicas = server.data.pointer("/status/replicas");
+    let replicas = replicas.and_then(Value::as_array).into_iter().flatten();
+    let report = |replica: &Value| {
+        let pod = replica.get("pod")?.as_str()?.to_owned();
+        let report = LedgerReport::deserialize(replica.get("ledger")?).ok()?;
+        Some((pod, report))
+    };
+    replicas.filter_map(report).collect()
 }
 
 fn raw_contract(mut server: DynamicObject) -> RawContract {

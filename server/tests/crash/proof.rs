@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_core::audit::chain::Head;
 use tenantry_core::audit::verify::{Known, verify};
+use tenantry_core::ledger_mark::LedgerId;
 use tenantry_ledger::change::{ChangeId, Progress};
-use tenantry_ledger::identity::LedgerId;
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger, MOST_WAITING, Opening};
 use tenantry_ledger::line;
 

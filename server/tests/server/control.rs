@@ -1,11 +1,12 @@
 //! A control plane in memory: it tells what a test wants it to tell, and keeps
 //! the reports.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures::future::BoxFuture;
-use tenantry_api::mcp_server::ReplicaReport;
+use tenantry_api::mcp_server::{LedgerReport, ReplicaReport};
 use tenantry_core::freeze::Freeze;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
@@ -28,6 +29,7 @@ struct Told {
     contract: Option<RawContract>,
     keys: Vec<KeyRecord>,
     freezes: Vec<Freeze>,
+    ledgers: BTreeMap<String, LedgerReport>,
 }
 
 /// What the control plane says when it is asked live.
@@ -60,11 +62,18 @@ impl InMemory {
                 contract,
                 keys,
                 freezes,
+                ledgers: BTreeMap::new(),
             }),
             live: Mutex::default(),
             knowledge: watch::Sender::new(None),
             reports: watch::Sender::new(Vec::new()),
         }
+    }
+
+    /// The same, where former replicas have reported of the ledger.
+    pub fn with_ledgers(self, ledgers: BTreeMap<String, LedgerReport>) -> Self {
+        self.told.lock().unwrap().ledgers = ledgers;
+        self
     }
 
     /// From now on a live read is answered so.
@@ -121,6 +130,7 @@ impl ControlPlane for InMemory {
     fn follow(&self, knowledge: Arc<Knowledge>) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let told = self.told.lock().unwrap().clone();
+            knowledge.tell_ledgers(told.ledgers);
             knowledge.tell_contract(told.contract);
             knowledge.tell_keys(told.keys);
             knowledge.tell_freezes(told.freezes);

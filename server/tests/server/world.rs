@@ -1,7 +1,7 @@
 //! Starts a server with everything around it, and at the end looks through all
 //! that it said for secrets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tenantry_api::mcp_server::LedgerReport;
 use tenantry_connectors::corridor::CorridorLimits;
 use tenantry_core::access::Access;
 use tenantry_core::audit::read::AuditLine;
@@ -18,7 +19,8 @@ use tenantry_core::freeze::Freeze;
 use tenantry_core::key::{ApiKey, KeyRecord, Scope};
 use tenantry_core::name::{AccountId, ConnectorName, Currency, KeyId, Organization};
 use tenantry_core::tenant::{
-    AccountConfig, CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, TenantConfig, ToolRules,
+    AccountConfig, CONTRACT_VERSION, ConnectorConfig, LedgerTerms, Limits, RateLimit, TenantConfig,
+    ToolRules,
 };
 use tenantry_fakes::meta::{FakeMeta, SANDBOX_TOKEN};
 use tenantry_ledger::place::{Place, SqlitePlace};
@@ -83,6 +85,8 @@ pub struct Setup {
     pub drain: Duration,
     /// Where the ledger is, if not in a folder of this world's own.
     pub ledger: Ledger,
+    /// What former replicas have reported of it.
+    pub ledgers: BTreeMap<String, LedgerReport>,
     pub settle_every: Duration,
     pub audit_out: Option<Box<dyn Write + Send>>,
     pub has_contract: bool,
@@ -179,6 +183,7 @@ pub fn tenant(vendor: String) -> TenantConfig {
         proxy: None,
         guard_proven: false,
         canary: None,
+        ledger: LedgerTerms::default(),
         allowed_hosts: vec!["server.acme.svc".into()],
         allowed_origins: vec!["https://app.acme.example".into()],
     }
@@ -195,6 +200,7 @@ impl Setup {
             stale_after: Duration::from_hours(1),
             drain: PATIENCE,
             ledger: Ledger::Own,
+            ledgers: BTreeMap::new(),
             settle_every: Duration::from_millis(20),
             audit_out: None,
             has_contract: true,
@@ -227,7 +233,8 @@ impl World {
             Ledger::None => None,
         };
         let contract = setup.has_contract.then(|| raw(&setup.tenant, 1));
-        let control = Arc::new(InMemory::new(contract, setup.keys, setup.freezes));
+        let control = InMemory::new(contract, setup.keys, setup.freezes);
+        let control = Arc::new(control.with_ledgers(setup.ledgers));
         let (open_ports, mut opened) = watch::channel(OpenPorts::default());
         let clock = Arc::new(Clock::default());
         let parts = Parts {

@@ -4,6 +4,7 @@
 mod answers;
 mod gates;
 mod keys;
+mod ledger;
 mod record;
 mod settling;
 

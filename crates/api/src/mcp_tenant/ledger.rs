@@ -2,7 +2,10 @@
 //! created, because money is counted there.
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tenantry_core::digest::Digest;
+use tenantry_core::ledger_mark::{LedgerId, LedgerMark};
 
 /// Where the server keeps its record: exactly one of the two.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -17,6 +20,15 @@ pub struct Ledger {
     /// A PostgreSQL database; any number of replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<Postgres>,
+
+    /// Accepts the ledger that was found in the place of the expected one: the
+    /// word in the message of the condition `LedgerHealthy`. Every window of a
+    /// policy is full from then on for its length, and earlier idempotency keys
+    /// are expired. It does nothing more afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 16, max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{16}$')").message("accept is the word of 16 hexadecimal digits in the message of the condition LedgerHealthy"))]
+    pub accept: Option<String>,
 }
 
 /// A ledger in a file on a volume of its own.
@@ -65,11 +77,50 @@ pub struct Postgres {
     pub secret_name: String,
 }
 
+/// A ledger as it was last reported.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerStatus {
+    /// Its identity, drawn when it was made.
+    pub id: String,
+    /// How often it was opened.
+    pub epoch: i64,
+    /// The number of its last audit event.
+    pub audit_sequence: i64,
+    /// The hash of that event.
+    pub audit_head: String,
+}
+
+impl LedgerStatus {
+    /// What it means; nothing if it means nothing.
+    pub fn mark(&self) -> Option<LedgerMark> {
+        Some(LedgerMark {
+            id: LedgerId::kept(self.id.clone()),
+            epoch: self.epoch.try_into().ok()?,
+            sequence: self.audit_sequence.try_into().ok()?,
+            digest: Digest::parse(&self.audit_head).ok()?,
+        })
+    }
+}
+
+impl From<&LedgerMark> for LedgerStatus {
+    fn from(mark: &LedgerMark) -> Self {
+        let counted = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        Self {
+            id: mark.id.to_string(),
+            epoch: counted(mark.epoch),
+            audit_sequence: counted(mark.sequence),
+            audit_head: mark.digest.to_string(),
+        }
+    }
+}
+
 impl Default for Ledger {
     fn default() -> Self {
         Self {
             sqlite: Some(Sqlite::default()),
             postgres: None,
+            accept: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::access::Access;
 use crate::digest::Digest;
 use crate::freeze::FreezeScope;
 use crate::name::{Currency, KeyId, Organization};
-use crate::tenant::{CONTRACT_VERSION, ConnectorConfig, Limits, RateLimit, ToolRules};
+use crate::tenant::{CONTRACT_VERSION, ConnectorConfig, LedgerTerms, Limits, RateLimit, ToolRules};
 
 fn account(id: &str, access: Access) -> AccountConfig {
     AccountConfig {
@@ -50,6 +50,7 @@ fn tenant(access: Access) -> TenantConfig {
         proxy: None,
         guard_proven: false,
         canary: None,
+        ledger: LedgerTerms::default(),
         allowed_hosts: vec![],
         allowed_origins: vec![],
     }

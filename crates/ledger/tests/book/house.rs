@@ -8,9 +8,9 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
+use tenantry_core::ledger_mark::{LedgerId, LedgerMark};
 use tenantry_core::name::Organization;
 use tenantry_ledger::error::LedgerError;
-use tenantry_ledger::identity::{Expected, LedgerId};
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger, MOST_WAITING, Opening};
 use tenantry_ledger::place::{LEAST_FREE_BYTES, Place, SqlitePlace};
 
@@ -73,11 +73,11 @@ impl House {
         self.try_open(None).await.unwrap()
     }
 
-    pub async fn expect(&self, expected: &Expected) -> Ledger {
+    pub async fn expect(&self, expected: &LedgerMark) -> Ledger {
         self.try_open(Some(expected)).await.unwrap()
     }
 
-    pub async fn try_open(&self, expected: Option<&Expected>) -> Result<Ledger, LedgerError> {
+    pub async fn try_open(&self, expected: Option<&LedgerMark>) -> Result<Ledger, LedgerError> {
         let opening = Opening {
             place: &self.place,
             organization: &self.organization,

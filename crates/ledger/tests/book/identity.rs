@@ -2,10 +2,11 @@
 
 use serde_json::{Map, json};
 use tenantry_core::digest::Digest;
+use tenantry_core::ledger_mark::{LedgerId, LedgerMark};
 use tenantry_ledger::change::Progress;
 use tenantry_ledger::claim::Claimed;
 use tenantry_ledger::error::LedgerError;
-use tenantry_ledger::identity::{Expected, LedgerId, Recognition};
+use tenantry_ledger::identity::Recognition;
 use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::reserve::Reservation;
 
@@ -23,7 +24,11 @@ on_both_engines!(
     a_book_that_goes_back_under_a_running_process_is_refused,
 );
 
-async fn recognition(house: &House, ledger: Ledger, expected: &Expected) -> (Ledger, Recognition) {
+async fn recognition(
+    house: &House,
+    ledger: Ledger,
+    expected: &LedgerMark,
+) -> (Ledger, Recognition) {
     ledger.close().await;
     let ledger = house.expect(expected).await;
     let recognition = ledger.recognition();
@@ -45,11 +50,11 @@ async fn a_book_keeps_its_name_and_counts_its_openings(house: House) {
 
 async fn the_expected_book_is_the_same_however_far_it_has_gone_on(house: House) {
     let ledger = house.open().await;
-    let new = ledger.to_expect().await.unwrap();
+    let new = ledger.told().mark;
     applied(&ledger, "first", &Wish::raise("1", 1), at(0)).await;
-    let older = ledger.to_expect().await.unwrap();
+    let older = ledger.told().mark;
     applied(&ledger, "second", &Wish::raise("1", 1), at(0)).await;
-    let last = ledger.to_expect().await.unwrap();
+    let last = ledger.told().mark;
     let mut ledger = ledger;
     for expected in [new, older, last] {
         let recognized = recognition(&house, ledger, &expected).await;
@@ -60,27 +65,34 @@ async fn the_expected_book_is_the_same_however_far_it_has_gone_on(house: House) 
 
 async fn an_empty_a_foreign_and_an_older_book_are_told_apart(house: House) {
     let ledger = house.open().await;
-    let other = Expected {
+    let without_a_line = LedgerMark {
         id: LedgerId::of_random(unique()),
-        ..ledger.to_expect().await.unwrap()
+        ..ledger.told().mark
     };
+    let other = LedgerMark {
+        sequence: 7,
+        ..without_a_line.clone()
+    };
+    // Nothing was lost.
+    let (ledger, same) = recognition(&house, ledger, &without_a_line).await;
+    assert_eq!(same, Recognition::Same);
     let (ledger, empty) = recognition(&house, ledger, &other).await;
     assert_eq!(empty, Recognition::Empty);
     ledger.close().await;
     let ledger = house.open().await;
     applied(&ledger, "key", &Wish::raise("1", 1), at(0)).await;
-    let known = ledger.to_expect().await.unwrap();
+    let known = ledger.told().mark;
     let (ledger, foreign) = recognition(&house, ledger, &other).await;
     assert_eq!(foreign, Recognition::Foreign);
-    let ahead = Expected {
+    let ahead = LedgerMark {
         sequence: known.sequence + 1,
         ..known.clone()
     };
-    let later = Expected {
+    let later = LedgerMark {
         epoch: known.epoch + 100,
         ..known.clone()
     };
-    let elsewhere = Expected {
+    let elsewhere = LedgerMark {
         sequence: 1,
         digest: Digest::of(b"another first line"),
         ..known
@@ -96,9 +108,9 @@ async fn an_empty_a_foreign_and_an_older_book_are_told_apart(house: House) {
 async fn in_an_unexpected_book_no_change_begins_but_running_ones_end(house: House) {
     let ledger = house.open().await;
     let lease = sent(&ledger, "running", &Wish::raise("1", 1), at(0)).await;
-    let ahead = Expected {
+    let ahead = LedgerMark {
         sequence: 99,
-        ..ledger.to_expect().await.unwrap()
+        ..ledger.told().mark
     };
     let (ledger, _) = recognition(&house, ledger, &ahead).await;
     let fresh = new(&ledger, "key", at(1)).await;
@@ -118,9 +130,9 @@ async fn in_an_unexpected_book_no_change_begins_but_running_ones_end(house: Hous
 async fn an_accepted_book_opens_with_full_windows_and_expired_keys(house: House) {
     let ledger = house.open().await;
     applied(&ledger, "earlier", &Wish::raise("1", 1), at(0)).await;
-    let ahead = Expected {
+    let ahead = LedgerMark {
         sequence: 99,
-        ..ledger.to_expect().await.unwrap()
+        ..ledger.told().mark
     };
     let (ledger, _) = recognition(&house, ledger, &ahead).await;
     let record = Map::from_iter([("by".to_owned(), json!("anna"))]);

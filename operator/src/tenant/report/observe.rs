@@ -12,11 +12,13 @@ use tenantry_api::label;
 use tenantry_api::mcp_server::{ConnectorReport, McpServer, ReplicaReport};
 use tenantry_api::mcp_tenant::ConnectorStatus;
 use tenantry_core::access::Access;
+use tenantry_core::ledger_mark::LedgerMark;
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::TenantConfig;
 
 use crate::guard::Standing;
 use crate::tenant::build::{Children, Placed, pod_labels, read_contract};
+use crate::tenant::ledger;
 use crate::tenant::validate::{Obstacle, ValidTenant};
 
 use super::{exposure, policies};
@@ -36,6 +38,8 @@ pub struct Observed {
     pub isolated: Finding,
     /// Whether the admission policies are in force.
     pub guarded: Finding,
+    /// Whether changes can be recorded.
+    pub ledger: Finding,
     /// Whether every policy is in force as written, where there is one.
     pub policies: Option<Finding>,
     /// Whether all is as declared.
@@ -46,6 +50,8 @@ pub struct Observed {
     pub access: Option<Access>,
     /// The state of each connector's credentials, as the server reports it.
     pub connectors: Vec<ConnectorStatus>,
+    /// What is known of its ledger.
+    pub mark: Option<LedgerMark>,
     /// How many replicas exist.
     pub replicas: i32,
     /// Where clients reach it.
@@ -75,6 +81,7 @@ impl Observed {
                     | Reason::HostEgressUnavailable
                     | Reason::RouteRefused
                     | Reason::NetworkPolicyNotEnforced
+                    | Reason::LedgerMismatch
             );
             let type_ = if needs_somebody { STALLED } else { RECONCILING };
             all.push(Finding::new(type_, true, *reason, message));
@@ -84,6 +91,7 @@ impl Observed {
             self.credentials.clone(),
             self.isolated.clone(),
             self.guarded.clone(),
+            self.ledger.clone(),
         ]);
         all.extend(self.exposed.clone());
         all.extend(self.policies.clone());
@@ -160,12 +168,13 @@ pub fn observe(
     let server = server(&children.stateful_set, wanted, report, &contract_digest);
     let credentials = credentials(&tenant.contract, wanted, report);
     let isolated = isolated(report);
+    let ledger = ledger::healthy(tenant, report);
     let policies = policies::finding(tenant);
     // Under a last good version all goes on; without a required one it does not.
     let missing = policies
         .iter()
         .filter(|finding| finding.reason == Reason::PolicyMissing);
-    let obstacles: Vec<_> = [&server, &credentials, &isolated]
+    let obstacles: Vec<_> = [&server, &credentials, &isolated, &ledger]
         .into_iter()
         .chain(&exposed)
         .chain(missing)
@@ -186,7 +195,9 @@ pub fn observe(
         guarded: guarded(guard),
         ready,
         exposed,
+        ledger,
         policies,
+        mark: ledger::mirrored(tenant.ledger.clone(), &children.mcp_server),
         access: access(report),
         connectors: report.map(connectors).unwrap_or_default(),
         replicas: set.map_or(0, |set| set.replicas),
@@ -382,43 +393,12 @@ fn word(text: Option<&str>, otherwise: Reason) -> Reason {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::apps::v1::StatefulSetStatus;
-    use tenantry_api::condition::{GUARDED, ISOLATED};
+    use tenantry_api::condition::{GUARDED, ISOLATED, LEDGER_HEALTHY};
     use tenantry_api::mcp_server::{Isolation, IsolationReport, McpServerStatus};
 
     use super::*;
     use crate::tenant::build::build;
     use crate::tenant::example;
-
-    /// The server of the smallest tenant, ready and serving.
-    fn report(tenant: &ValidTenant) -> ReplicaReport {
-        ReplicaReport {
-            pod: POD.into(),
-            pod_uid: "1".into(),
-            observed_generation: Some(1),
-            contract_digest: Some(tenant.contract.digest().to_string()),
-            contract_versions: vec!["v1".into()],
-            freezes: vec![],
-            access: Some(Access::ReadOnly),
-            serving: true,
-            reason: None,
-            message: None,
-            connectors: vec![ConnectorReport {
-                name: "meta".into(),
-                ready: true,
-                reason: None,
-                message: None,
-                token_expires_at: None,
-            }],
-            audit_public_key: None,
-            tools_digest: None,
-            isolation: Some(IsolationReport {
-                state: Isolation::Proven,
-                message: "the canary cannot be reached".into(),
-            }),
-            release: "0.1.0".into(),
-            changed_at: None,
-        }
-    }
 
     fn placed(tenant: &ValidTenant, ready: i32, report: Option<ReplicaReport>) -> Children<Placed> {
         let drawn = build(tenant, &example::settings(), &example::found());
@@ -455,7 +435,7 @@ mod tests {
     /// The conditions, one a line, as `kubectl describe` would show them.
     fn told(ready: i32, change: impl FnOnce(&mut ReplicaReport)) -> String {
         let tenant = example::valid();
-        let mut report = report(&tenant);
+        let mut report = example::report(&tenant);
         change(&mut report);
         lines(&observe(
             &placed(&tenant, ready, Some(report)),
@@ -464,14 +444,15 @@ mod tests {
         ))
     }
 
-    /// Without what is proven: that has tests of its own.
+    /// Without what is proven and the ledger: they have tests of their own.
     fn lines(observed: &Observed) -> String {
         let line = |finding: &Finding| {
             let (type_, holds) = (finding.type_, finding.holds());
             format!("{type_}={holds} {}: {}", finding.reason, finding.message)
         };
         let findings = observed.findings();
-        let here = |finding: &&Finding| ![ISOLATED, GUARDED].contains(&finding.type_);
+        let here =
+            |finding: &&Finding| ![ISOLATED, GUARDED, LEDGER_HEALTHY].contains(&finding.type_);
         findings
             .iter()
             .filter(here)
@@ -630,7 +611,7 @@ mod tests {
     fn a_server_that_was_stopped_on_purpose_is_as_declared() {
         let mut tenant = example::valid();
         tenant.server.replicas = 0;
-        let last_words = report(&tenant);
+        let last_words = example::report(&tenant);
         let observed = observe(
             &placed(&tenant, 0, Some(last_words)),
             &tenant,
@@ -661,7 +642,7 @@ mod tests {
     fn a_sandbox_says_so_in_the_condition() {
         let mut tenant = example::valid();
         tenant.contract.connectors[0].sandbox_base_url = Some("http://fake".into());
-        let report = report(&tenant);
+        let report = example::report(&tenant);
         let observed = observe(
             &placed(&tenant, 1, Some(report)),
             &tenant,

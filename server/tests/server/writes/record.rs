@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use tenantry_core::audit::chain::Head;
-use tenantry_ledger::identity::LedgerId;
+use tenantry_core::ledger_mark::LedgerId;
 use tenantry_ledger::line;
 
 use super::{AD_SET, new_key, set, world, world_with};
