@@ -26,6 +26,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock::Clock;
 use hand::Hands;
 use journal::Journal;
+use keeper::duty::Failed;
 
 /// Between attempts to open it; growing, because a disk that is not there yet
 /// comes when it comes.
@@ -41,6 +42,8 @@ pub struct Book {
     recovered: AtomicUsize,
     /// The changes that calls of this process are working on.
     pub hands: Hands,
+    /// What is done for it and has failed.
+    pub failed: Failed,
     /// Told after every transaction that may have added a line.
     pub written: Notify,
     /// Told when there is a change that somebody must look after.
@@ -71,6 +74,7 @@ impl Book {
             place,
             standing: watch::Sender::new(standing),
             hands: Hands::default(),
+            failed: Failed::default(),
             written: Notify::new(),
             unsettled: Notify::new(),
         }
