@@ -6,8 +6,7 @@ pub mod journal;
 pub mod keeper;
 pub mod outbox;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,7 +24,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use hand::Hands;
-use journal::Journal;
+use journal::{Contents, Journal};
 use keeper::duty::Failed;
 
 /// Between attempts to open it; growing, because a disk that is not there yet
@@ -33,13 +32,17 @@ use keeper::duty::Failed;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// For the journal to take a record: a disk that hangs must not hold up what
+/// is to be switched off.
+const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
+
 /// The organisation's ledger, open or not.
 pub struct Book {
     place: Option<Place>,
     standing: watch::Sender<Standing>,
     journal: Option<Arc<Journal>>,
-    /// Records of the journal that are in the ledger and still in it.
-    recovered: AtomicUsize,
+    /// What of the journal is in the ledger, and perhaps still in it.
+    recovered: Mutex<Contents>,
     /// The changes that calls of this process are working on.
     pub hands: Hands,
     /// What is done for it and has failed.
@@ -70,7 +73,7 @@ impl Book {
         };
         Self {
             journal: place.as_ref().and_then(journal),
-            recovered: AtomicUsize::new(0),
+            recovered: Mutex::default(),
             place,
             standing: watch::Sender::new(standing),
             hands: Hands::default(),
@@ -128,8 +131,9 @@ impl Book {
             tracing::error!("a stop is made without a journal; its call has a line");
             return;
         };
-        let added = tokio::task::spawn_blocking(move || journal.add(&record)).await;
-        match added.map_err(std::io::Error::other).flatten() {
+        let adding = off_runtime(move || journal.add(&record));
+        let added = tokio::time::timeout(JOURNAL_LIMIT, adding).await;
+        match added.unwrap_or_else(|late| Err(late.into())) {
             // Whoever settles changes empties it too.
             Ok(()) => self.unsettled.notify_one(),
             Err(error) => {
@@ -140,26 +144,33 @@ impl Book {
 
     /// Puts on record in the ledger what stands in the journal.
     pub async fn empty_journal(&self, ledger: &Ledger, now: Timestamp) -> Result<(), LedgerError> {
-        let Some(journal) = self.journal.as_ref().filter(|journal| !journal.is_empty()) else {
+        let Some(journal) = &self.journal else {
             return Ok(());
         };
-        let records = journal.records().map_err(|error| unreadable(&error))?;
+        let reading = Arc::clone(journal);
+        let read = off_runtime(move || reading.contents()).await;
+        let read = read.map_err(|error| unreadable(&error))?;
+        if read.is_empty() {
+            *self.recovered() = read;
+            return Ok(());
+        }
         // What could not be cleared is in the ledger all the same.
-        let known = self.recovered.load(Ordering::Relaxed).min(records.len());
-        let fresh = records.get(known..).unwrap_or_default();
+        let fresh = read.records_after(&self.recovered());
         if !fresh.is_empty() {
-            ledger.recover(fresh, now).await?;
-            self.recovered.store(records.len(), Ordering::Relaxed);
+            ledger.recover(&fresh, now).await?;
+            *self.recovered() = read.clone();
+            tracing::info!(count = fresh.len(), "the journal is in the ledger");
+            self.written.notify_one();
         }
-        journal
-            .clear(records.len())
-            .map_err(|error| unreadable(&error))?;
-        if journal.is_empty() {
-            self.recovered.store(0, Ordering::Relaxed);
-        }
-        tracing::info!(count = records.len(), "the journal is in the ledger");
-        self.written.notify_one();
-        Ok(())
+        let clearing = Arc::clone(journal);
+        let cleared = off_runtime(move || clearing.clear(&read)).await;
+        cleared.map_err(|error| unreadable(&error))
+    }
+
+    fn recovered(&self) -> MutexGuard<'_, Contents> {
+        self.recovered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shuts it; what is in its log goes into its file.
@@ -217,6 +228,14 @@ fn journal(place: &Place) -> Option<Arc<Journal>> {
             None
         }
     }
+}
+
+/// What touches a disk that may be slow.
+async fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, std::io::Error> + Send + 'static,
+) -> Result<T, std::io::Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(std::io::Error::other).flatten()
 }
 
 fn unreadable(error: &std::io::Error) -> LedgerError {
