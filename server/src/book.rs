@@ -9,7 +9,7 @@ pub mod outbox;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tenantry_core::cause::chain;
 use tenantry_core::policy::longest_window;
 use tenantry_core::reason::{Reason, Refusal};
@@ -40,6 +40,8 @@ const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
 pub struct Book {
     place: Option<Place>,
     standing: watch::Sender<Standing>,
+    /// For how long every contract so far would have keys kept.
+    kept: Mutex<SignedDuration>,
     journal: Option<Arc<Journal>>,
     /// What of the journal is in the ledger, and perhaps still in it.
     recovered: Mutex<Contents>,
@@ -76,6 +78,7 @@ impl Book {
             recovered: Mutex::default(),
             place,
             standing: watch::Sender::new(standing),
+            kept: Mutex::default(),
             hands: Hands::default(),
             failed: Failed::default(),
             written: Notify::new(),
@@ -92,10 +95,13 @@ impl Book {
         }
     }
 
-    /// Keeps keys for as long as the policies of `tenant` add up.
+    /// Keeps keys for as long as the policies of `tenant` add up, in a ledger
+    /// that is opened later as well.
     pub fn keep_for(&self, tenant: &TenantConfig) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = longest_window(&tenant.policies).max(*kept);
         if let Standing::Open(ledger) = self.standing() {
-            ledger.keep_for(longest_window(&tenant.policies));
+            ledger.keep_for(*kept);
         }
     }
 
@@ -196,6 +202,10 @@ impl Book {
     }
 
     fn stand(&self, standing: Standing) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Standing::Open(ledger) = &standing {
+            ledger.keep_for(*kept);
+        }
         self.standing.send_replace(standing);
     }
 }

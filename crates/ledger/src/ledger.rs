@@ -107,7 +107,8 @@ impl Ledger {
             .fetch_max(millis(retention), Ordering::SeqCst);
     }
 
-    pub(crate) fn retention(&self) -> SignedDuration {
+    /// How long they are kept.
+    pub fn retention(&self) -> SignedDuration {
         SignedDuration::from_millis(self.retention_ms.load(Ordering::SeqCst))
     }
 
