@@ -2,12 +2,14 @@
 //! up, what may have been is read until it is known, or is for people to find
 //! out (WRITES §6). Nothing is ever sent here.
 
+pub mod turns;
 pub mod verdict;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use jiff::SignedDuration;
 use serde_json::Value;
 use tenantry_connectors::change::doubt::Doubt;
@@ -28,6 +30,15 @@ use verdict::{Seen, Sightings, Verdict};
 /// For one reading of an object.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
+/// Changes that are looked after at the same time. A vendor's quota bears it,
+/// and a thousand changes of one that does not answer are gone through in ten
+/// minutes.
+const AT_ONCE: usize = 32;
+
+/// In one round nothing is begun later than this after its beginning, so that
+/// what answers is not kept waiting for long by what does not.
+const ROUND: Duration = LOOK_LIMIT;
+
 /// After this time without a step of its owner a change is taken over from a
 /// replica: a call ends after 25 s.
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -40,7 +51,15 @@ pub struct Settler {
     counter: Arc<Counter>,
     ledger: Arc<Ledger>,
     pace: Duration,
-    sightings: BTreeMap<ChangeId, Sightings>,
+    watched: Mutex<BTreeMap<ChangeId, Watched>>,
+}
+
+/// What was seen so far of one change.
+#[derive(Default)]
+struct Watched {
+    sightings: Sightings,
+    /// How often somebody began to look after it.
+    turns: u64,
 }
 
 impl Settler {
@@ -50,12 +69,12 @@ impl Settler {
             counter,
             ledger,
             pace,
-            sightings: BTreeMap::new(),
+            watched: Mutex::default(),
         }
     }
 
     /// Settles what there is, for as long as it is polled.
-    pub async fn keep_settled(mut self) {
+    pub async fn keep_settled(self) {
         loop {
             let wait = match self.settle_all().await {
                 Ok(0) => IDLE,
@@ -76,8 +95,9 @@ impl Settler {
         }
     }
 
-    /// Looks once at all that is unsettled; answers how much of it is left.
-    pub async fn settle_all(&mut self) -> Result<usize, LedgerError> {
+    /// Looks after all that is unsettled, each change once at most; answers how
+    /// much of it is left.
+    pub async fn settle_all(&self) -> Result<usize, LedgerError> {
         let counter = &self.counter;
         let now = counter.clock.now();
         // Money is not kept back by a journal that cannot be read.
@@ -87,32 +107,60 @@ impl Settler {
                 "the journal stays as it is; trying again"
             );
         }
-        let waiting = self.end_what_nobody_decided().await?;
+        let mut left = self.end_what_nobody_decided().await?;
         let unsettled = self.ledger.unsettled().await?;
-        let hands = self.counter.book.hands.clone();
-        let mut left = waiting;
-        for change in unsettled {
-            if hands.hold(&change.lease.change) || !self.is_ours(&change) {
-                left += 1;
-                continue;
-            }
-            match self.settle(&change).await {
-                Ok(true) => {
-                    crash::at(Step::FoundOut);
-                    self.sightings.remove(&change.lease.change);
-                }
-                // Not yet; or somebody else was faster, or it has moved on.
-                Ok(false) | Err(LedgerError::Fenced { .. } | LedgerError::OutOfOrder { .. }) => {
-                    left += 1;
-                }
-                Err(error) => return Err(error),
-            }
+        self.watch(&unsettled);
+        let order = turns::in_turns(unsettled, |change| self.turns(change));
+        let until = Instant::now() + ROUND;
+        let work = order.into_iter().map(|change| self.attend(change, until));
+        let mut round = futures::stream::iter(work).buffer_unordered(AT_ONCE);
+        while let Some(ended) = round.next().await {
+            left += usize::from(!ended?);
         }
-        if left == 0 {
-            self.sightings.clear();
-        }
-        self.counter.book.written.notify_one();
+        counter.book.written.notify_one();
         Ok(left)
+    }
+
+    /// Looks after one change, unless the round is over or others do; answers
+    /// whether it is settled.
+    async fn attend(&self, change: Recorded, until: Instant) -> Result<bool, LedgerError> {
+        let id = &change.lease.change;
+        let is_others = self.counter.book.hands.hold(id) || !self.is_ours(&change);
+        if is_others || Instant::now() >= until {
+            return Ok(false);
+        }
+        if let Some(watched) = self.watched().get_mut(id) {
+            watched.turns += 1;
+        }
+        match self.settle(&change).await {
+            Ok(true) => {
+                crash::at(Step::FoundOut);
+                Ok(true)
+            }
+            // Not yet; or somebody else was faster, or it has moved on.
+            Ok(false) | Err(LedgerError::Fenced { .. } | LedgerError::OutOfOrder { .. }) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets what is settled, and begins to watch what is new.
+    fn watch(&self, unsettled: &[Recorded]) {
+        let mut watched = self.watched();
+        let mut before = std::mem::take(&mut *watched);
+        let ids = unsettled.iter().map(|change| &change.lease.change);
+        watched.extend(ids.map(|id| (id.clone(), before.remove(id).unwrap_or_default())));
+    }
+
+    fn turns(&self, change: &ChangeId) -> u64 {
+        self.watched()
+            .get(change)
+            .map_or(0, |watched| watched.turns)
+    }
+
+    fn watched(&self) -> MutexGuard<'_, BTreeMap<ChangeId, Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends questions whose time has passed, so that their money is free again;
@@ -151,7 +199,7 @@ impl Settler {
     }
 
     /// One step towards the end of a change; answers whether it was the last.
-    async fn settle(&mut self, change: &Recorded) -> Result<bool, LedgerError> {
+    async fn settle(&self, change: &Recorded) -> Result<bool, LedgerError> {
         let now = self.counter.clock.now();
         let lease = if change.holder == self.ledger.identity().epoch {
             change.lease.clone()
@@ -191,13 +239,16 @@ impl Settler {
         }
     }
 
-    async fn look(&mut self, change: &Recorded, lease: &Lease) -> Result<bool, LedgerError> {
+    async fn look(&self, change: &Recorded, lease: &Lease) -> Result<bool, LedgerError> {
         let seen = self.see(change).await;
         crash::at(Step::Looked);
         let now = self.counter.clock.now();
         let sent_at = change.sent_at.unwrap_or(change.since);
-        let sightings = self.sightings.entry(lease.change.clone()).or_default();
-        let verdict = sightings.add(seen, now.duration_since(sent_at));
+        let verdict = {
+            let mut watched = self.watched();
+            let watched = watched.entry(lease.change.clone()).or_default();
+            watched.sightings.add(seen, now.duration_since(sent_at))
+        };
         let Some(outcome) = verdict::outcome(&verdict, change, now) else {
             return Ok(false);
         };

@@ -10,6 +10,15 @@ use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
 use super::{AD_SET, QUIET, budget, budgets, call, meddle, new_key, open, policy, set, world};
 use crate::world::{PATIENCE, World, until};
 
+/// Ad sets of other campaigns. Each of their readings takes ten seconds when
+/// the vendor does not answer.
+const DEAD: [&str; 4] = [
+    "120010010011",
+    "120010010012",
+    "120010010021",
+    "120010010061",
+];
+
 /// Repeats the call until it is not `settling` any more.
 async fn settled(world: &World, amount: &str, key: &str) -> Value {
     let patience = async {
@@ -206,5 +215,36 @@ async fn a_question_that_nobody_answers_in_time_gives_its_money_back() {
     // Half of the window may wait: there is room for it again.
     let anew = set(&world, "40.00", &new_key()).await;
     assert_eq!(anew["status"], "pending_approval", "{anew}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_the_vendor_does_not_show_holds_up_nothing_else() {
+    let world = world().await;
+    let pause = async |ad_set: &str, key: &str| {
+        let asked = json!({"ad_set_id": ad_set, "idempotency_key": key});
+        call(&world, "meta_pause", asked).await
+    };
+    for ad_set in DEAD {
+        world
+            .fake
+            .order(Order::next_write(Applies::Never, Answers::Break));
+        assert_eq!(pause(ad_set, &new_key()).await["status"], "settling");
+    }
+    for ad_set in DEAD {
+        let order = Order::next_write(Applies::Never, Answers::Hang);
+        world.fake.order(Order {
+            method: Some("GET".into()),
+            path: Some(ad_set.into()),
+            times: u32::MAX,
+            ..order
+        });
+    }
+    world
+        .fake
+        .order(Order::next_write(Applies::AtOnce, Answers::Break));
+    let key = new_key();
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    assert_eq!(settled(&world, "40.00", &key).await["status"], "done");
     world.end().await;
 }
