@@ -20,6 +20,7 @@ use url::Url;
 use crate::credentials::Credentials;
 use crate::report::Pod;
 use crate::run::Settings;
+use crate::settler::Pace;
 
 /// Between looks at a change of which nobody knows what became: a fraction of
 /// the quiet times of vendors, and few requests.
@@ -192,7 +193,10 @@ impl Cli {
             activity_listen: self.activity_listen,
             credentials: named.unwrap_or(credentials),
             ledger: self.ledger(),
-            settle_every: SETTLE_EVERY,
+            settle: Pace {
+                every: SETTLE_EVERY,
+                credit: Duration::ZERO,
+            },
             corridor_limits: CorridorLimits::PRODUCTION,
             // Meta's tokens live 60 days; a question an hour costs next to nothing.
             inspect_tokens: Some(Duration::from_hours(1)),

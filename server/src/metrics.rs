@@ -54,6 +54,8 @@ pub struct Metrics {
     pub contract_refused: Gauge,
     /// Seconds since the last word from the API server.
     pub control_plane_age: Gauge<f64, AtomicU64>,
+    /// By how many seconds the ledger's clock is ahead of the machine's.
+    pub ledger_clock_ahead: Gauge<f64, AtomicU64>,
     /// Whether this replica takes calls.
     pub serving: Gauge,
 }
@@ -86,6 +88,7 @@ impl Metrics {
             freezes: Gauge::default(),
             contract_refused: Gauge::default(),
             control_plane_age: Gauge::default(),
+            ledger_clock_ahead: Gauge::default(),
             serving: Gauge::default(),
         };
         metrics.register();
@@ -212,6 +215,11 @@ impl Metrics {
             "ledger_duties_failed",
             "Failures of what is done for the ledger: each began anew after a pause",
             self.duties_failed.clone(),
+        );
+        registry.register(
+            "ledger_clock_ahead_seconds",
+            "By how much the ledger's clock, which never goes back, is ahead of the machine's",
+            self.ledger_clock_ahead.clone(),
         );
     }
 

@@ -36,6 +36,7 @@ use crate::in_force::Workshop;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use crate::report::{self, Pod};
+use crate::settler::Pace;
 use crate::{activity, gate, isolation, listener, mcp, token_watch};
 
 /// For the last report; the cluster may be what is in trouble.
@@ -66,8 +67,8 @@ pub struct Settings {
     pub credentials: Credentials,
     /// Where the ledger is kept; without it no change is made.
     pub ledger: Option<Place>,
-    /// How often a change is looked at of which nobody knows what became.
-    pub settle_every: Duration,
+    /// How changes are settled of which nobody knows what became.
+    pub settle: Pace,
     /// The bounds of every corridor.
     pub corridor_limits: CorridorLimits,
     /// How often vendors are asked about their tokens; never if absent.
@@ -342,7 +343,7 @@ impl Server {
             });
         }
         let counter = Arc::clone(&self.counter);
-        background.spawn(keeper::keep(counter, self.settings.settle_every));
+        background.spawn(keeper::keep(counter, self.settings.settle));
         let counter = Arc::clone(&self.counter);
         let changed = Arc::clone(&self.changed);
         background.spawn(async move {

@@ -6,6 +6,7 @@ pub mod turns;
 pub mod verdict;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,32 +44,67 @@ const ROUND: Duration = LOOK_LIMIT;
 /// replica: a call ends after 25 s.
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
+/// What clocks are set by in everyday life is less.
+const NOTABLY_AHEAD: SignedDuration = SignedDuration::from_secs(60);
+
 /// Where nothing is unsettled, in case a word was lost.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// How a settler goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Between two looks at a change.
+    pub every: Duration,
+    /// For how long what others left counts as watched at the first look. Zero,
+    /// but in tests, which do not wait: no process knows how long ago another
+    /// one sent something, by a clock that may have been set.
+    pub credit: Duration,
+}
 
 /// One ledger, and what was seen so far of what is not settled in it.
 pub struct Settler {
     counter: Arc<Counter>,
     ledger: Arc<Ledger>,
     pace: Duration,
+    /// What the first round takes for watched, of what others left: nothing,
+    /// but in tests, which do not wait.
+    credit: SignedDuration,
+    is_first: AtomicBool,
+    is_ahead: AtomicBool,
     watched: Mutex<BTreeMap<ChangeId, Watched>>,
 }
 
 /// What was seen so far of one change.
-#[derive(Default)]
 struct Watched {
+    stage: Stage,
+    /// Since when this process knows it there, by [`Clock::running`].
+    ///
+    /// [`Clock::running`]: crate::clock::Clock::running
+    since: SignedDuration,
     sightings: Sightings,
     /// How often somebody began to look after it.
     turns: u64,
 }
 
+/// Where a change waits for something that takes time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Unsent,
+    /// It may have left.
+    Sent,
+}
+
 impl Settler {
-    /// Somebody who looks at each unsettled change that often.
-    pub fn new(counter: Arc<Counter>, ledger: Arc<Ledger>, pace: Duration) -> Self {
+    /// Somebody who keeps that pace.
+    pub fn new(counter: Arc<Counter>, ledger: Arc<Ledger>, pace: Pace) -> Self {
+        let credit = SignedDuration::try_from(pace.credit);
         Self {
             counter,
             ledger,
-            pace,
+            pace: pace.every,
+            credit: credit.unwrap_or(SignedDuration::MAX),
+            is_first: AtomicBool::new(true),
+            is_ahead: AtomicBool::new(false),
             watched: Mutex::default(),
         }
     }
@@ -118,6 +154,7 @@ impl Settler {
             left += usize::from(!ended?);
         }
         counter.book.written.notify_one();
+        self.tell_the_time();
         Ok(left)
     }
 
@@ -145,12 +182,55 @@ impl Settler {
         }
     }
 
-    /// Forgets what is settled, and begins to watch what is new.
+    /// That the ledger's clock stands still is said once, when it begins.
+    fn tell_the_time(&self) {
+        let ahead = self.ledger.clock_ahead(self.counter.clock.now());
+        let metric = &self.counter.metrics.ledger_clock_ahead;
+        metric.set(ahead.as_secs_f64());
+        let is_ahead = ahead >= NOTABLY_AHEAD;
+        if is_ahead && !self.is_ahead.swap(is_ahead, Ordering::Relaxed) {
+            tracing::error!(
+                ahead_s = ahead.as_secs(),
+                "the machine's clock went back: until it has come as far again, windows, \
+                 cooldowns and questions of the ledger last longer"
+            );
+        }
+        self.is_ahead.store(is_ahead, Ordering::Relaxed);
+    }
+
+    /// Forgets what is settled, and begins to watch what is new. Called after
+    /// it was listed: what is there now was there for as long at least.
     fn watch(&self, unsettled: &[Recorded]) {
+        let running = self.counter.clock.running();
+        let is_first = self.is_first.swap(false, Ordering::Relaxed);
+        let own = self.ledger.identity().epoch;
         let mut watched = self.watched();
         let mut before = std::mem::take(&mut *watched);
-        let ids = unsettled.iter().map(|change| &change.lease.change);
-        watched.extend(ids.map(|id| (id.clone(), before.remove(id).unwrap_or_default())));
+        for change in unsettled {
+            let (id, stage) = (&change.lease.change, Stage::of(change.progress));
+            let credit = match is_first && change.holder != own {
+                true => self.credit,
+                false => SignedDuration::ZERO,
+            };
+            let known = before.remove(id).filter(|known| known.stage == stage);
+            let known = known.unwrap_or_else(|| Watched {
+                stage,
+                since: running - credit,
+                sightings: Sightings::default(),
+                turns: 0,
+            });
+            watched.insert(id.clone(), known);
+        }
+    }
+
+    /// How long a change has stood where it stands, as far as this process
+    /// knows: never more than it has.
+    fn watched_for(&self, change: &ChangeId) -> SignedDuration {
+        let watched = self.watched();
+        let since = watched.get(change).map(|watched| watched.since);
+        since.map_or(SignedDuration::ZERO, |since| {
+            self.counter.clock.running() - since
+        })
     }
 
     fn turns(&self, change: &ChangeId) -> u64 {
@@ -189,7 +269,10 @@ impl Settler {
     /// Whether nobody else is looking after it. A file has one process, so
     /// whoever had a change of it before is gone.
     fn is_ours(&self, change: &Recorded) -> bool {
+        // A clock that was ahead for a while makes the first of the two small;
+        // one that jumps makes it large, and then the epoch stops the owner.
         let age = self.counter.clock.now().duration_since(change.since);
+        let age = age.max(self.watched_for(&change.lease.change));
         if change.progress == Progress::Claimed {
             // Its call may be about to take it into hand.
             return age >= CLAIM_LASTS;
@@ -243,11 +326,10 @@ impl Settler {
         let seen = self.see(change).await;
         crash::at(Step::Looked);
         let now = self.counter.clock.now();
-        let sent_at = change.sent_at.unwrap_or(change.since);
-        let verdict = {
-            let mut watched = self.watched();
-            let watched = watched.entry(lease.change.clone()).or_default();
-            watched.sightings.add(seen, now.duration_since(sent_at))
+        let since_sent = self.watched_for(&lease.change);
+        let verdict = match self.watched().get_mut(&lease.change) {
+            Some(watched) => watched.sightings.add(seen, since_sent),
+            None => Verdict::LookAgain,
         };
         let Some(outcome) = verdict::outcome(&verdict, change, now) else {
             return Ok(false);
@@ -292,6 +374,15 @@ impl Settler {
                 );
                 Seen::Nothing("the vendor does not show the object".into())
             }
+        }
+    }
+}
+
+impl Stage {
+    fn of(progress: Progress) -> Self {
+        match progress {
+            Progress::Sending | Progress::Unknown => Self::Sent,
+            _ => Self::Unsent,
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct Ledger {
     recognition: Mutex<Recognition>,
     /// The last line of the chain that this process has seen.
     seen: AtomicU64,
+    /// The book's clock as this process last saw it, in microseconds.
+    clock_us: AtomicI64,
 }
 
 impl Ledger {
@@ -97,6 +99,7 @@ impl Ledger {
             expected: expected.cloned(),
             recognition: Mutex::new(recognition),
             seen: AtomicU64::new(book.head.sequence),
+            clock_us: AtomicI64::new(book.clock.as_microsecond()),
         })
     }
 
@@ -110,6 +113,15 @@ impl Ledger {
     /// How long they are kept.
     pub fn retention(&self) -> SignedDuration {
         SignedDuration::from_millis(self.retention_ms.load(Ordering::SeqCst))
+    }
+
+    /// By how much the book's clock is ahead of the caller's. The book's own
+    /// never goes back, so until the other has come as far it stands still:
+    /// windows, cooldowns and questions last longer.
+    pub fn clock_ahead(&self, now: Timestamp) -> SignedDuration {
+        let clock_us = self.clock_us.load(Ordering::Relaxed);
+        let ahead_us = clock_us.saturating_sub(now.as_microsecond());
+        SignedDuration::from_micros(ahead_us.max(0))
     }
 
     /// Closes the book: what is in its log goes into the file.
@@ -202,6 +214,9 @@ impl Ledger {
         if book.accepted_over.is_some() && book.accepted_over == self.expected {
             self.recognize_as(Recognition::Accepted);
         }
+        let clock = book.clock.max(now);
+        self.clock_us
+            .fetch_max(clock.as_microsecond(), Ordering::Relaxed);
         Ok(Page::new(self, tx, book, now))
     }
 

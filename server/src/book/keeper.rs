@@ -12,24 +12,23 @@ use tenantry_ledger::ledger::Ledger;
 use super::outbox;
 use crate::clock::Clock;
 use crate::counter::Counter;
-use crate::settler::Settler;
+use crate::settler::{Pace, Settler};
 use duty::{Duty, supervised};
 
 /// What was kept for months may stay for some minutes more. One sweep takes out
 /// a bounded part, so this is faster than a busy organisation fills.
 const SWEEP: Duration = Duration::from_mins(10);
 
-/// Keeps the book of the first contract in force, looking at unsettled changes
-/// that often, for as long as it is polled. No duty ends with another.
-pub async fn keep(counter: Arc<Counter>, settle_every: Duration) {
+/// Keeps the book of the first contract in force, settling at that pace, for
+/// as long as it is polled. No duty ends with another.
+pub async fn keep(counter: Arc<Counter>, pace: Pace) {
     let in_force = counter.in_force().await;
     let watch = (&counter.book.failed, counter.metrics.as_ref());
     let open = || counter.book.open(&in_force.tenant, &counter.clock);
     let Some(ledger) = supervised(watch, Duty::Open, open).await else {
         return;
     };
-    let settle =
-        || Settler::new(Arc::clone(&counter), Arc::clone(&ledger), settle_every).keep_settled();
+    let settle = || Settler::new(Arc::clone(&counter), Arc::clone(&ledger), pace).keep_settled();
     let empty = || outbox::keep_emptied(&counter, &ledger);
     let sweep = || keep_swept(&ledger, &counter.clock);
     futures::join!(

@@ -27,6 +27,7 @@ use tenantry_server::clock::Clock;
 use tenantry_server::credentials::Credentials;
 use tenantry_server::report::Pod;
 use tenantry_server::run::{self, OpenPorts, Parts, RunError, Settings};
+use tenantry_server::settler::Pace;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -240,7 +241,7 @@ impl World {
         };
         let settings = Settings {
             ledger: place,
-            settle_every: setup.settle_every,
+            settle: at(setup.settle_every),
             inspect_tokens: setup.inspect_tokens,
             stale_after: setup.stale_after,
             drain: setup.drain,
@@ -414,6 +415,13 @@ pub fn sqlite(dir: &Path, least_free_bytes: u64) -> Place {
     })
 }
 
+fn at(every: Duration) -> Pace {
+    Pace {
+        every,
+        credit: Duration::ZERO,
+    }
+}
+
 fn settings(credentials: &Path) -> Settings {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     Settings {
@@ -428,7 +436,7 @@ fn settings(credentials: &Path) -> Settings {
             ..CorridorLimits::PRODUCTION
         },
         ledger: None,
-        settle_every: Duration::from_secs(1),
+        settle: at(Duration::from_secs(1)),
         inspect_tokens: None,
         stale_after: Duration::from_hours(1),
         drain: PATIENCE,

@@ -7,7 +7,9 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
 
-use super::{AD_SET, QUIET, budget, budgets, call, meddle, new_key, open, policy, set, world};
+use super::{
+    AD_SET, QUIET, budget, budgets, call, looked_at, meddle, new_key, open, policy, set, world,
+};
 use crate::world::{PATIENCE, World, until};
 
 /// Ad sets of other campaigns. Each of their readings takes ten seconds when
@@ -76,8 +78,7 @@ async fn what_was_not_made_counts_as_that_after_the_quiet_time_alone() {
     let key = new_key();
     let told = set(&world, "40.00", &key).await;
     assert_eq!(told["status"], "settling", "{told}");
-    let reads = world.fake.requests().len();
-    until("some looks", || world.fake.requests().len() > reads + 6).await;
+    looked_at(&world).await;
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
     // Its budget is its own, and its money with it.
     let other = call(
@@ -123,6 +124,7 @@ async fn a_success_that_changes_nothing_is_not_believed() {
         .order(Order::next_write(Applies::Never, Answers::Success));
     let key = new_key();
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    looked_at(&world).await;
     world.clock.advance(QUIET);
     let end = settled(&world, "40.00", &key).await;
     assert_eq!(end["reason"], "ChangeNotMade", "{end}");
@@ -139,6 +141,7 @@ async fn what_somebody_else_changed_meanwhile_is_for_people() {
     let key = new_key();
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
     meddle(&world, AD_SET, 3_300).await;
+    looked_at(&world).await;
     world.clock.advance(QUIET);
     let end = settled(&world, "40.00", &key).await;
     assert_eq!(
@@ -246,5 +249,46 @@ async fn what_the_vendor_does_not_show_holds_up_nothing_else() {
     let key = new_key();
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
     assert_eq!(settled(&world, "40.00", &key).await["status"], "done");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_for_a_while_holds_nothing_up() {
+    let world = world().await;
+    let hour = SignedDuration::from_hours(1);
+    world
+        .fake
+        .order(Order::next_write(Applies::Never, Answers::Break));
+    let key = new_key();
+    world.clock.set_by(hour);
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    world.clock.set_by(-hour);
+    looked_at(&world).await;
+    world.clock.advance(QUIET);
+    let end = settled(&world, "40.00", &key).await;
+    assert_eq!(end["reason"], "ChangeNotMade", "{end}");
+    let (_, metrics) = world.admin("/metrics").await;
+    let ahead = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("tenantry_server_ledger_clock_ahead_seconds "));
+    let ahead: f64 = ahead.unwrap().parse().unwrap();
+    assert!((3_000.0..3_600.0).contains(&ahead), "{ahead}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_makes_no_quiet_time_pass() {
+    let world = world().await;
+    world
+        .fake
+        .order(Order::next_write(Applies::Never, Answers::Break));
+    let key = new_key();
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    world.clock.set_by(SignedDuration::from_hours(1));
+    looked_at(&world).await;
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    world.clock.advance(QUIET);
+    let end = settled(&world, "40.00", &key).await;
+    assert_eq!(end["reason"], "ChangeNotMade", "{end}");
     world.end().await;
 }
