@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tenantry_core::access::Access;
 use tenantry_core::freeze::{Freeze, FreezeScope};
 use tenantry_core::key::KeyRecord;
+use tenantry_core::tenant::{Limits, RateLimit};
 use tenantry_fakes::meta::{Answers, Applies, Order};
 
-use super::{AD_SET, budgets, call, new_key, open, set, spender, world};
+use super::{AD_SET, OTHER_AD_SET, budgets, call, new_key, open, set, spender, world, world_with};
 use crate::control::{LiveAnswer, raw};
 use crate::world::{Ledger, World, record, until};
 
@@ -180,6 +181,62 @@ async fn old_knowledge_stops_changes_and_no_stop() {
     let told = set(&world, "40.00", &new_key()).await;
     assert_eq!(told["reason"], "ControlPlaneStale", "{told}");
     assert_eq!(pause(&world).await["status"], "done");
+    world.end().await;
+}
+
+/// Somebody else's key, and his own, are over every limit that a call has.
+#[tokio::test]
+async fn no_rate_and_no_crowd_keeps_anything_running() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        let few = RateLimit {
+            per_minute: 1,
+            burst: 2,
+        };
+        setup.drain = Duration::from_millis(50);
+        setup.tenant.limits = Limits {
+            per_key: few,
+            per_key_concurrency: 1,
+            per_tenant: few,
+            concurrency: 1,
+        };
+    })
+    .await;
+    let order = Order::next_write(Applies::Never, Answers::Hang);
+    world.fake.order(Order {
+        method: Some("GET".into()),
+        path: Some("adaccounts".into()),
+        ..order
+    });
+    let list = async || call(&world, "meta_list_ad_accounts", json!({})).await;
+    let client = world.client("demo");
+    let hanging =
+        tokio::spawn(async move { client.call("meta_list_ad_accounts", json!({})).await });
+    world.fake.arrived(1).await;
+    assert_eq!(list().await["reason"], "ServerBusy");
+    assert_eq!(list().await["reason"], "RateLimited");
+    assert_eq!(pause(&world).await["status"], "done");
+    hanging.abort();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_one_limit_of_a_policy_holds_for_stops() {
+    let world = world_with(json!({"deactivate": {"maxPerHour": 1}})).await;
+    assert_eq!(pause(&world).await["status"], "done");
+    let other = json!({"ad_set_id": OTHER_AD_SET});
+    let told = call(&world, "meta_pause", other.clone()).await;
+    assert_eq!(told["reason"], "PolicyDenied", "{told}");
+    assert_eq!(told["rules"][0]["rule"], "deactivate.maxPerHour");
+    world.clock.advance(SignedDuration::from_mins(61));
+    assert_eq!(call(&world, "meta_pause", other).await["status"], "done");
+    world.end().await;
+    let world = world_with(json!({"deactivate": {"askAbove": "25"}})).await;
+    let told = pause(&world).await;
+    assert_eq!(told["status"], "pending_approval", "{told}");
+    assert_eq!(told["rules"][0]["rule"], "deactivate.askAbove");
+    let other = json!({"ad_set_id": OTHER_AD_SET});
+    assert_eq!(call(&world, "meta_pause", other).await["status"], "done");
     world.end().await;
 }
 
