@@ -1,8 +1,8 @@
 //! Switching something off while the ledger cannot be written to: it is made
 //! all the same, and put down in the journal (WRITES §5).
 
-use serde_json::{Value, json};
-use tenantry_connectors::change::Made;
+use serde_json::{Map, Value, json};
+use tenantry_connectors::change::{Made, Sent};
 use tenantry_core::audit::Stage;
 use tenantry_ledger::outbox::OffBook;
 
@@ -47,24 +47,24 @@ pub(super) async fn stop_prepared(
     let change = book::new_change().map_err(refused)?;
     entry.change(&change);
     let record = told::record(desk, ready, wish, entry);
-    let put_down = async |detail: Value| {
+    let put_down = async |detail: Value, record: Map<String, Value>| {
         let line = OffBook {
             change: Some(change.clone()),
             detail,
-            record: record.clone(),
+            record,
         };
         desk.counter.book.put_in_journal(line).await;
     };
-    put_down(json!({"outcome": "about to be sent"})).await;
+    put_down(json!({"outcome": "about to be sent"}), record.clone()).await;
     entry.sends(&change);
     let work = ready.proven.corridor.make(&ready.prepared, desk.deadline);
-    let made = credentials::counting(entry.vendor_requests(), work).await;
+    let Sent { made, request_ids } = credentials::counting(entry.vendor_requests(), work).await;
     let detail = match &made {
         Made::Applied(_) => json!({"outcome": "applied"}),
         Made::NotApplied(error) => json!({"outcome": "not_applied", "why": error.to_string()}),
         Made::Unknown(error) => json!({"outcome": "unknown", "why": error.to_string()}),
     };
-    put_down(detail).await;
+    put_down(detail, told::with_requests(record, &request_ids)).await;
     let answer = told::of(&ready.prepared, Some(&change));
     if matches!(made, Made::Unknown(_)) {
         // There is no ledger in which somebody would look after it.

@@ -250,6 +250,14 @@ pub(super) fn record(
     record.to_map()
 }
 
+/// The same, with what the vendor calls the requests of the change.
+pub(super) fn with_requests(mut record: Map<String, Value>, ids: &[String]) -> Map<String, Value> {
+    if !ids.is_empty() {
+        record.insert("vendor_request_ids".into(), json!(ids));
+    }
+    record
+}
+
 /// A key for making the change just as it was looked at.
 pub(super) fn foreseen_key(wish: &Wish, prepared: &Prepared, nonce: [u8; 16]) -> String {
     let nonce = format!("{:032x}", u128::from_be_bytes(nonce));
