@@ -130,20 +130,25 @@ impl Book {
         }
     }
 
-    /// Puts down what is switched off while the ledger cannot take it. Where
-    /// even that fails, the line of the call is what remains.
-    pub async fn put_in_journal(&self, record: OffBook) {
+    /// Puts down what is switched off while the ledger cannot take it; answers
+    /// whether it is on the disk. Where it is not, the line of the call is what
+    /// remains.
+    pub async fn put_in_journal(&self, record: OffBook) -> bool {
         let Some(journal) = self.journal.clone() else {
             tracing::error!("a stop is made without a journal; its call has a line");
-            return;
+            return false;
         };
         let adding = off_runtime(move || journal.add(&record));
         let added = tokio::time::timeout(JOURNAL_LIMIT, adding).await;
         match added.unwrap_or_else(|late| Err(late.into())) {
             // Whoever settles changes empties it too.
-            Ok(()) => self.unsettled.notify_one(),
+            Ok(()) => {
+                self.unsettled.notify_one();
+                true
+            }
             Err(error) => {
                 tracing::error!(%error, "a stop is not in the journal; its call has a line");
+                false
             }
         }
     }

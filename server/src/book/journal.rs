@@ -98,6 +98,7 @@ fn record(line: &[u8]) -> OffBook {
             change: None,
             detail: json!({"broken_off": String::from_utf8_lossy(line).trim_matches('\0')}),
             record: Map::new(),
+            step: None,
         }
     })
 }
@@ -166,6 +167,7 @@ mod tests {
             change: None,
             detail,
             record: Map::new(),
+            step: None,
         }
     }
 

@@ -12,10 +12,11 @@ use tenantry_core::tenant::TenantConfig;
 use tenantry_ledger::change::{ChangeId, Intent, Progress};
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
+use tenantry_ledger::outbox::OffSending;
 use tenantry_ledger::reserve::{Asked, Foreseen, Likeness, Moment, Reservation};
 
 use super::prepare::Ready;
-use super::{Desk, Errand, tell, told};
+use super::{Desk, Errand, claim, tell, told};
 use crate::pipeline::Ended;
 use crate::pipeline::record::Entry;
 use crate::pipeline::wish::Wish;
@@ -69,6 +70,20 @@ impl Question {
             record: told::record(desk, ready, wish, entry),
             overspend_percent: BTreeMap::new(),
         }
+    }
+
+    /// What is put down of a change that leaves without being decided, and what
+    /// its lines carry.
+    pub(super) fn undecided(self, desk: Desk<'_>) -> (OffSending, Map<String, Value>) {
+        let sending = OffSending {
+            principal: claim::principal(&desk.caller.key),
+            tool: self.proposal.subject.tool.clone(),
+            proposal: self.proposal,
+            roots: self.roots,
+            intent: self.intent,
+            at: desk.now(),
+        };
+        (sending, self.record)
     }
 
     fn asked(&self, tenant: &TenantConfig) -> Asked<'_> {

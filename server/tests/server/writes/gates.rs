@@ -1,5 +1,6 @@
 //! Who may change something at this moment, and what nothing holds up.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +13,10 @@ use tenantry_core::key::KeyRecord;
 use tenantry_core::tenant::{Limits, RateLimit};
 use tenantry_fakes::meta::{Answers, Applies, Order};
 
-use super::{AD_SET, OTHER_AD_SET, budgets, call, new_key, open, set, spender, world, world_with};
+use super::{
+    AD_SET, OTHER_AD_SET, QUIET, budgets, call, looked_at, new_key, open, set, spender, world,
+    world_with,
+};
 use crate::control::{LiveAnswer, raw};
 use crate::world::{Ledger, World, record, until};
 
@@ -240,9 +244,10 @@ async fn the_one_limit_of_a_policy_holds_for_stops() {
     world.end().await;
 }
 
-/// What the audit says of changes, once it has told of an emergency.
+/// What the audit says of changes, once it has told how an emergency ended.
 async fn told_of_an_emergency(world: &World) -> Vec<Value> {
-    let has_come = || world.audit.text().contains(r#""event":"emergency""#);
+    let end = r#""detail":{"outcome":"applied"}"#;
+    let has_come = || world.audit.text().contains(end);
     until("the journal's lines", has_come).await;
     let text = world.audit.text();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -252,23 +257,56 @@ async fn told_of_an_emergency(world: &World) -> Vec<Value> {
     lines.filter(is_change).collect()
 }
 
-#[tokio::test]
-async fn a_stop_that_the_ledger_did_not_see_leave_is_not_called_unsent() {
-    let dir = tempfile::tempdir().unwrap();
+/// A world whose ledger does not take that a change leaves.
+async fn deaf(dir: &Path) -> World {
     let kept = || {
         World::start_with(|setup| {
             open(setup);
-            setup.ledger = Ledger::At(dir.path().to_owned());
+            setup.ledger = Ledger::At(dir.to_owned());
         })
     };
     kept().await.end().await;
-    let options = SqliteConnectOptions::new().filename(dir.path().join("ledger.db"));
+    let options = SqliteConnectOptions::new().filename(dir.join("ledger.db"));
     let mut ledger = options.connect().await.unwrap();
     let deaf = "CREATE TRIGGER deaf BEFORE UPDATE ON changes WHEN NEW.progress = 'sending' \
          BEGIN SELECT RAISE(ABORT, 'deaf'); END";
     sqlx::raw_sql(deaf).execute(&mut ledger).await.unwrap();
     ledger.close().await.unwrap();
-    let world = kept().await;
+    kept().await
+}
+
+#[tokio::test]
+async fn a_stop_that_the_ledger_did_not_see_is_looked_after_like_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = deaf(dir.path()).await;
+    for (applies, outcome) in [
+        (Applies::Never, "not_applied"),
+        (Applies::AtOnce, "applied"),
+    ] {
+        world.fake.order(Order::next_write(applies, Answers::Break));
+        let told = pause(&world).await;
+        assert_eq!(
+            (&told["status"], &told["reason"]),
+            (&json!("settling"), &json!("OutcomeUnknown"))
+        );
+        let id = told["change_id"].as_str().unwrap();
+        let is_end = |line: &str| {
+            line.contains(id) && line.contains(r#""event":"outcome""#) && line.contains(outcome)
+        };
+        if outcome == "not_applied" {
+            looked_at(&world).await;
+            world.clock.advance(QUIET);
+        }
+        until("its end", || world.audit.text().lines().any(is_end)).await;
+    }
+    assert_eq!(world.fake.effects().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_the_ledger_did_not_see_leave_is_not_called_unsent() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = deaf(dir.path()).await;
     assert_eq!(
         set(&world, "40.00", &new_key()).await["reason"],
         "LedgerUnavailable"
