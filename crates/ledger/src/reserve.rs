@@ -129,6 +129,7 @@ impl Ledger {
         let mut page = self.turn(now).await?;
         if !asked.is_stop() {
             self.admit()?;
+            page.check_backlog()?;
         }
         Ok(match page.obstacle(change, asked).await? {
             Some(Reservation::RootBusy { change } | Reservation::Duplicate { change }) => {
