@@ -138,7 +138,7 @@ pub fn outcome(verdict: &Verdict, change: &Recorded, now: Timestamp) -> Option<O
 /// What the key of a change is answered with to which nobody agreed in time.
 pub fn expired(change: &ChangeId) -> String {
     let message = "nobody agreed to the change in time, so it was not made";
-    let refusal = Refusal::new(Reason::ChangeStale, message);
+    let refusal = Refusal::new(Reason::ApprovalExpired, message);
     let answer = ChangeAnswer {
         change_id: Some(change.to_string()),
         ..ChangeAnswer::default()

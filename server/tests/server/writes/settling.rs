@@ -213,7 +213,11 @@ async fn a_question_that_nobody_answers_in_time_gives_its_money_back() {
     let end = end.expect("it waits for ever");
     assert_eq!(
         (&end["status"], &end["reason"], &end["change_id"]),
-        (&json!("refused"), &json!("ChangeStale"), &told["change_id"])
+        (
+            &json!("refused"),
+            &json!("ApprovalExpired"),
+            &told["change_id"]
+        )
     );
     // Half of the window may wait: there is room for it again.
     let anew = set(&world, "40.00", &new_key()).await;
