@@ -6,6 +6,7 @@ pub mod journal;
 pub mod keeper;
 pub mod outbox;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -66,15 +67,15 @@ enum Standing {
 }
 
 impl Book {
-    /// A book that is kept there, and not opened yet. Without a place no change
-    /// is made.
-    pub fn new(place: Option<Place>) -> Self {
+    /// A book that is kept there, and not opened yet, with its journal in that
+    /// file. Without a place no change is made.
+    pub fn new(place: Option<Place>, journal: Option<&Path>) -> Self {
         let standing = match place {
             Some(_) => Standing::Untried,
             None => Standing::Shut("this server has no ledger".into()),
         };
         Self {
-            journal: place.as_ref().and_then(journal),
+            journal: journal.and_then(opened),
             recovered: Mutex::default(),
             place,
             standing: watch::Sender::new(standing),
@@ -230,16 +231,12 @@ pub fn random() -> Result<[u8; 16], Refusal> {
     Ok(bytes)
 }
 
-/// The file beside the ledger's own. Without it stops are made all the same.
-fn journal(place: &Place) -> Option<Arc<Journal>> {
-    let Place::Sqlite(place) = place else {
-        return None;
-    };
-    let path = place.path.with_extension("journal");
-    match Journal::open(&path) {
+/// Without it stops are made all the same.
+fn opened(journal: &Path) -> Option<Arc<Journal>> {
+    match Journal::open(journal) {
         Ok(journal) => Some(Arc::new(journal)),
         Err(error) => {
-            tracing::error!(%error, path = %path.display(), "the journal cannot be opened");
+            tracing::error!(%error, path = %journal.display(), "the journal cannot be opened");
             None
         }
     }

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -67,6 +68,9 @@ pub struct Settings {
     pub credentials: Credentials,
     /// Where the ledger is kept; without it no change is made.
     pub ledger: Option<Place>,
+    /// The file that has what is switched off while the ledger cannot be
+    /// written to.
+    pub journal: Option<PathBuf>,
     /// How changes are settled of which nobody knows what became.
     pub settle: Pace,
     /// The bounds of every corridor.
@@ -165,7 +169,7 @@ pub async fn run(
     };
     let knowledge = Arc::new(Knowledge::new());
     let stale_after = settings.stale_after;
-    let book = Book::new(settings.ledger.clone());
+    let book = Book::new(settings.ledger.clone(), settings.journal.as_deref());
     let counter = Counter::new(CounterParts {
         knowledge,
         control_plane: Arc::clone(&control_plane),

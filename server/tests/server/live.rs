@@ -72,7 +72,7 @@ impl Desk {
             control_plane: Arc::clone(&control) as _,
             workshop,
             audit,
-            book: Book::new(None),
+            book: Book::new(None, None),
             clock: Arc::default(),
             metrics,
             stale_after: Duration::from_mins(5),

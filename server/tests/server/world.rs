@@ -221,11 +221,11 @@ impl World {
             mount(credentials.path(), token);
         }
         let ledger = TempDir::new().unwrap();
-        let place = match setup.ledger {
-            Ledger::Own => Some(sqlite(ledger.path(), 0)),
-            Ledger::At(dir) => Some(sqlite(&dir, 0)),
-            Ledger::Full => Some(sqlite(ledger.path(), u64::MAX)),
-            Ledger::None => None,
+        let (dir, least_free_bytes) = match setup.ledger {
+            Ledger::Own => (Some(ledger.path().to_owned()), 0),
+            Ledger::At(dir) => (Some(dir), 0),
+            Ledger::Full => (Some(ledger.path().to_owned()), u64::MAX),
+            Ledger::None => (None, 0),
         };
         let contract = setup.has_contract.then(|| raw(&setup.tenant, 1));
         let control = Arc::new(InMemory::new(contract, setup.keys, setup.freezes));
@@ -240,7 +240,8 @@ impl World {
             transport: None,
         };
         let settings = Settings {
-            ledger: place,
+            ledger: dir.as_ref().map(|dir| sqlite(dir, least_free_bytes)),
+            journal: dir.map(|dir| dir.join("ledger.journal")),
             settle: at(setup.settle_every),
             inspect_tokens: setup.inspect_tokens,
             stale_after: setup.stale_after,
@@ -436,6 +437,7 @@ fn settings(credentials: &Path) -> Settings {
             ..CorridorLimits::PRODUCTION
         },
         ledger: None,
+        journal: None,
         settle: at(Duration::from_secs(1)),
         inspect_tokens: None,
         stale_after: Duration::from_hours(1),

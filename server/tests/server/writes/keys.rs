@@ -209,7 +209,7 @@ async fn a_change_that_the_ledger_refused_does_not_count_as_on_its_way() {
 #[tokio::test]
 async fn a_longer_window_counts_that_came_before_the_ledger_was_open() {
     let dir = tempfile::tempdir().unwrap();
-    let book = Book::new(Some(sqlite(dir.path(), 0)));
+    let book = Book::new(Some(sqlite(dir.path(), 0)), None);
     let mut newer = tenant("http://127.0.0.1:1".into());
     let sixty_days = SignedDuration::from_hours(60 * 24);
     let window = json!({

@@ -167,6 +167,7 @@ async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let settings = Settings {
         ledger: None,
+        journal: None,
         settle: Pace {
             every: Duration::from_secs(10),
             credit: Duration::ZERO,
