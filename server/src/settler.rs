@@ -208,9 +208,11 @@ impl Settler {
         let mut before = std::mem::take(&mut *watched);
         for change in unsettled {
             let (id, stage) = (&change.lease.change, Stage::of(change.progress));
-            let credit = match is_first && change.holder != own {
-                true => self.credit,
-                false => SignedDuration::ZERO,
+            let is_left_behind = is_first && change.holder != own;
+            let credit = if is_left_behind {
+                self.credit
+            } else {
+                SignedDuration::ZERO
             };
             let known = before.remove(id).filter(|known| known.stage == stage);
             let known = known.unwrap_or_else(|| Watched {

@@ -270,11 +270,11 @@ async fn a_change_that_was_decided_is_not_decided_again(house: House) {
     assert_eq!(again, Reservation::AlreadyThere { progress });
 }
 
-fn off_book(stop: &Wish, change: &ChangeId, step: OffStep) -> OffBook {
+fn off_book(wish: &Wish, change: &ChangeId, step: OffStep) -> OffBook {
     OffBook {
         change: Some(change.clone()),
         detail: json!({"outcome": "told"}),
-        record: stop.record.clone(),
+        record: wish.record.clone(),
         step: Some(step),
     }
 }

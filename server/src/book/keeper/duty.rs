@@ -64,14 +64,14 @@ pub async fn supervised<F: Future>(
 ) -> F::Output {
     let mut last = Duration::ZERO;
     loop {
-        let began = Instant::now();
+        let since = Instant::now();
         // What a duty shares is behind locks that outlive a panic; the rest of
         // it is made anew.
         let ended = AssertUnwindSafe(async { begin().await });
         if let Ok(ended) = ended.catch_unwind().await {
             return ended;
         }
-        let pause = pause_after(last, began.elapsed());
+        let pause = pause_after(last, since.elapsed());
         failed.lock().insert(duty);
         metrics.duty_failed(duty);
         tracing::error!(
