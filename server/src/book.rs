@@ -6,11 +6,11 @@ pub mod journal;
 pub mod keeper;
 pub mod outbox;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tenantry_api::mcp_server::{LedgerReport, LedgerState};
 use tenantry_api::mcp_tenant::ledger::LedgerStatus;
 use tenantry_core::cause::chain;
@@ -27,22 +27,31 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use hand::Hands;
-use journal::Journal;
+use journal::{Contents, Journal};
+use keeper::duty::Failed;
 
 /// Between attempts to open it; growing, because a disk that is not there yet
 /// comes when it comes.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// For the journal to take a record: a disk that hangs must not hold up what
+/// is to be switched off.
+const JOURNAL_LIMIT: Duration = Duration::from_secs(2);
+
 /// The organisation's ledger, open or not.
 pub struct Book {
     place: Option<Place>,
     standing: watch::Sender<Standing>,
+    /// For how long every contract so far would have keys kept.
+    kept: Mutex<SignedDuration>,
     journal: Option<Arc<Journal>>,
-    /// Records of the journal that are in the ledger and still in it.
-    recovered: AtomicUsize,
+    /// What of the journal is in the ledger, and perhaps still in it.
+    recovered: Mutex<Contents>,
     /// The changes that calls of this process are working on.
     pub hands: Hands,
+    /// What is done for it and has failed.
+    pub failed: Failed,
     /// Told after every transaction that may have added a line.
     pub written: Notify,
     /// Told when there is a change that somebody must look after.
@@ -60,19 +69,21 @@ enum Standing {
 }
 
 impl Book {
-    /// A book that is kept there, and not opened yet. Without a place no change
-    /// is made.
-    pub fn new(place: Option<Place>) -> Self {
+    /// A book that is kept there, and not opened yet, with its journal in that
+    /// file. Without a place no change is made.
+    pub fn new(place: Option<Place>, journal: Option<&Path>) -> Self {
         let standing = match place {
             Some(_) => Standing::Untried,
             None => Standing::Shut("this server has no ledger".into()),
         };
         Self {
-            journal: place.as_ref().and_then(journal),
-            recovered: AtomicUsize::new(0),
+            journal: journal.and_then(opened),
+            recovered: Mutex::default(),
             place,
             standing: watch::Sender::new(standing),
+            kept: Mutex::default(),
             hands: Hands::default(),
+            failed: Failed::default(),
             written: Notify::new(),
             unsettled: Notify::new(),
         }
@@ -87,10 +98,13 @@ impl Book {
         }
     }
 
-    /// Keeps keys for as long as the policies of `tenant` add up.
+    /// Keeps keys for as long as the policies of `tenant` add up, in a ledger
+    /// that is opened later as well.
     pub fn keep_for(&self, tenant: &TenantConfig) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = longest_window(&tenant.policies).max(*kept);
         if let Standing::Open(ledger) = self.standing() {
-            ledger.keep_for(longest_window(&tenant.policies));
+            ledger.keep_for(*kept);
         }
     }
 
@@ -156,45 +170,58 @@ impl Book {
         })
     }
 
-    /// Puts down what is switched off while the ledger cannot take it. Where
-    /// even that fails, the line of the call is what remains.
-    pub async fn put_in_journal(&self, record: OffBook) {
+    /// Puts down what is switched off while the ledger cannot take it; answers
+    /// whether it is on the disk. Where it is not, the line of the call is what
+    /// remains.
+    pub async fn put_in_journal(&self, record: OffBook) -> bool {
         let Some(journal) = self.journal.clone() else {
             tracing::error!("a stop is made without a journal; its call has a line");
-            return;
+            return false;
         };
-        let added = tokio::task::spawn_blocking(move || journal.add(&record)).await;
-        match added.map_err(std::io::Error::other).flatten() {
+        let adding = off_runtime(move || journal.add(&record));
+        let added = tokio::time::timeout(JOURNAL_LIMIT, adding).await;
+        match added.unwrap_or_else(|late| Err(late.into())) {
             // Whoever settles changes empties it too.
-            Ok(()) => self.unsettled.notify_one(),
+            Ok(()) => {
+                self.unsettled.notify_one();
+                true
+            }
             Err(error) => {
                 tracing::error!(%error, "a stop is not in the journal; its call has a line");
+                false
             }
         }
     }
 
     /// Puts on record in the ledger what stands in the journal.
     pub async fn empty_journal(&self, ledger: &Ledger, now: Timestamp) -> Result<(), LedgerError> {
-        let Some(journal) = self.journal.as_ref().filter(|journal| !journal.is_empty()) else {
+        let Some(journal) = &self.journal else {
             return Ok(());
         };
-        let records = journal.records().map_err(|error| unreadable(&error))?;
+        let reading = Arc::clone(journal);
+        let read = off_runtime(move || reading.contents()).await;
+        let read = read.map_err(|error| unreadable(&error))?;
+        if read.is_empty() {
+            *self.recovered() = read;
+            return Ok(());
+        }
         // What could not be cleared is in the ledger all the same.
-        let known = self.recovered.load(Ordering::Relaxed).min(records.len());
-        let fresh = records.get(known..).unwrap_or_default();
+        let fresh = read.records_after(&self.recovered());
         if !fresh.is_empty() {
-            ledger.recover(fresh, now).await?;
-            self.recovered.store(records.len(), Ordering::Relaxed);
+            ledger.recover(&fresh, now).await?;
+            *self.recovered() = read.clone();
+            tracing::info!(count = fresh.len(), "the journal is in the ledger");
+            self.written.notify_one();
         }
-        journal
-            .clear(records.len())
-            .map_err(|error| unreadable(&error))?;
-        if journal.is_empty() {
-            self.recovered.store(0, Ordering::Relaxed);
-        }
-        tracing::info!(count = records.len(), "the journal is in the ledger");
-        self.written.notify_one();
-        Ok(())
+        let clearing = Arc::clone(journal);
+        let cleared = off_runtime(move || clearing.clear(&read)).await;
+        cleared.map_err(|error| unreadable(&error))
+    }
+
+    fn recovered(&self) -> MutexGuard<'_, Contents> {
+        self.recovered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shuts it; what is in its log goes into its file.
@@ -220,6 +247,10 @@ impl Book {
     }
 
     fn stand(&self, standing: Standing) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Standing::Open(ledger) = &standing {
+            ledger.keep_for(*kept);
+        }
         self.standing.send_replace(standing);
     }
 }
@@ -239,16 +270,12 @@ pub fn random() -> Result<[u8; 16], Refusal> {
     Ok(bytes)
 }
 
-/// The file beside the ledger's own. Without it stops are made all the same.
-fn journal(place: &Place) -> Option<Arc<Journal>> {
-    let Place::Sqlite(place) = place else {
-        return None;
-    };
-    let path = place.path.with_extension("journal");
-    match Journal::open(&path) {
+/// Without it stops are made all the same.
+fn opened(journal: &Path) -> Option<Arc<Journal>> {
+    match Journal::open(journal) {
         Ok(journal) => Some(Arc::new(journal)),
         Err(error) => {
-            tracing::error!(%error, path = %path.display(), "the journal cannot be opened");
+            tracing::error!(%error, path = %journal.display(), "the journal cannot be opened");
             None
         }
     }
@@ -280,6 +307,14 @@ fn mismatch(ledger: &Ledger) -> String {
         found.id,
         lines(found.sequence)
     )
+}
+
+/// What touches a disk that may be slow.
+async fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, std::io::Error> + Send + 'static,
+) -> Result<T, std::io::Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(std::io::Error::other).flatten()
 }
 
 fn unreadable(error: &std::io::Error) -> LedgerError {

@@ -20,6 +20,7 @@ use url::Url;
 use crate::credentials::Credentials;
 use crate::report::Pod;
 use crate::run::Settings;
+use crate::settler::Pace;
 
 /// Between looks at a change of which nobody knows what became: a fraction of
 /// the quiet times of vendors, and few requests.
@@ -90,6 +91,13 @@ pub struct Cli {
     /// which only a socket does without. The role is the organisation's alone.
     #[arg(long, value_name = "FILE", env = "TENANTRY_LEDGER_POSTGRES", conflicts_with = "ledger_dir", value_parser = postgres::place)]
     pub ledger_postgres: Option<PostgresPlace>,
+
+    /// Folder of the journal, which has what is switched off while the ledger cannot be written to
+    ///
+    /// It is on a disk of this machine, which need not be the ledger's.
+    /// [default: the folder of the ledger, with --ledger-postgres none]
+    #[arg(long, value_name = "DIR", env = "TENANTRY_JOURNAL_DIR")]
+    pub journal_dir: Option<PathBuf>,
 
     /// Folder of connector files (*.yaml) to use instead of those of this release
     #[arg(long, value_name = "DIR", env = "TENANTRY_CONNECTORS_DIR")]
@@ -192,7 +200,11 @@ impl Cli {
             activity_listen: self.activity_listen,
             credentials: named.unwrap_or(credentials),
             ledger: self.ledger(),
-            settle_every: SETTLE_EVERY,
+            journal: self.journal(),
+            settle: Pace {
+                every: SETTLE_EVERY,
+                credit: Duration::ZERO,
+            },
             corridor_limits: CorridorLimits::PRODUCTION,
             // Meta's tokens live 60 days; a question an hour costs next to nothing.
             inspect_tokens: Some(Duration::from_hours(1)),
@@ -206,17 +218,27 @@ impl Cli {
         }
     }
 
-    /// In a cluster the operator mounts a volume for it.
     fn ledger(&self) -> Option<Place> {
         if let Some(place) = &self.ledger_postgres {
             return Some(Place::Postgres(place.clone()));
         }
-        let mounted = self.dir.is_none().then(|| label::LEDGER_DIR.into());
-        let dir: PathBuf = self.ledger_dir.clone().or(mounted)?;
         Some(Place::Sqlite(SqlitePlace {
-            path: dir.join("ledger.db"),
+            path: self.folder()?.join("ledger.db"),
             least_free_bytes: LEAST_FREE_BYTES,
         }))
+    }
+
+    fn journal(&self) -> Option<PathBuf> {
+        let dir = self.journal_dir.clone().or_else(|| self.folder())?;
+        Some(dir.join("ledger.journal"))
+    }
+
+    /// Of a ledger in a file. In a cluster the operator mounts a volume for it.
+    fn folder(&self) -> Option<PathBuf> {
+        let has_folder = self.ledger_postgres.is_none();
+        let mounted = self.dir.is_none().then(|| label::LEDGER_DIR.into());
+        let folder = self.ledger_dir.clone().or(mounted);
+        folder.filter(|_| has_folder)
     }
 
     /// In a cluster, network policies decide who comes; elsewhere nobody does.
@@ -357,6 +379,33 @@ mod tests {
         let told =
             "--sandbox-base-url names the connector `meta` more than once; leave one address";
         assert!(error.to_string().contains(told), "{error}");
+    }
+
+    #[test]
+    fn the_journal_is_beside_the_ledger_or_where_it_is_said() {
+        let journal = |more: &[&str]| {
+            let command = ["tenantry-server", "--dir", "."];
+            let command = command.iter().chain(more).copied();
+            let cli = Cli::try_parse_from(command).unwrap();
+            cli.journal().map(|path| path.display().to_string())
+        };
+        assert_eq!(journal(&[]), None);
+        let told = |path: &str| Some(path.to_owned());
+        let beside = ["--ledger-dir", "/l"];
+        assert_eq!(journal(&beside), told("/l/ledger.journal"));
+        let elsewhere = ["--ledger-dir", "/l", "--journal-dir", "/j"];
+        assert_eq!(journal(&elsewhere), told("/j/ledger.journal"));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("postgres.json");
+        let place = r#"{"host": "/run/postgresql", "port": 5432, "database": "d", "user": "u"}"#;
+        std::fs::write(&file, place).unwrap();
+        let postgres = ["--ledger-postgres", file.to_str().unwrap()];
+        assert_eq!(journal(&postgres), None);
+        let with_journal = [postgres[0], postgres[1], "--journal-dir", "/j"];
+        assert_eq!(journal(&with_journal), told("/j/ledger.journal"));
+        let cli = Cli::try_parse_from(POD).unwrap();
+        let mounted = cli.journal().unwrap();
+        assert!(mounted.starts_with(label::LEDGER_DIR), "{mounted:?}");
     }
 
     #[test]

@@ -127,14 +127,16 @@ impl Counter {
         self.standing.subscribe()
     }
 
-    /// Returns when there is a contract in force.
-    pub async fn in_force(&self) {
-        // The sender lives as long as `self`, so there is nothing to fail.
-        let _ = self
-            .standing
-            .subscribe()
-            .wait_for(|standing| standing.in_force.is_some())
-            .await;
+    /// Returns when there is a contract in force, with that contract.
+    pub async fn in_force(&self) -> Arc<InForce> {
+        let mut standing = self.standing.subscribe();
+        loop {
+            if let Some(in_force) = standing.borrow_and_update().in_force.clone() {
+                return in_force;
+            }
+            // The sender lives as long as `self`, so there is nothing to fail.
+            let _ = standing.changed().await;
+        }
     }
 
     /// Obeys every contract as it comes, for as long as it is polled.

@@ -94,6 +94,7 @@ mod chosen {
     use super::Step;
     use crate::clock::Clock;
     use crate::run::Settings;
+    use crate::settler::Pace;
 
     /// Ends the process, as `kill -9` would, if this is the step.
     pub fn at(step: Step) {
@@ -106,9 +107,13 @@ mod chosen {
     /// A clock that is ahead.
     pub fn clock() -> Arc<Clock> {
         let clock = Clock::default();
-        let ahead = number("TENANTRY_CRASH_CLOCK_AHEAD_S").unwrap_or(0);
-        clock.advance(SignedDuration::from_secs(ahead.into()));
+        clock.advance(SignedDuration::from_secs(ahead().into()));
         Arc::new(clock)
+    }
+
+    /// By how many seconds the process is later than the first one.
+    fn ahead() -> u32 {
+        number("TENANTRY_CRASH_CLOCK_AHEAD_S").unwrap_or(0)
     }
 
     /// The same settings for whoever does not wait for seconds.
@@ -118,9 +123,12 @@ mod chosen {
         let within = number("TENANTRY_CRASH_VENDOR_WITHIN_MS");
         let limits = settings.corridor_limits;
         Settings {
-            settle_every: every.map_or(settings.settle_every, |every| {
-                Duration::from_millis(every.into())
-            }),
+            settle: Pace {
+                every: every.map_or(settings.settle.every, |every| {
+                    Duration::from_millis(every.into())
+                }),
+                credit: Duration::from_secs(ahead().into()),
+            },
             corridor_limits: CorridorLimits {
                 request_ms: within.map_or(limits.request_ms, u64::from),
                 ..limits

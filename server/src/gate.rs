@@ -30,6 +30,7 @@ use crate::counter::Counter;
 use crate::listener::Peer;
 use crate::pipeline::record::Entry;
 use crate::pipeline::{Authenticated, Stopped};
+use crate::places::Place;
 use message::Message;
 use rejection::Rejection;
 
@@ -50,7 +51,16 @@ pub struct Admitted {
     /// Its line.
     pub entry: Entry,
     /// Whether it is within the rates; if not it only needs its answer.
-    pub charged: Result<(), Refusal>,
+    pub charged: Result<Charged, Refusal>,
+}
+
+/// A call that is within the rates.
+pub enum Charged {
+    /// By what it has used of them.
+    Rate,
+    /// Because it only switches something off: its place in their queue, held
+    /// until it was answered.
+    Stop(Place),
 }
 
 impl Ticket {
@@ -229,9 +239,15 @@ async fn admit(
 ) -> Result<Admitted, Rejection> {
     let stalled =
         |_| Rejection::unavailable(Reason::AuditUnavailable, "the call cannot be put on record");
-    let charged = caller.in_force.limiter.charge_call(&caller.key.id);
+    let limiter = &caller.in_force.limiter;
+    let found = counter.workshop.catalog.find(tool);
+    let charged = if found.is_some_and(|found| found.tool.only_stops()) {
+        limiter.enter_stop(&caller.key.id).await.map(Charged::Stop)
+    } else {
+        limiter.charge_call(&caller.key.id).map(|()| Charged::Rate)
+    };
     let slot = match charged {
-        Ok(()) => counter.audit.reserve().await.map_err(stalled)?,
+        Ok(_) => counter.audit.reserve().await.map_err(stalled)?,
         Err(_) => counter.audit.sampled(&caller.key.id),
     };
     let metrics = Arc::clone(&counter.metrics);

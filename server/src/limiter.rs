@@ -2,6 +2,8 @@
 //! in this process; with several replicas each has its own, so the bound of the
 //! tenant is that many times as wide for reads. Money is counted in the ledger.
 
+pub mod stop_lane;
+
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,8 +14,10 @@ use tenantry_core::fair_share::FairBucket;
 use tenantry_core::name::KeyId;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::tenant::{Limits, RateLimit};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::places::{Full, Place, Places};
+use stop_lane::StopLane;
 
 /// What to wait when all places are taken: about one read at a vendor.
 const BUSY_RETRY_MS: u64 = 500;
@@ -33,6 +37,8 @@ pub struct Limiter {
     began: Instant,
     places: Arc<Places>,
     arriving: Arc<Places>,
+    /// For what only switches something off.
+    stops: StopLane,
 }
 
 impl Limiter {
@@ -46,6 +52,7 @@ impl Limiter {
             began: Instant::now(),
             places: Arc::new(Places::new(limits.concurrency, limits.per_key_concurrency)),
             arriving: Arc::new(Places::new(u32::MAX, MOST_ARRIVING)),
+            stops: StopLane::new(),
         }
     }
 
@@ -76,6 +83,7 @@ impl Limiter {
             began,
             places: Arc::clone(&self.places),
             arriving: Arc::clone(&self.arriving),
+            stops: self.stops.clone(),
         }
     }
 
@@ -121,6 +129,24 @@ impl Limiter {
                 "{count} calls are in progress, as many as {whose} may have"
             ))
         })
+    }
+
+    /// Takes a stop of `key` in when it is its turn, whatever else the key and
+    /// the organisation use.
+    pub async fn enter_stop(&self, key: &KeyId) -> Result<Place, Refusal> {
+        self.stops.enter(key).await.map_err(|_| {
+            busy("the key switches off more at once than the server could hold".into())
+        })
+    }
+
+    /// Takes a place for a stop; until `deadline` it waits for one.
+    pub async fn place_of_stop(
+        &self,
+        deadline: tokio::time::Instant,
+    ) -> Result<OwnedSemaphorePermit, Refusal> {
+        let place = tokio::time::timeout_at(deadline, self.stops.place()).await;
+        let place = place.ok().flatten();
+        place.ok_or_else(|| busy("other calls are still switching things off".into()))
     }
 
     /// Takes a place for a request of `key` that is still arriving.

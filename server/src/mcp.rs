@@ -113,7 +113,9 @@ impl ServerHandler for Face {
         };
         let call_id = caller.call_id.clone();
         let ended = match charged {
-            Ok(()) => pipeline::carry_out(Arc::clone(&self.counter), caller, asked, entry).await,
+            Ok(_charged) => {
+                pipeline::carry_out(Arc::clone(&self.counter), caller, asked, entry).await
+            }
             Err(refusal) => pipeline::turn_away(entry, refusal),
         };
         match ended {

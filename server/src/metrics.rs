@@ -15,6 +15,7 @@ use tenantry_core::answer::Status;
 use tenantry_core::policy::decide::{Ruling, Verdict};
 use tenantry_core::reason::Reason;
 
+use crate::book::keeper::duty::Duty;
 use crate::in_force::Grant;
 
 /// From a refusal in memory to the longest call (25 s).
@@ -32,6 +33,7 @@ pub struct Metrics {
     durations: Family<[Label; 1], Histogram>,
     refused: Family<[Label; 1], Counter>,
     rules: Family<[Label; 4], Counter>,
+    duties_failed: Family<[Label; 1], Counter>,
     vendor_requests: Family<[Label; 1], Counter>,
     vendor_quota: Family<[Label; 2], Gauge>,
     vendor_version: Family<[Label; 1], Gauge>,
@@ -52,6 +54,8 @@ pub struct Metrics {
     pub contract_refused: Gauge,
     /// Seconds since the last word from the API server.
     pub control_plane_age: Gauge<f64, AtomicU64>,
+    /// By how many seconds the ledger's clock is ahead of the machine's.
+    pub ledger_clock_ahead: Gauge<f64, AtomicU64>,
     /// Whether this replica takes calls.
     pub serving: Gauge,
 }
@@ -71,6 +75,7 @@ impl Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             refused: Family::default(),
             rules: Family::default(),
+            duties_failed: Family::default(),
             vendor_requests: Family::default(),
             vendor_quota: Family::default(),
             vendor_version: Family::default(),
@@ -83,6 +88,7 @@ impl Metrics {
             freezes: Gauge::default(),
             contract_refused: Gauge::default(),
             control_plane_age: Gauge::default(),
+            ledger_clock_ahead: Gauge::default(),
             serving: Gauge::default(),
         };
         metrics.register();
@@ -129,6 +135,12 @@ impl Metrics {
             ];
             self.rules.get_or_create(&labels).inc();
         }
+    }
+
+    /// Something that is done for the ledger failed, and begins anew.
+    pub fn duty_failed(&self, duty: Duty) {
+        let labels = [("duty", duty.as_str().to_owned())];
+        self.duties_failed.get_or_create(&labels).inc();
     }
 
     /// A request was refused before it became a call.
@@ -198,6 +210,16 @@ impl Metrics {
             "rules_fired",
             "Policy rules that refused a change or asked people, and what Shadow would have",
             self.rules.clone(),
+        );
+        registry.register(
+            "ledger_duties_failed",
+            "Failures of what is done for the ledger: each began anew after a pause",
+            self.duties_failed.clone(),
+        );
+        registry.register(
+            "ledger_clock_ahead_seconds",
+            "By how much the ledger's clock, which never goes back, is ahead of the machine's",
+            self.ledger_clock_ahead.clone(),
         );
     }
 

@@ -173,8 +173,8 @@ async fn recorded(
 async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &mut Entry) -> Ended {
     let mut checked = check::check(&counter.workshop.catalog, &caller.in_force, asked, entry)?;
     let wish = checked.wish.take();
-    let permitted = authorize::permit(counter, caller, checked, entry)?;
     let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
+    let permitted = authorize::permit(counter, caller, checked, deadline, entry).await?;
     if let Some(wish) = wish {
         let desk = change::Desk {
             counter,

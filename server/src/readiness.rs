@@ -39,6 +39,14 @@ pub fn obstacles(counter: &Counter, is_listening: bool, now: Instant) -> Vec<Obs
     };
     let flaw = counter.knowledge.flaw();
     let flaw = flaw.map(|flaw| (Reason::SpecInvalid, flaw));
+    let failed = counter.book.failed.duties().into_iter().next();
+    let failed = failed.map(|duty| {
+        let message = format!(
+            "what is done for the ledger failed and begins anew: {}",
+            duty.as_str()
+        );
+        (Reason::InternalFault, message)
+    });
     let told = |holds: bool, reason, message: &str| holds.then(|| (reason, message.to_owned()));
     let all = [
         told(
@@ -81,7 +89,10 @@ pub fn obstacles(counter: &Counter, is_listening: bool, now: Instant) -> Vec<Obs
         }
     };
     let blocking = all.into_iter().flatten().map(obstacle(true));
-    let others = [newer, flaw].into_iter().flatten().map(obstacle(false));
+    let others = [newer, flaw, failed]
+        .into_iter()
+        .flatten()
+        .map(obstacle(false));
     blocking.chain(others).collect()
 }
 

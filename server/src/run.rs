@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -36,6 +37,7 @@ use crate::in_force::Workshop;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use crate::report::{self, Pod};
+use crate::settler::Pace;
 use crate::{activity, gate, isolation, listener, mcp, token_watch};
 
 /// For the last report; the cluster may be what is in trouble.
@@ -66,8 +68,11 @@ pub struct Settings {
     pub credentials: Credentials,
     /// Where the ledger is kept; without it no change is made.
     pub ledger: Option<Place>,
-    /// How often a change is looked at of which nobody knows what became.
-    pub settle_every: Duration,
+    /// The file that has what is switched off while the ledger cannot be
+    /// written to.
+    pub journal: Option<PathBuf>,
+    /// How changes are settled of which nobody knows what became.
+    pub settle: Pace,
     /// The bounds of every corridor.
     pub corridor_limits: CorridorLimits,
     /// How often vendors are asked about their tokens; never if absent.
@@ -164,7 +169,7 @@ pub async fn run(
     };
     let knowledge = Arc::new(Knowledge::new());
     let stale_after = settings.stale_after;
-    let book = Book::new(settings.ledger.clone());
+    let book = Book::new(settings.ledger.clone(), settings.journal.as_deref());
     let counter = Counter::new(CounterParts {
         knowledge,
         control_plane: Arc::clone(&control_plane),
@@ -342,7 +347,7 @@ impl Server {
             });
         }
         let counter = Arc::clone(&self.counter);
-        background.spawn(keeper::keep(counter, self.settings.settle_every));
+        background.spawn(keeper::keep(counter, self.settings.settle));
         let counter = Arc::clone(&self.counter);
         let changed = Arc::clone(&self.changed);
         background.spawn(async move {

@@ -2,12 +2,15 @@
 //! up, what may have been is read until it is known, or is for people to find
 //! out (WRITES §6). Nothing is ever sent here.
 
+pub mod turns;
 pub mod verdict;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use jiff::SignedDuration;
 use serde_json::Value;
 use tenantry_connectors::change::doubt::Doubt;
@@ -28,34 +31,86 @@ use verdict::{Seen, Sightings, Verdict};
 /// For one reading of an object.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
+/// Changes that are looked after at the same time. A vendor's quota bears it,
+/// and a thousand changes of one that does not answer are gone through in ten
+/// minutes.
+const AT_ONCE: usize = 32;
+
+/// In one round nothing is begun later than this after its beginning, so that
+/// what answers is not kept waiting for long by what does not.
+const ROUND: Duration = LOOK_LIMIT;
+
 /// After this time without a step of its owner a change is taken over from a
 /// replica: a call ends after 25 s.
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
+/// What clocks are set by in everyday life is less.
+const NOTABLY_AHEAD: SignedDuration = SignedDuration::from_secs(60);
+
 /// Where nothing is unsettled, in case a word was lost.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// How a settler goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Between two looks at a change.
+    pub every: Duration,
+    /// For how long what others left counts as watched at the first look. Zero,
+    /// but in tests, which do not wait: no process knows how long ago another
+    /// one sent something, by a clock that may have been set.
+    pub credit: Duration,
+}
 
 /// One ledger, and what was seen so far of what is not settled in it.
 pub struct Settler {
     counter: Arc<Counter>,
     ledger: Arc<Ledger>,
     pace: Duration,
-    sightings: BTreeMap<ChangeId, Sightings>,
+    /// What the first round takes for watched, of what others left: nothing,
+    /// but in tests, which do not wait.
+    credit: SignedDuration,
+    is_first: AtomicBool,
+    is_ahead: AtomicBool,
+    watched: Mutex<BTreeMap<ChangeId, Watched>>,
+}
+
+/// What was seen so far of one change.
+struct Watched {
+    stage: Stage,
+    /// Since when this process knows it there, by [`Clock::running`].
+    ///
+    /// [`Clock::running`]: crate::clock::Clock::running
+    since: SignedDuration,
+    sightings: Sightings,
+    /// How often somebody began to look after it.
+    turns: u64,
+}
+
+/// Where a change waits for something that takes time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Unsent,
+    /// It may have left.
+    Sent,
 }
 
 impl Settler {
-    /// Somebody who looks at each unsettled change that often.
-    pub fn new(counter: Arc<Counter>, ledger: Arc<Ledger>, pace: Duration) -> Self {
+    /// Somebody who keeps that pace.
+    pub fn new(counter: Arc<Counter>, ledger: Arc<Ledger>, pace: Pace) -> Self {
+        let credit = SignedDuration::try_from(pace.credit);
         Self {
             counter,
             ledger,
-            pace,
-            sightings: BTreeMap::new(),
+            pace: pace.every,
+            credit: credit.unwrap_or(SignedDuration::MAX),
+            is_first: AtomicBool::new(true),
+            is_ahead: AtomicBool::new(false),
+            watched: Mutex::default(),
         }
     }
 
     /// Settles what there is, for as long as it is polled.
-    pub async fn keep_settled(mut self) {
+    pub async fn keep_settled(self) {
         loop {
             let wait = match self.settle_all().await {
                 Ok(0) => IDLE,
@@ -76,8 +131,9 @@ impl Settler {
         }
     }
 
-    /// Looks once at all that is unsettled; answers how much of it is left.
-    pub async fn settle_all(&mut self) -> Result<usize, LedgerError> {
+    /// Looks after all that is unsettled, each change once at most; answers how
+    /// much of it is left.
+    pub async fn settle_all(&self) -> Result<usize, LedgerError> {
         let counter = &self.counter;
         let now = counter.clock.now();
         // Money is not kept back by a journal that cannot be read.
@@ -87,32 +143,106 @@ impl Settler {
                 "the journal stays as it is; trying again"
             );
         }
-        let waiting = self.end_what_nobody_decided().await?;
+        let mut left = self.end_what_nobody_decided().await?;
         let unsettled = self.ledger.unsettled().await?;
-        let hands = self.counter.book.hands.clone();
-        let mut left = waiting;
-        for change in unsettled {
-            if hands.hold(&change.lease.change) || !self.is_ours(&change) {
-                left += 1;
-                continue;
-            }
-            match self.settle(&change).await {
-                Ok(true) => {
-                    crash::at(Step::FoundOut);
-                    self.sightings.remove(&change.lease.change);
-                }
-                // Not yet; or somebody else was faster, or it has moved on.
-                Ok(false) | Err(LedgerError::Fenced { .. } | LedgerError::OutOfOrder { .. }) => {
-                    left += 1;
-                }
-                Err(error) => return Err(error),
-            }
+        self.watch(&unsettled);
+        let order = turns::in_turns(unsettled, |change| self.turns(change));
+        let until = Instant::now() + ROUND;
+        let work = order.into_iter().map(|change| self.attend(change, until));
+        let mut round = futures::stream::iter(work).buffer_unordered(AT_ONCE);
+        while let Some(ended) = round.next().await {
+            left += usize::from(!ended?);
         }
-        if left == 0 {
-            self.sightings.clear();
-        }
-        self.counter.book.written.notify_one();
+        counter.book.written.notify_one();
+        self.tell_the_time();
         Ok(left)
+    }
+
+    /// Looks after one change, unless the round is over or others do; answers
+    /// whether it is settled.
+    async fn attend(&self, change: Recorded, until: Instant) -> Result<bool, LedgerError> {
+        let id = &change.lease.change;
+        let is_others = self.counter.book.hands.hold(id) || !self.is_ours(&change);
+        if is_others || Instant::now() >= until {
+            return Ok(false);
+        }
+        if let Some(watched) = self.watched().get_mut(id) {
+            watched.turns += 1;
+        }
+        match self.settle(&change).await {
+            Ok(true) => {
+                crash::at(Step::FoundOut);
+                Ok(true)
+            }
+            // Not yet; or somebody else was faster, or it has moved on.
+            Ok(false) | Err(LedgerError::Fenced { .. } | LedgerError::OutOfOrder { .. }) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// That the ledger's clock stands still is said once, when it begins.
+    fn tell_the_time(&self) {
+        let ahead = self.ledger.clock_ahead(self.counter.clock.now());
+        let metric = &self.counter.metrics.ledger_clock_ahead;
+        metric.set(ahead.as_secs_f64());
+        let is_ahead = ahead >= NOTABLY_AHEAD;
+        if is_ahead && !self.is_ahead.swap(is_ahead, Ordering::Relaxed) {
+            tracing::error!(
+                ahead_s = ahead.as_secs(),
+                "the machine's clock went back: until it has come as far again, windows, \
+                 cooldowns and questions of the ledger last longer"
+            );
+        }
+        self.is_ahead.store(is_ahead, Ordering::Relaxed);
+    }
+
+    /// Forgets what is settled, and begins to watch what is new. Called after
+    /// it was listed: what is there now was there for as long at least.
+    fn watch(&self, unsettled: &[Recorded]) {
+        let running = self.counter.clock.running();
+        let is_first = self.is_first.swap(false, Ordering::Relaxed);
+        let own = self.ledger.identity().epoch;
+        let mut watched = self.watched();
+        let mut before = std::mem::take(&mut *watched);
+        for change in unsettled {
+            let (id, stage) = (&change.lease.change, Stage::of(change.progress));
+            let is_left_behind = is_first && change.holder != own;
+            let credit = if is_left_behind {
+                self.credit
+            } else {
+                SignedDuration::ZERO
+            };
+            let known = before.remove(id).filter(|known| known.stage == stage);
+            let known = known.unwrap_or_else(|| Watched {
+                stage,
+                since: running - credit,
+                sightings: Sightings::default(),
+                turns: 0,
+            });
+            watched.insert(id.clone(), known);
+        }
+    }
+
+    /// How long a change has stood where it stands, as far as this process
+    /// knows: never more than it has.
+    fn watched_for(&self, change: &ChangeId) -> SignedDuration {
+        let watched = self.watched();
+        let since = watched.get(change).map(|watched| watched.since);
+        since.map_or(SignedDuration::ZERO, |since| {
+            self.counter.clock.running() - since
+        })
+    }
+
+    fn turns(&self, change: &ChangeId) -> u64 {
+        self.watched()
+            .get(change)
+            .map_or(0, |watched| watched.turns)
+    }
+
+    fn watched(&self) -> MutexGuard<'_, BTreeMap<ChangeId, Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends questions whose time has passed, so that their money is free again;
@@ -141,7 +271,10 @@ impl Settler {
     /// Whether nobody else is looking after it. A file has one process, so
     /// whoever had a change of it before is gone.
     fn is_ours(&self, change: &Recorded) -> bool {
+        // A clock that was ahead for a while makes the first of the two small;
+        // one that jumps makes it large, and then the epoch stops the owner.
         let age = self.counter.clock.now().duration_since(change.since);
+        let age = age.max(self.watched_for(&change.lease.change));
         if change.progress == Progress::Claimed {
             // Its call may be about to take it into hand.
             return age >= CLAIM_LASTS;
@@ -151,7 +284,7 @@ impl Settler {
     }
 
     /// One step towards the end of a change; answers whether it was the last.
-    async fn settle(&mut self, change: &Recorded) -> Result<bool, LedgerError> {
+    async fn settle(&self, change: &Recorded) -> Result<bool, LedgerError> {
         let now = self.counter.clock.now();
         let lease = if change.holder == self.ledger.identity().epoch {
             change.lease.clone()
@@ -191,13 +324,15 @@ impl Settler {
         }
     }
 
-    async fn look(&mut self, change: &Recorded, lease: &Lease) -> Result<bool, LedgerError> {
+    async fn look(&self, change: &Recorded, lease: &Lease) -> Result<bool, LedgerError> {
         let seen = self.see(change).await;
         crash::at(Step::Looked);
         let now = self.counter.clock.now();
-        let sent_at = change.sent_at.unwrap_or(change.since);
-        let sightings = self.sightings.entry(lease.change.clone()).or_default();
-        let verdict = sightings.add(seen, now.duration_since(sent_at));
+        let since_sent = self.watched_for(&lease.change);
+        let verdict = match self.watched().get_mut(&lease.change) {
+            Some(watched) => watched.sightings.add(seen, since_sent),
+            None => Verdict::LookAgain,
+        };
         let Some(outcome) = verdict::outcome(&verdict, change, now) else {
             return Ok(false);
         };
@@ -241,6 +376,15 @@ impl Settler {
                 );
                 Seen::Nothing("the vendor does not show the object".into())
             }
+        }
+    }
+}
+
+impl Stage {
+    fn of(progress: Progress) -> Self {
+        match progress {
+            Progress::Sending | Progress::Unknown => Self::Sent,
+            _ => Self::Unsent,
         }
     }
 }

@@ -69,6 +69,16 @@ pub enum Made {
     Unknown(CallError),
 }
 
+/// A change that was sent, at most once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// What became of it.
+    pub made: Made,
+    /// What the vendor calls the request that made it or not; nothing of one
+    /// that had no answer.
+    pub request_ids: Vec<String>,
+}
+
 /// When a change of which nothing is known counts as not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settling {

@@ -39,6 +39,8 @@ pub(crate) struct ApiForm {
     pub version: Spanned<String>,
     pub version_header: Option<Spanned<String>>,
     pub warning_header: Option<Spanned<String>>,
+    #[serde(default)]
+    pub request_id_headers: Vec<Spanned<String>>,
 }
 
 /// How requests are authenticated. There is one way so far.

@@ -115,6 +115,7 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
         version: version(&form.api.version)?,
         version_header: form.api.version_header.as_ref().map(header).transpose()?,
         warning_header: form.api.warning_header.as_ref().map(header).transpose()?,
+        request_id_headers: request_id_headers(&form.api.request_id_headers)?,
         auth: auth(&form.auth)?,
         account_pattern: id_pattern(&form.accounts.pattern, "account")?,
         confirm: form.accounts.confirm.as_ref().map(confirm).transpose()?,
@@ -198,6 +199,10 @@ fn header(name: &Spanned<String>) -> Result<HeaderName, Doubt> {
             format!("`{}` is not a header name in small letters", name.value),
         ),
     }
+}
+
+fn request_id_headers(names: &[Spanned<String>]) -> Result<Vec<HeaderName>, Doubt> {
+    names.iter().map(header).collect()
 }
 
 /// The pattern of ids that will stand in paths.

@@ -20,6 +20,8 @@ pub(crate) struct ApiPlan {
     pub version_header: Option<HeaderName>,
     /// The header in which it warns that the version will end.
     pub warning_header: Option<HeaderName>,
+    /// The headers in which it names a request, for its support.
+    pub request_id_headers: Vec<HeaderName>,
     pub auth: AuthPlan,
     pub account_pattern: Pattern,
     pub confirm: Option<ConfirmPlan>,

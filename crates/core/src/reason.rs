@@ -75,6 +75,8 @@ reasons! {
     PolicyDenied => "read `rules`; ask for a smaller change, or ask the platform team about the policy",
     /// People must agree to the change first.
     ApprovalRequired => "wait for people to decide; call again with the same idempotency_key to hear what they said",
+    /// Nobody agreed to the change in the time that there was for it.
+    ApprovalExpired => "ask for the change anew, with a new idempotency_key, if it is still wanted",
     /// Another change of the same is on its way.
     ChangeInProgress => "wait until the change in change_id has ended, then call again",
     /// A newer change of the object took the place of this one.

@@ -55,6 +55,8 @@ pub struct Ledger {
     space: Option<Space>,
     expected: Option<LedgerMark>,
     seen: Mutex<Seen>,
+    /// The book's clock as this process last saw it, in microseconds.
+    clock_us: AtomicI64,
 }
 
 /// What this process has last seen of the book.
@@ -109,6 +111,7 @@ impl Ledger {
                 head: book.head,
                 accepted_over: book.accepted_over,
             }),
+            clock_us: AtomicI64::new(book.clock.as_microsecond()),
         })
     }
 
@@ -119,8 +122,18 @@ impl Ledger {
             .fetch_max(millis(retention), Ordering::SeqCst);
     }
 
-    pub(crate) fn retention(&self) -> SignedDuration {
+    /// How long they are kept.
+    pub fn retention(&self) -> SignedDuration {
         SignedDuration::from_millis(self.retention_ms.load(Ordering::SeqCst))
+    }
+
+    /// By how much the book's clock is ahead of the caller's. The book's own
+    /// never goes back, so until the other has come as far it stands still:
+    /// windows, cooldowns and questions last longer.
+    pub fn clock_ahead(&self, now: Timestamp) -> SignedDuration {
+        let clock_us = self.clock_us.load(Ordering::Relaxed);
+        let ahead_us = clock_us.saturating_sub(now.as_microsecond());
+        SignedDuration::from_micros(ahead_us.max(0))
     }
 
     /// Closes the book: what is in its log goes into the file.
@@ -218,6 +231,9 @@ impl Ledger {
         }
         // Another replica may have been told.
         self.learn_acceptance(&book);
+        let clock = book.clock.max(now);
+        self.clock_us
+            .fetch_max(clock.as_microsecond(), Ordering::Relaxed);
         Ok(Page::new(self, tx, book, now))
     }
 

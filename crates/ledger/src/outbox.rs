@@ -1,17 +1,22 @@
 //! The way of audit lines out of the book (WRITES §10): a line may leave twice,
 //! none may be left out.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_core::audit::chain::Head;
 use tenantry_core::digest::Digest;
+use tenantry_core::name::{ObjectId, ToolName};
+use tenantry_core::policy::facts::Proposal;
 
-use crate::change::ChangeId;
+use crate::change::{ChangeId, Intent, Principal, Recorded, json};
 use crate::error::LedgerError;
+use crate::facts::Charged;
 use crate::ledger::Ledger;
 use crate::line::{self, Event};
-use crate::page::Book;
+use crate::page::{Book, Page};
 use crate::sql::args;
 
 /// A line on its way out.
@@ -33,6 +38,40 @@ pub struct OffBook {
     pub detail: Value,
     /// What every line of the change carries.
     pub record: Map<String, Value>,
+    /// What it says of the change to whoever settles it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<OffStep>,
+}
+
+/// How far a change has come that is not in the book.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum OffStep {
+    /// Its request leaves.
+    Sending(Box<OffSending>),
+    /// The vendor made it, and shows this.
+    Applied(Value),
+    /// The vendor did not make it.
+    NotApplied,
+}
+
+/// All that the book needs, to have a change looked after that it knows nothing
+/// of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OffSending {
+    /// Who asked.
+    pub principal: Principal,
+    /// With which tool.
+    pub tool: ToolName,
+    /// What it does. It only stops something.
+    pub proposal: Proposal,
+    /// The spend roots that it changes.
+    pub roots: BTreeSet<ObjectId>,
+    /// What was meant.
+    pub intent: Intent,
+    /// When it left.
+    pub at: Timestamp,
 }
 
 impl Ledger {
@@ -74,17 +113,22 @@ impl Ledger {
     }
 
     /// Puts on record what was switched off while the book could not be written
-    /// to, all of it or nothing.
+    /// to, all of it or nothing. What became of it is unknown then, unless the
+    /// records say it.
     pub async fn recover(&self, records: &[OffBook], now: Timestamp) -> Result<(), LedgerError> {
         let mut page = self.turn(now).await?;
-        for record in records {
+        for off_book in records {
             let OffBook {
                 change,
                 detail,
                 record,
-            } = record;
+                step,
+            } = off_book;
             page.append(Event::Emergency, change.as_ref(), detail.clone(), record)
                 .await?;
+            if let (Some(change), Some(step)) = (change, step) {
+                page.take_in(change, step, record).await?;
+            }
         }
         page.close().await
     }
@@ -109,5 +153,59 @@ impl Ledger {
             page.close().await?;
         }
         Ok(())
+    }
+}
+
+impl Page<'_> {
+    /// Brings a change to where it has come without the book. What is settled
+    /// by now stays so.
+    async fn take_in(
+        &mut self,
+        change: &ChangeId,
+        step: &OffStep,
+        record: &Map<String, Value>,
+    ) -> Result<(), LedgerError> {
+        let found = Recorded::find(&mut self.tx, change).await?;
+        match (step, found) {
+            (OffStep::Sending(sending), None) => self.take_sending(change, sending, record).await,
+            (OffStep::Applied(after), Some(found)) if !found.progress.is_final() => {
+                self.post(&found, self.now, after).await
+            }
+            (OffStep::NotApplied, Some(found)) if !found.progress.is_final() => {
+                self.void(&found).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn take_sending(
+        &mut self,
+        change: &ChangeId,
+        sending: &OffSending,
+        record: &Map<String, Value>,
+    ) -> Result<(), LedgerError> {
+        const TAKE: &str = "INSERT INTO changes (id, epoch, holder, progress, since, principal, \
+             tool, record, proposal, intent, connector, account, object, charge, reserved_at, \
+             sent_at) VALUES ($1, 1, $2, 'unknown', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+             $13, $13)";
+        let subject = &sending.proposal.subject;
+        let args = args![
+            change.as_str(),
+            self.ledger().identity.epoch,
+            self.now,
+            json(&sending.principal),
+            sending.tool.as_str(),
+            json(record),
+            json(&sending.proposal),
+            json(&sending.intent),
+            subject.connector.as_str(),
+            subject.account.as_str(),
+            subject.path.last().map(ObjectId::as_str),
+            json(&Charged::of(&sending.proposal)),
+            sending.at.min(self.now),
+        ];
+        self.tx.run(TAKE, args).await?;
+        self.take_roots(change, &sending.proposal, &sending.roots)
+            .await
     }
 }

@@ -129,6 +129,7 @@ impl Ledger {
         let mut page = self.turn(now).await?;
         if !asked.is_stop() {
             self.admit()?;
+            page.check_backlog()?;
         }
         Ok(match page.obstacle(change, asked).await? {
             Some(Reservation::RootBusy { change } | Reservation::Duplicate { change }) => {
@@ -246,7 +247,10 @@ impl Page<'_> {
             return Ok(Some(Reservation::Duplicate { change }));
         }
         for root in asked.roots {
-            if let Some(change) = self.first(BUSY, args![asked.root(root), own]).await? {
+            if let Some(change) = self
+                .first(BUSY, args![root_name(asked.proposal, root), own])
+                .await?
+            {
                 return Ok(Some(Reservation::RootBusy { change }));
             }
         }
@@ -303,7 +307,7 @@ impl Page<'_> {
             Decision::Permitted(permitted) => {
                 self.reserve(change, asked, intent, Progress::Reserved)
                     .await?;
-                self.take_roots(change, asked).await?;
+                self.take_roots(own, asked.proposal, asked.roots).await?;
                 let reserved = Reservation::Reserved { ruling, permitted };
                 let own = Some(own);
                 self.append(Event::Intent, own, reserved.told(), asked.record)
@@ -379,16 +383,18 @@ impl Page<'_> {
         Ok(())
     }
 
-    async fn take_roots(
+    pub(crate) async fn take_roots(
         &mut self,
-        change: &Recorded,
-        asked: &Asked<'_>,
+        own: &ChangeId,
+        proposal: &Proposal,
+        roots: &BTreeSet<ObjectId>,
     ) -> Result<(), LedgerError> {
         const TAKE: &str = "INSERT INTO roots (root, change_id, is_stop) VALUES ($1, $2, $3)";
-        for root in asked.roots {
-            let own = change.lease.change.as_str();
+        let is_stop = proposal.effect.only_stops();
+        for root in roots {
+            let root = root_name(proposal, root);
             self.tx
-                .run(TAKE, args![asked.root(root), own, asked.is_stop()])
+                .run(TAKE, args![root, own.as_str(), is_stop])
                 .await?;
         }
         Ok(())
@@ -443,10 +449,8 @@ impl Page<'_> {
     }
 }
 
-impl Asked<'_> {
-    /// A root's name in the book. Ids are unique within an account.
-    fn root(&self, root: &ObjectId) -> String {
-        let subject = &self.proposal.subject;
-        json(&(&subject.connector, &subject.account, root))
-    }
+/// A root's name in the book. Ids are unique within an account.
+fn root_name(proposal: &Proposal, root: &ObjectId) -> String {
+    let subject = &proposal.subject;
+    json(&(&subject.connector, &subject.account, root))
 }

@@ -277,7 +277,7 @@ impl Page<'_> {
     }
 
     /// Posts the money of a change.
-    async fn post(
+    pub(crate) async fn post(
         &mut self,
         change: &Recorded,
         at: Timestamp,

@@ -1,6 +1,8 @@
 //! Who keeps the book: opens it, brings its lines out, settles what nobody is
 //! working on, and takes out what has been kept long enough.
 
+pub mod duty;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,8 @@ use super::outbox;
 use crate::book;
 use crate::clock::Clock;
 use crate::counter::Counter;
-use crate::settler::Settler;
+use crate::settler::{Pace, Settler};
+use duty::{Duty, supervised};
 
 /// What was kept for months may stay for some minutes more. One sweep takes out
 /// a bounded part, so this is faster than a busy organisation fills.
@@ -24,26 +27,29 @@ const SWEEP: Duration = Duration::from_mins(10);
 /// Between attempts to put an acceptance on record.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(5);
 
-/// Keeps the book of the contract in force, looking at unsettled changes that
-/// often, for as long as it is polled.
-pub async fn keep(counter: Arc<Counter>, settle_every: Duration) {
-    counter.in_force().await;
-    let Some(in_force) = counter.standing().in_force else {
+/// Keeps the book of the first contract in force, settling at that pace, for
+/// as long as it is polled. No duty ends with another.
+pub async fn keep(counter: Arc<Counter>, pace: Pace) {
+    let in_force = counter.in_force().await;
+    let watch = (&counter.book.failed, counter.metrics.as_ref());
+    let open = async || {
+        let expected = expected(&counter, &in_force.tenant);
+        let book = &counter.book;
+        book.open(&in_force.tenant, expected.as_ref(), &counter.clock)
+            .await
+    };
+    let Some(ledger) = supervised(watch, Duty::Open, open).await else {
         return;
     };
-    let expected = expected(&counter, &in_force.tenant);
-    let opened = counter
-        .book
-        .open(&in_force.tenant, expected.as_ref(), &counter.clock);
-    let Some(ledger) = opened.await else {
-        return;
-    };
-    let settler = Settler::new(Arc::clone(&counter), Arc::clone(&ledger), settle_every);
+    let settle = || Settler::new(Arc::clone(&counter), Arc::clone(&ledger), pace).keep_settled();
+    let empty = || outbox::keep_emptied(&counter, &ledger);
+    let accept = || accept_when_told(&counter, &ledger);
+    let sweep = || keep_swept(&ledger, &counter.clock);
     futures::join!(
-        outbox::keep_emptied(&counter, &ledger),
-        settler.keep_settled(),
-        keep_swept(&ledger, &counter.clock),
-        accept_when_told(&counter, &ledger),
+        supervised(watch, Duty::BringOut, empty),
+        supervised(watch, Duty::Settle, settle),
+        supervised(watch, Duty::Sweep, sweep),
+        supervised(watch, Duty::Accept, accept),
     );
 }
 

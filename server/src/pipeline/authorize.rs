@@ -1,6 +1,6 @@
 //! The third room: may this key do that now? Rights are decided by
 //! `tenantry_core::authorize`; here come freshness and places. Rates were
-//! charged at the door.
+//! charged at the door. What only stops something waits for its place.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +12,7 @@ use tenantry_core::freeze::Freezes;
 use tenantry_core::name::AccountId;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::tenant::AccountConfig;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::check::Checked;
 use super::record::Entry;
@@ -28,15 +29,24 @@ pub struct Permitted<'c> {
     /// The freezes under which it may be made.
     pub freezes: Arc<Freezes>,
     /// Held until the call has ended.
-    pub place: Place,
+    pub place: Held,
+}
+
+/// What a call holds while it is made.
+pub enum Held {
+    /// A place among the calls.
+    Place(Place),
+    /// One among those that switch something off.
+    Stop(OwnedSemaphorePermit),
 }
 
 /// Decides whether the call may be made. For one that changes something this
 /// opens no more than earlier answers: see `change::confirm`.
-pub fn permit<'c>(
+pub async fn permit<'c>(
     counter: &'c Counter,
     caller: &'c Authenticated,
     checked: Checked<'c>,
+    deadline: tokio::time::Instant,
     entry: &mut Entry,
 ) -> Result<Permitted<'c>, Stopped> {
     let refused = |refusal| Stopped::refused(Stage::Authorize, refusal);
@@ -62,11 +72,13 @@ pub fn permit<'c>(
     if let Some(account) = account {
         entry.account(&account.id);
     }
-    let place = caller
-        .in_force
-        .limiter
-        .place(&caller.key.id)
-        .map_err(refused)?;
+    let limiter = &caller.in_force.limiter;
+    let place = if tool.only_stops() {
+        limiter.place_of_stop(deadline).await.map(Held::Stop)
+    } else {
+        limiter.place(&caller.key.id).map(Held::Place)
+    };
+    let place = place.map_err(refused)?;
     Ok(Permitted {
         checked,
         account,

@@ -18,7 +18,6 @@ use tenantry_core::audit::Stage;
 use tenantry_core::authorize::Request;
 use tenantry_core::cause::chain;
 use tenantry_core::name::AccountId;
-use tenantry_core::policy::decide::Permitted as Permission;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::change::Lease;
 use tenantry_ledger::claim::{Claimed, Replay};
@@ -34,7 +33,7 @@ use super::{Authenticated, Ended, Stopped, live};
 use crate::book;
 use crate::counter::Counter;
 use crate::crash::{self, Step};
-use decide::Decided;
+use decide::{Decided, Granted};
 use prepare::Ready;
 
 /// Who changes something, where, and until when.
@@ -146,8 +145,8 @@ impl Errand<'_> {
                 let change = told::of(&ready.prepared, None);
                 return self.give_back(Ok(told::unchanged(change))).await;
             }
-            let permission = match self.decide(&ready, wish, entry).await {
-                Decided::Permitted(permission) => permission,
+            let granted = match self.decide(&ready, wish, entry).await {
+                Decided::Permitted(granted) => granted,
                 Decided::Ended(ended) => return *ended,
                 Decided::Unrecorded => {
                     return emergency::stop_prepared(self.desk, &ready, wish, entry).await;
@@ -155,10 +154,10 @@ impl Errand<'_> {
             };
             crash::at(Step::Reserved);
             if ready.is_stop() {
-                return self.send(&ready, &permission, wish, entry).await;
+                return self.send(&ready, granted, wish, entry).await;
             }
             match self.look_again(&ready, entry).await {
-                Ok(None) => return self.send(&ready, &permission, wish, entry).await,
+                Ok(None) => return self.send(&ready, granted, wish, entry).await,
                 Ok(Some(now)) if left > 0 => {
                     if let Err(stopped) = prepare::as_foreseen(wish, &now) {
                         return self.void(stopped).await;
@@ -196,13 +195,13 @@ impl Errand<'_> {
     async fn send(
         &self,
         ready: &Ready<'_>,
-        permission: &Permission,
+        Granted { permission, record }: Granted,
         wish: &Wish,
         entry: &mut Entry,
     ) -> Ended {
         match self
             .ledger
-            .sending(self.lease, permission, self.desk.now())
+            .sending(self.lease, &permission, self.desk.now())
             .await
         {
             Ok(()) => {}
@@ -222,7 +221,7 @@ impl Errand<'_> {
             Err(error) => return Err(self.unrecorded(&error)),
         }
         crash::at(Step::Sending);
-        make::make(self, ready, entry).await
+        make::make(self, ready, record, entry).await
     }
 
     /// Ends a change of which nothing was reserved; its key is free again.

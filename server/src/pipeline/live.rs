@@ -55,11 +55,15 @@ pub fn judge(
     request: &Request<'_>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    // Another digest is another key under a name that was free again.
+    // Another digest is another key under a name that was free again; with
+    // another owner or agent it would have other keys of idempotency.
+    let is_same = |present: &&KeyRecord| {
+        present.digest == key.digest && present.owner == key.owner && present.agent == key.agent
+    };
     let present = live
         .key
         .as_ref()
-        .filter(|present| present.digest == key.digest && present.owner == key.owner)
+        .filter(is_same)
         .ok_or_else(|| Refusal::new(Reason::KeyUnknown, "the key is not there any more"))?;
     present
         .standing(now)

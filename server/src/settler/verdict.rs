@@ -2,18 +2,18 @@
 //! counts as not made after the quiet time and equal readings, never before.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize as _;
 use serde_json::Value;
 use tenantry_connectors::change::Settling;
 use tenantry_connectors::change::doubt::{Sighting, Standing};
+use tenantry_connectors::change::view::View;
 use tenantry_core::answer::{ChangeAnswer, Status};
 use tenantry_core::audit::Stage;
-use tenantry_core::name::Currency;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::change::{ChangeId, Recorded};
 use tenantry_ledger::settle::Outcome;
 
-use crate::pipeline::change::told::{stored, value};
+use crate::pipeline::change::told::{named, of_view, stored, value};
 use crate::pipeline::{Done, Stopped};
 
 /// How long a vendor may not show an object before people are asked. Most
@@ -85,15 +85,6 @@ impl Sightings {
     }
 }
 
-/// What was said of the change when it was decided, as the ledger keeps it.
-#[derive(Serialize, Deserialize)]
-struct Shown {
-    before: Value,
-    after: Value,
-    delta: Value,
-    currency: Currency,
-}
-
 /// What the ledger keeps of a verdict; nothing while there is none.
 pub fn outcome(verdict: &Verdict, change: &Recorded, now: Timestamp) -> Option<Outcome> {
     let answer = shown(change);
@@ -138,33 +129,15 @@ pub fn outcome(verdict: &Verdict, change: &Recorded, now: Timestamp) -> Option<O
 /// What the key of a change is answered with to which nobody agreed in time.
 pub fn expired(change: &ChangeId) -> String {
     let message = "nobody agreed to the change in time, so it was not made";
-    let refusal = Refusal::new(Reason::ChangeStale, message);
-    let answer = ChangeAnswer {
-        change_id: Some(change.to_string()),
-        ..ChangeAnswer::default()
-    };
-    stored(
-        "",
-        &Err(Stopped::refused(Stage::Decide, refusal).of_change(answer)),
-    )
+    let refusal = Refusal::new(Reason::ApprovalExpired, message);
+    let stopped = Stopped::refused(Stage::Decide, refusal);
+    stored("", &Err(stopped.of_change(named(change))))
 }
 
+/// What was said of the change when it was decided, as the ledger keeps it.
 fn shown(change: &Recorded) -> ChangeAnswer {
     let before = change.intent.as_ref().map(|intent| &intent.before);
-    let shown = before.and_then(|before| Shown::deserialize(before).ok());
-    let id = Some(change.lease.change.to_string());
-    let Some(shown) = shown else {
-        return ChangeAnswer {
-            change_id: id,
-            ..ChangeAnswer::default()
-        };
-    };
-    ChangeAnswer {
-        change_id: id,
-        before: Some(shown.before),
-        after: Some(shown.after),
-        delta: Some(shown.delta),
-        currency: Some(shown.currency),
-        ..ChangeAnswer::default()
-    }
+    let view = before.and_then(|before| View::deserialize(before).ok());
+    let id = &change.lease.change;
+    view.map_or_else(|| named(id), |view| of_view(&view, Some(id)))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::house::{House, key};
 use crate::matrix::{Case, Death, End, Vendor};
-use crate::program::{Heard, LOOK, PATIENCE, Program, Said, Start};
+use crate::program::{Heard, PATIENCE, Program, Said, Start, until};
 use crate::proof;
 
 /// Between two calls of a client that waits.
@@ -96,19 +96,15 @@ impl Course<'_> {
     async fn let_die(&mut self, program: &mut Program, death: Death) -> Result<()> {
         if death == Death::InFlight {
             let fake = &self.house.fake;
-            let sent = async {
-                // An order is struck when the request that it is for is there.
-                while !fake.open_orders().is_empty() {
-                    tokio::time::sleep(LOOK).await;
-                }
-            };
+            // An order is struck when the request that it is for is there.
+            let sent = until(|| Ok(fake.open_orders().is_empty().then_some(())));
             let (secret, arguments) = (key().reveal(), self.arguments(CHANGE));
             let tool = self.case.tool.name();
             tokio::select! {
                 heard = program.call(&secret, tool, &arguments) => {
                     bail!("it was answered with {heard:?} before it could be killed");
                 }
-                () = sent => {}
+                sent = sent => sent?,
             }
             return program.kill().await;
         }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Between two looks at something that takes its time.
-pub const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Longer than the quiet time of the connector and than a claim lasts.
 const AHEAD_S: u32 = 100;
@@ -67,6 +67,16 @@ pub struct Said {
 /// What comes out of a pipe, as it comes.
 #[derive(Clone, Default)]
 pub struct Text(Arc<Mutex<Vec<u8>>>);
+
+/// Looks until there is something to see. Whoever runs a case bounds it.
+pub async fn until<T>(mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    loop {
+        if let Some(seen) = look()? {
+            return Ok(seen);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
 
 impl Program {
     /// Starts one.
@@ -120,15 +130,13 @@ impl Program {
             let address = line["address"].as_str().map(ToOwned::to_owned);
             address.filter(|_| line["message"] == "serving")
         };
-        loop {
+        until(|| {
             if let Some(address) = self.said.log.text().lines().find_map(address) {
-                return Ok(format!("http://{address}/mcp"));
+                return Ok(Some(format!("http://{address}/mcp")));
             }
-            if self.is_dead()? {
-                return Ok(String::new());
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            Ok(self.is_dead()?.then(String::new))
+        })
+        .await
     }
 
     /// One call of a tool.
@@ -168,10 +176,7 @@ impl Program {
 
     /// Returns when it has died of SIGKILL.
     pub async fn killed(&mut self) -> Result<()> {
-        while !self.is_dead()? {
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+        until(|| Ok(self.is_dead()?.then_some(()))).await
     }
 
     /// Kills it.
@@ -185,13 +190,9 @@ impl Program {
         let id = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &id]).status()?;
         ensure!(asked.success(), "it could not be asked to end");
-        loop {
-            match self.has_ended()? {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => bail!("it ended with {status}"),
-                None => tokio::time::sleep(LOOK).await,
-            }
-        }
+        let status = until(|| self.has_ended()).await?;
+        ensure!(status.success(), "it ended with {status}");
+        Ok(())
     }
 
     fn has_ended(&mut self) -> Result<Option<ExitStatus>> {

@@ -15,7 +15,9 @@ use tenantry_fakes::meta::{Answers, Applies, Fault, Faults, Order};
 
 use crate::control::raw;
 use crate::world::{PATIENCE, World, key, record};
-use crate::writes::{AD_SET, OTHER_AD_SET, QUIET, budget, meddle, new_key, open, policy};
+use crate::writes::{
+    AD_SET, OTHER_AD_SET, QUIET, budget, looked_at, meddle, new_key, open, policy,
+};
 
 const TOOL: &str = "meta_list_ad_accounts";
 
@@ -254,6 +256,7 @@ async fn ends_of_a_change(world: &World, sdk: Sdk) -> Sdk {
             Some("ChangeInProgress"),
         )
         .await;
+    looked_at(world).await;
     world.clock.advance(QUIET);
     let (sdk, again) = settled(sdk, tool, asked("34.00")).await;
     assert_eq!(again["structuredContent"]["status"], "done", "{again}");
@@ -263,6 +266,7 @@ async fn ends_of_a_change(world: &World, sdk: Sdk) -> Sdk {
         .ends(tool, undecided.clone(), "settling", Some("OutcomeUnknown"))
         .await;
     meddle(world, AD_SET, 3_900).await;
+    looked_at(world).await;
     world.clock.advance(QUIET);
     let (sdk, people) = settled(sdk, tool, undecided).await;
     assert_eq!(

@@ -340,7 +340,7 @@ async fn a_stopping_server_says_so() {
         control_plane: Arc::new(InMemory::new(None, vec![], vec![])),
         workshop,
         audit,
-        book: Book::new(None),
+        book: Book::new(None, None),
         clock: Arc::default(),
         metrics,
         stale_after,

@@ -72,7 +72,7 @@ impl Desk {
             control_plane: Arc::clone(&control) as _,
             workshop,
             audit,
-            book: Book::new(None),
+            book: Book::new(None, None),
             clock: Arc::default(),
             metrics,
             stale_after: Duration::from_mins(5),
@@ -173,6 +173,8 @@ async fn a_key_that_is_revoked_replaced_or_narrowed_meanwhile_changes_nothing() 
         .after(|live| key_of(live).owner = "mallory".into())
         .await;
     assert_eq!(given_on, Err(Reason::KeyUnknown));
+    let to_another = desk.after(|live| key_of(live).agent = Some("other".into()));
+    assert_eq!(to_another.await, Err(Reason::KeyUnknown));
     let narrowed = desk.after(|live| key_of(live).scopes.clear()).await;
     assert_eq!(narrowed, Err(Reason::ScopeMissing));
     let elsewhere = desk

@@ -29,6 +29,7 @@ use tenantry_server::clock::Clock;
 use tenantry_server::credentials::Credentials;
 use tenantry_server::report::Pod;
 use tenantry_server::run::{self, OpenPorts, Parts, RunError, Settings};
+use tenantry_server::settler::Pace;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -226,11 +227,11 @@ impl World {
             mount(credentials.path(), token);
         }
         let ledger = TempDir::new().unwrap();
-        let place = match setup.ledger {
-            Ledger::Own => Some(sqlite(ledger.path(), 0)),
-            Ledger::At(dir) => Some(sqlite(&dir, 0)),
-            Ledger::Full => Some(sqlite(ledger.path(), u64::MAX)),
-            Ledger::None => None,
+        let (dir, least_free_bytes) = match setup.ledger {
+            Ledger::Own => (Some(ledger.path().to_owned()), 0),
+            Ledger::At(dir) => (Some(dir), 0),
+            Ledger::Full => (Some(ledger.path().to_owned()), u64::MAX),
+            Ledger::None => (None, 0),
         };
         let contract = setup.has_contract.then(|| raw(&setup.tenant, 1));
         let control = InMemory::new(contract, setup.keys, setup.freezes);
@@ -246,8 +247,9 @@ impl World {
             transport: None,
         };
         let settings = Settings {
-            ledger: place,
-            settle_every: setup.settle_every,
+            ledger: dir.as_ref().map(|dir| sqlite(dir, least_free_bytes)),
+            journal: dir.map(|dir| dir.join("ledger.journal")),
+            settle: at(setup.settle_every),
             inspect_tokens: setup.inspect_tokens,
             stale_after: setup.stale_after,
             drain: setup.drain,
@@ -421,6 +423,13 @@ pub fn sqlite(dir: &Path, least_free_bytes: u64) -> Place {
     })
 }
 
+fn at(every: Duration) -> Pace {
+    Pace {
+        every,
+        credit: Duration::ZERO,
+    }
+}
+
 fn settings(credentials: &Path) -> Settings {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     Settings {
@@ -435,7 +444,8 @@ fn settings(credentials: &Path) -> Settings {
             ..CorridorLimits::PRODUCTION
         },
         ledger: None,
-        settle_every: Duration::from_secs(1),
+        journal: None,
+        settle: at(Duration::from_secs(1)),
         inspect_tokens: None,
         stale_after: Duration::from_hours(1),
         drain: PATIENCE,

@@ -17,7 +17,7 @@ use tenantry_core::key::{KeyRecord, Scope};
 use tenantry_core::policy::Policy;
 use tenantry_fakes::meta::{EffectKind, SANDBOX_TOKEN};
 
-use crate::world::{Setup, World, record};
+use crate::world::{Setup, World, record, until};
 
 /// In Berlin: a campaign of two live ad sets, of 20.00 and 30.50 EUR a day.
 const CAMPAIGN: &str = "12001001004";
@@ -53,6 +53,12 @@ pub async fn meddle(world: &World, ad_set: &str, cents: u32) {
     let request = reqwest::Client::new().post(url).form(&form);
     let answer = request.send().await.unwrap();
     assert!(answer.status().is_success(), "{answer:?}");
+}
+
+/// Waits until the settler has read what is open a few times.
+pub async fn looked_at(world: &World) {
+    let reads = world.fake.requests().len();
+    until("some looks", || world.fake.requests().len() > reads + 6).await;
 }
 
 /// Where changes may be made, under a policy that permits nearly everything.

@@ -16,7 +16,7 @@ use super::path::{self, Slot};
 use crate::call_error::CallError;
 use crate::change::doubt::{Doubt, Sighting, Standing};
 use crate::change::view::Settings;
-use crate::change::{Made, PrepareError, Prepared, Settling, Target};
+use crate::change::{Made, PrepareError, Prepared, Sent, Settling, Target};
 use crate::connector::Tool;
 use crate::corridor::foreign;
 use crate::plan::change::{ChangePlan, ChangesPlan};
@@ -83,16 +83,26 @@ impl Corridor {
     pub async fn rehearse(&self, change: &Prepared, deadline: Instant) -> Result<(), CallError> {
         let plans = self.plans()?;
         let form = form([&change.said, &plans.changes.rehearse]);
-        let sent = self.send(plans, change, &form, deadline).await;
+        let mut tally = tally(change);
+        let sent = self.send(plans, change, &form, deadline, &mut tally).await;
         sent.map_err(|failure| failure.error)
     }
 
     /// Makes the change, once, and reads whether it is so: a success that
     /// changes nothing is none.
-    pub async fn make(&self, change: &Prepared, deadline: Instant) -> Made {
+    pub async fn make(&self, change: &Prepared, deadline: Instant) -> Sent {
+        let mut tally = tally(change);
+        let made = self.made(change, deadline, &mut tally).await;
+        Sent {
+            made,
+            request_ids: tally.request_ids,
+        }
+    }
+
+    async fn made(&self, change: &Prepared, deadline: Instant, tally: &mut Tally) -> Made {
         let form = form([&change.said]);
         let sent = match self.plans() {
-            Ok(plans) => self.send(plans, change, &form, deadline).await,
+            Ok(plans) => self.send(plans, change, &form, deadline, tally).await,
             Err(error) => return Made::NotApplied(error),
         };
         match sent {
@@ -202,6 +212,7 @@ impl Corridor {
         change: &Prepared,
         form: &str,
         deadline: Instant,
+        tally: &mut Tally,
     ) -> Result<(), Failure> {
         let object = &change.object;
         if !self.is_ours(object.account()) {
@@ -217,12 +228,7 @@ impl Corridor {
         let api = &self.connector.api;
         let owned = Owned::Object(object.clone());
         let url = self.address(plans.objects, &owned);
-        let mut tally = Tally {
-            account: Some(object.account().id().clone()),
-            urgency: urgency(&change.target),
-            ..Tally::default()
-        };
-        let sent = self.exchange.change(api, &url, form, &mut tally);
+        let sent = self.exchange.change(api, &url, form, tally);
         let Ok(answer) = tokio::time::timeout_at(deadline, sent).await else {
             return Err(Failure {
                 error: late,
@@ -230,7 +236,7 @@ impl Corridor {
             });
         };
         let body = answer?;
-        self.tell(&self.warnings(&tally));
+        self.tell(&self.warnings(tally));
         match plans.changes.done.find(&body) {
             Some(Value::Bool(true)) => Ok(()),
             _ => Err(Failure {
@@ -246,6 +252,14 @@ impl Corridor {
         let version = &self.connector.api.version;
         let path = path::fill(&objects.path, version, Slot::Owned(object));
         self.exchange.url(path)
+    }
+}
+
+fn tally(change: &Prepared) -> Tally {
+    Tally {
+        account: Some(change.object.account().id().clone()),
+        urgency: urgency(&change.target),
+        ..Tally::default()
     }
 }
 

@@ -29,6 +29,9 @@ use crate::verdict::{self, Reply};
 const LONGEST_VERSION: usize = 32;
 const LONGEST_WARNING: usize = 300;
 
+/// Of what a vendor calls a request; Meta's names have some twenty characters.
+const LONGEST_REQUEST_ID: usize = 64;
+
 /// How a form is written.
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
@@ -49,6 +52,8 @@ pub(super) struct Tally {
     pub requests: u32,
     pub version_served: Option<String>,
     pub version_warning: Option<String>,
+    /// What the vendor calls the last request that it answered.
+    pub request_ids: Vec<String>,
     pub quota: Vec<QuotaObservation>,
     /// The account that the call is about.
     pub account: Option<AccountId>,
@@ -324,6 +329,11 @@ impl Exchange {
         tally.version_warning = warning
             .map(|warning| text::presentable(warning, LONGEST_WARNING))
             .or(tally.version_warning.take());
+        let named = api.request_id_headers.iter();
+        let named = named.filter_map(|name| headers.get(name)?.to_str().ok());
+        tally.request_ids = named
+            .map(|id| text::presentable(id, LONGEST_REQUEST_ID))
+            .collect();
         tally.quota = quota::observe(&api.quota, headers);
         self.quotas
             .learn(tally.account.as_ref(), &tally.quota, Instant::now());

@@ -47,7 +47,7 @@ async fn standing(bench: &Bench, change: &Prepared) -> Standing {
 
 /// Makes a change that nothing stands in the way of.
 async fn make(bench: &Bench, change: &Prepared) {
-    let made = bench.corridor.make(change, at(10_000)).await;
+    let made = bench.corridor.make(change, at(10_000)).await.made;
     assert_eq!(made, Made::Applied(change.view().after));
 }
 
@@ -327,7 +327,7 @@ async fn made_with(faults: Faults) -> (Made, usize) {
         fail_method: Some("POST".into()),
         ..faults
     });
-    let made = bench.corridor.make(&change, at(10_000)).await;
+    let made = bench.corridor.make(&change, at(10_000)).await.made;
     let requests = bench.fake.requests();
     let sent = requests.iter().filter(|request| request.method == "POST");
     assert_eq!(
@@ -408,7 +408,7 @@ async fn what_is_too_late_to_be_sent_is_not_made() {
     let asked = json!({"ad_set_id": AD_SET, "daily_budget": eur("40.00")});
     let change = prepare(&bench, "meta_set_budget", asked).await.unwrap();
     bench.fake.forget_requests();
-    let made = bench.corridor.make(&change, at(0)).await;
+    let made = bench.corridor.make(&change, at(0)).await.made;
     let late = matches!(made, Made::NotApplied(CallError::TimedOut { .. }));
     assert!(late, "{made:?}");
     let doubt = change.doubt();

@@ -85,7 +85,7 @@ async fn what_has_no_connection_is_not_made() {
     let nowhere = bench.corridor_to(&format!("http://{address}"), FAST);
     let unnamed = bench.corridor_to("http://vendor.invalid", FAST);
     for corridor in [nowhere, by_https(&bench, address), unnamed] {
-        let made = corridor.make(&change, at(10_000)).await;
+        let made = corridor.make(&change, at(10_000)).await.made;
         assert!(is_unreached(&made), "{made:?}");
         let looked = corridor.look(&change.doubt(), at(10_000)).await;
         let reason = looked.unwrap_err().reason();
@@ -99,7 +99,10 @@ async fn what_ends_within_a_handshake_is_not_made() {
     let (bench, change) = prepared().await;
     let (listener, address) = listen().await;
     let server = tokio::spawn(serve(listener, Manner::AtOnce));
-    let made = by_https(&bench, address).make(&change, at(10_000)).await;
+    let made = by_https(&bench, address)
+        .make(&change, at(10_000))
+        .await
+        .made;
     assert!(is_unreached(&made), "{made:?}");
     server.await.unwrap();
 }
@@ -113,7 +116,7 @@ async fn a_handshake_that_does_not_come_to_an_end_is_given_up_and_nothing_is_mad
         ..FAST
     };
     let corridor = bench.corridor_to(&format!("https://{address}"), limits);
-    let made = corridor.make(&change, at(10_000)).await;
+    let made = corridor.make(&change, at(10_000)).await.made;
     assert!(is_unreached(&made), "{made:?}");
     drop(listener);
 }
@@ -125,7 +128,7 @@ async fn what_had_a_connection_may_be_made() {
         let (listener, address) = listen().await;
         let server = tokio::spawn(serve(listener, manner));
         let corridor = bench.corridor_to(&format!("http://{address}"), FAST);
-        let made = corridor.make(&change, at(10_000)).await;
+        let made = corridor.make(&change, at(10_000)).await.made;
         let is_doubtful = matches!(made, Made::Unknown(CallError::Unavailable { .. }));
         assert!(is_doubtful, "{manner:?}: {made:?}");
         server.await.unwrap();
@@ -138,7 +141,7 @@ async fn a_connection_that_was_in_use_before_leaves_a_doubt_too() {
     // The fake resets the connection that the preparation left open.
     let order = Order::next_write(Applies::AtOnce, Answers::Break);
     bench.fake.order(order);
-    let made = bench.corridor.make(&change, at(10_000)).await;
+    let made = bench.corridor.make(&change, at(10_000)).await.made;
     let is_doubtful = matches!(made, Made::Unknown(CallError::Unavailable { .. }));
     assert!(is_doubtful, "{made:?}");
     assert_eq!(bench.fake.effects().len(), 1);
@@ -150,7 +153,7 @@ async fn a_proxy_that_is_not_there_lets_nothing_out() {
     let proxy = format!("http://{}", refused().await);
     for address in ["http://vendor.invalid", "https://vendor.invalid"] {
         let corridor = bench.corridor_by(&proxy, address);
-        let made = corridor.make(&change, at(10_000)).await;
+        let made = corridor.make(&change, at(10_000)).await.made;
         assert!(is_unreached(&made), "{address}: {made:?}");
     }
 }
@@ -160,7 +163,7 @@ async fn a_proxy_that_opens_no_way_lets_nothing_out() {
     let (bench, change) = prepared().await;
     // It takes CONNECT for a question that it does not know.
     let corridor = bench.corridor_by(&bench.fake.url(), "https://vendor.invalid");
-    let made = corridor.make(&change, at(10_000)).await;
+    let made = corridor.make(&change, at(10_000)).await.made;
     assert!(is_unreached(&made), "{made:?}");
     assert_eq!(bench.fake.effects(), []);
 }

@@ -64,7 +64,7 @@ async fn outcome(
         change.view(),
     );
     bench.fake.order(order);
-    let made = bench.corridor.make(&change, at(PATIENCE_MS)).await;
+    let made = bench.corridor.make(&change, at(PATIENCE_MS)).await.made;
     let kind = discriminant(&made);
     assert_eq!(kind, discriminant(wanted), "{context}: {made:?}");
     if let Made::Applied(found) = made {

@@ -23,7 +23,7 @@ async fn pause(bench: &Bench, argument: &str, id: &str) -> Vec<ObjectId> {
     let asked = json!({argument: id});
     let change = prepare(bench, "meta_pause", asked).await.unwrap();
     assert!(change.effect.only_stops() && !change.is_reached);
-    let made = bench.corridor.make(&change, at(10_000)).await;
+    let made = bench.corridor.make(&change, at(10_000)).await.made;
     assert_eq!(made, Made::Applied(change.view().after));
     assert_eq!(bench.fake.object(id).unwrap()["status"], "PAUSED");
     change.path
@@ -109,7 +109,7 @@ async fn no_quota_of_ours_holds_a_pause_back() {
     // Whose it is, what it is, the rehearsal, the change and the look after it.
     let pause = prepare(&bench, "meta_pause", asked.clone()).await.unwrap();
     bench.corridor.rehearse(&pause, at(10_000)).await.unwrap();
-    let made = bench.corridor.make(&pause, at(10_000)).await;
+    let made = bench.corridor.make(&pause, at(10_000)).await.made;
     assert_eq!(made, Made::Applied(pause.view().after));
     let seen = bench.corridor.look(&pause.doubt(), at(10_000)).await;
     assert_eq!(seen.unwrap().standing, Standing::Reached);
@@ -129,7 +129,7 @@ async fn a_change_that_waits_for_a_quota_is_not_sent() {
     bench.fake.set_faults(used_up());
     bench.campaigns().await.unwrap();
     bench.fake.forget_requests();
-    let made = bench.corridor.make(&activate, at(10_000)).await;
+    let made = bench.corridor.make(&activate, at(10_000)).await.made;
     let is_held = matches!(made, Made::NotApplied(CallError::HeldBack { .. }));
     assert!(is_held, "{made:?}");
     assert_eq!(bench.fake.requests(), []);
@@ -147,7 +147,8 @@ async fn the_vendor_may_still_refuse_a_pause() {
         let made = bench
             .corridor
             .make(pause.as_ref().unwrap(), at(10_000))
-            .await;
+            .await
+            .made;
         let is_throttled = matches!(made, Made::NotApplied(CallError::Throttled { .. }));
         assert!(is_throttled, "{made:?}");
     }

@@ -75,6 +75,8 @@ impl Space {
 
     /// Refuses what would begin while little is left.
     pub(crate) fn check(&self) -> Result<(), LedgerError> {
+        // Of a local filesystem, and no other opens, the kernel knows this
+        // without its disk: nobody waits here.
         let found = statvfs(&self.directory).map_err(|error| self.unknown(error))?;
         let free_bytes = found.f_bavail.saturating_mul(found.f_frsize);
         if free_bytes < self.least_bytes {

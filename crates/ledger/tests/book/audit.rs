@@ -1,5 +1,7 @@
 //! The chain of changes, and its way out.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tenantry_core::audit::chain::Head;
 use tenantry_core::audit::change_record::ChangeRecord;
@@ -228,6 +230,14 @@ async fn a_stream_that_stands_still_refuses_changes_but_ends_those_that_run(mut 
     assert!(
         matches!(refused, Err(LedgerError::Backlog { waiting: 2 })),
         "{refused:?}"
+    );
+    let overspend = BTreeMap::new();
+    let asked = wish.asked(&overspend);
+    let foreseen = ledger.foresee(&lease.change, &asked, at(0), wish::allow(&wish));
+    let foreseen = foreseen.await;
+    assert!(
+        matches!(foreseen, Err(LedgerError::Backlog { waiting: 2 })),
+        "{foreseen:?}"
     );
     ledger
         .settle(&first, &wish::done(at(0)), at(0))

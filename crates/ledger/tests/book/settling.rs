@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
+use serde_json::{Map, json};
 use tenantry_core::policy::decide::GOOD_FOR;
-use tenantry_ledger::change::{Lease, Progress};
+use tenantry_ledger::change::{ChangeId, Lease, Progress};
 use tenantry_ledger::claim::Claimed;
 use tenantry_ledger::error::LedgerError;
+use tenantry_ledger::outbox::{OffBook, OffSending, OffStep};
 use tenantry_ledger::reserve::Reservation;
 use tenantry_ledger::settle::Outcome;
 
@@ -26,6 +27,7 @@ on_both_engines!(
     what_needs_people_is_answered_so_until_they_settle_it,
     a_stale_reservation_is_decided_once_more,
     a_change_that_was_decided_is_not_decided_again,
+    a_stop_that_left_without_the_book_is_one_to_look_after,
 );
 
 fn is_fenced<T>(result: &Result<T, LedgerError>) -> bool {
@@ -266,4 +268,78 @@ async fn a_change_that_was_decided_is_not_decided_again(house: House) {
         .unwrap();
     let progress = Progress::Reserved;
     assert_eq!(again, Reservation::AlreadyThere { progress });
+}
+
+fn off_book(wish: &Wish, change: &ChangeId, step: OffStep) -> OffBook {
+    OffBook {
+        change: Some(change.clone()),
+        detail: json!({"outcome": "told"}),
+        record: wish.record.clone(),
+        step: Some(step),
+    }
+}
+
+async fn a_stop_that_left_without_the_book_is_one_to_look_after(house: House) {
+    let ledger = house.open().await;
+    let stop = Wish::stop("1");
+    let sending = OffSending {
+        principal: wish::principal(),
+        tool: stop.proposal.subject.tool.clone(),
+        proposal: stop.proposal.clone(),
+        roots: stop.roots.clone(),
+        intent: stop.intent.clone(),
+        at: at(1),
+    };
+    let names = [[1; 16], [2; 16], [3; 16]].map(ChangeId::of_random);
+    let leaves = |name| off_book(&stop, name, OffStep::Sending(Box::new(sending.clone())));
+    let records: Vec<OffBook> = names.iter().map(leaves).collect();
+    // Told twice, it is one.
+    for _ in 0..2 {
+        ledger.recover(&records, at(5)).await.unwrap();
+    }
+    let unsettled = ledger.unsettled().await.unwrap();
+    assert_eq!(unsettled.len(), 3);
+    for found in &unsettled {
+        assert_eq!(
+            (found.progress, found.sent_at),
+            (Progress::Unknown, Some(at(1)))
+        );
+        assert_eq!(found.holder, ledger.identity().epoch);
+        assert_eq!(found.intent.as_ref(), Some(&stop.intent));
+        assert_eq!(found.record, stop.record);
+    }
+    let raise = Wish::raise("1", 1);
+    let lease = new(&ledger, "raise", at(6)).await;
+    let busy = decide(&ledger, &lease, &raise, &[policy(&json!({}))], at(6)).await;
+    assert!(matches!(busy, Ok(Reservation::RootBusy { .. })), "{busy:?}");
+    // One is told of, one is not made, and one is settled as any other.
+    let told = [
+        off_book(
+            &stop,
+            &names[0],
+            OffStep::Applied(json!({"status": "PAUSED"})),
+        ),
+        off_book(&stop, &names[1], OffStep::NotApplied),
+    ];
+    ledger.recover(&told, at(7)).await.unwrap();
+    let seen = &unsettled
+        .iter()
+        .find(|found| found.lease.change == names[2]);
+    let lease = seen.unwrap().lease.clone();
+    ledger
+        .settle(&lease, &wish::done(at(8)), at(8))
+        .await
+        .unwrap();
+    for (name, wanted) in
+        names
+            .iter()
+            .zip([Progress::Applied, Progress::NotApplied, Progress::Applied])
+    {
+        let found = ledger.find(name).await.unwrap().unwrap();
+        assert_eq!(found.progress, wanted);
+    }
+    // What is settled stays so, whatever comes late.
+    ledger.recover(&records, at(9)).await.unwrap();
+    assert_eq!(ledger.unsettled().await.unwrap(), []);
+    reserved(&ledger, "raise", &raise, at(9)).await;
 }

@@ -9,13 +9,14 @@ use tenantry_core::policy::decide::{Agreed, Permitted as Permission, Ruling, dec
 use tenantry_core::policy::facts::{Proposal, Subject};
 use tenantry_core::policy::longest_window;
 use tenantry_core::tenant::TenantConfig;
-use tenantry_ledger::change::{ChangeId, Intent};
+use tenantry_ledger::change::{ChangeId, Intent, Progress};
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
+use tenantry_ledger::outbox::OffSending;
 use tenantry_ledger::reserve::{Asked, Foreseen, Likeness, Moment, Reservation};
 
 use super::prepare::Ready;
-use super::{Desk, Errand, tell, told};
+use super::{Desk, Errand, claim, tell, told};
 use crate::pipeline::Ended;
 use crate::pipeline::record::Entry;
 use crate::pipeline::wish::Wish;
@@ -23,11 +24,17 @@ use crate::pipeline::wish::Wish;
 /// What became of the question.
 pub(super) enum Decided {
     /// The change may be made, soon.
-    Permitted(Permission),
+    Permitted(Granted),
     /// It is not made, not yet at least.
     Ended(Box<Ended>),
     /// The ledger failed, and the change is one that nothing keeps back.
     Unrecorded,
+}
+
+/// A permission, and what the lines of its change carry.
+pub(super) struct Granted {
+    pub permission: Permission,
+    pub record: Map<String, Value>,
 }
 
 /// A question, with all that the ledger needs to keep.
@@ -63,6 +70,20 @@ impl Question {
             record: told::record(desk, ready, wish, entry),
             overspend_percent: BTreeMap::new(),
         }
+    }
+
+    /// What is put down of a change that leaves without being decided, and what
+    /// its lines carry.
+    pub(super) fn undecided(self, desk: Desk<'_>) -> (OffSending, Map<String, Value>) {
+        let sending = OffSending {
+            principal: claim::principal(&desk.caller.key),
+            tool: self.proposal.subject.tool.clone(),
+            proposal: self.proposal,
+            roots: self.roots,
+            intent: self.intent,
+            at: desk.now(),
+        };
+        (sending, self.record)
     }
 
     fn asked(&self, tenant: &TenantConfig) -> Asked<'_> {
@@ -122,7 +143,14 @@ impl Errand<'_> {
             .ledger
             .decide_and_reserve(self.lease, &asked, now, rule);
         match reserved.await {
-            Ok(reservation) => self.told(ready, reservation),
+            Ok(Reservation::Reserved { ruling, permitted }) => {
+                self.desk.counter.metrics.ruled(&ruling);
+                Decided::Permitted(Granted {
+                    permission: permitted,
+                    record: question.record,
+                })
+            }
+            Ok(reservation) => ended(self.told(ready, reservation)),
             Err(error) if ready.is_stop() => {
                 tell(
                     &error,
@@ -136,35 +164,35 @@ impl Errand<'_> {
         }
     }
 
-    fn told(&self, ready: &Ready<'_>, reservation: Reservation) -> Decided {
+    /// What the caller hears of a change that is not made now.
+    fn told(&self, ready: &Ready<'_>, reservation: Reservation) -> Ended {
         let own = || told::of(&ready.prepared, Some(&self.lease.change));
         let metrics = &self.desk.counter.metrics;
-        match reservation {
-            Reservation::Reserved { ruling, permitted } => {
-                metrics.ruled(&ruling);
-                Decided::Permitted(permitted)
-            }
+        Err(match reservation {
             Reservation::Pending {
                 ruling, expires_at, ..
             } => {
                 metrics.ruled(&ruling);
                 // Somebody must look when its time has passed.
                 self.desk.counter.book.unsettled.notify_one();
-                let change = told::ruled(own(), &ruling, Some(expires_at));
-                ended(Err(told::pending(change)))
+                told::pending(told::ruled(own(), &ruling, Some(expires_at)))
             }
             Reservation::Denied { ruling } => {
                 metrics.ruled(&ruling);
                 let change = told::ruled(told::of(&ready.prepared, None), &ruling, None);
-                ended(Err(told::denied(change, &ruling)))
+                told::denied(change, &ruling)
             }
             Reservation::RootBusy { change } | Reservation::Duplicate { change } => {
-                ended(Err(told::in_the_way(&change)))
+                told::in_the_way(&change)
             }
             Reservation::AlreadyThere { progress } => {
-                ended(Err(told::on_its_way(&self.lease.change, progress)))
+                told::on_its_way(&self.lease.change, progress)
             }
-        }
+            // INVARIANT: what is reserved is sent.
+            Reservation::Reserved { .. } => {
+                told::on_its_way(&self.lease.change, Progress::Reserved)
+            }
+        })
     }
 }
 

@@ -1,11 +1,13 @@
 //! Switching something off while the ledger cannot be written to: it is made
-//! all the same, and put down in the journal (WRITES §5).
+//! all the same, and put down in the journal (WRITES §5), from which the ledger
+//! has it later, with whoever settles what is unknown.
 
 use serde_json::{Value, json};
-use tenantry_connectors::change::Made;
+use tenantry_connectors::change::{Made, Sent};
 use tenantry_core::audit::Stage;
-use tenantry_ledger::outbox::OffBook;
+use tenantry_ledger::outbox::{OffBook, OffStep};
 
+use super::decide::Question;
 use super::prepare::Ready;
 use super::{Desk, make, prepare, told};
 use crate::book;
@@ -46,29 +48,48 @@ pub(super) async fn stop_prepared(
     }
     let change = book::new_change().map_err(refused)?;
     entry.change(&change);
-    let record = told::record(desk, ready, wish, entry);
-    let put_down = async |detail: Value| {
+    // Until this call has ended nobody else looks after it.
+    let _hand = desk.counter.book.hands.take(&change);
+    let (sending, record) = Question::of(desk, ready, wish, entry).undecided(desk);
+    let put_down = async |detail, step, record| {
         let line = OffBook {
             change: Some(change.clone()),
             detail,
-            record: record.clone(),
+            record,
+            step,
         };
-        desk.counter.book.put_in_journal(line).await;
+        desk.counter.book.put_in_journal(line).await
     };
-    put_down(json!({"outcome": "about to be sent"})).await;
+    let leaves = Some(OffStep::Sending(Box::new(sending)));
+    let leaving = json!({"outcome": "about to be sent"});
+    let is_watched = put_down(leaving, leaves, record.clone()).await;
     entry.sends(&change);
     let work = ready.proven.corridor.make(&ready.prepared, desk.deadline);
-    let made = credentials::counting(entry.vendor_requests(), work).await;
-    let detail = match &made {
-        Made::Applied(_) => json!({"outcome": "applied"}),
-        Made::NotApplied(error) => json!({"outcome": "not_applied", "why": error.to_string()}),
-        Made::Unknown(error) => json!({"outcome": "unknown", "why": error.to_string()}),
-    };
-    put_down(detail).await;
+    let Sent { made, request_ids } = credentials::counting(entry.vendor_requests(), work).await;
+    let record = told::with_requests(record, &request_ids);
+    let (detail, step) = ended(&made);
+    put_down(detail, step, record).await;
     let answer = told::of(&ready.prepared, Some(&change));
-    if matches!(made, Made::Unknown(_)) {
-        // There is no ledger in which somebody would look after it.
+    if matches!(made, Made::Unknown(_)) && !is_watched {
         return Err(told::unwatched(answer));
     }
     make::outcome(made, answer, entry.call_id(), desk.now()).1
+}
+
+/// What the journal says of how it ended.
+fn ended(made: &Made) -> (Value, Option<OffStep>) {
+    match made {
+        Made::Applied(found) => {
+            let step = OffStep::Applied(told::value(found));
+            (json!({"outcome": "applied"}), Some(step))
+        }
+        Made::NotApplied(error) => {
+            let detail = json!({"outcome": "not_applied", "why": error.to_string()});
+            (detail, Some(OffStep::NotApplied))
+        }
+        Made::Unknown(error) => {
+            let detail = json!({"outcome": "unknown", "why": error.to_string()});
+            (detail, None)
+        }
+    }
 }

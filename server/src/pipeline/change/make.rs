@@ -2,6 +2,7 @@
 //! somebody looks after it; it is never sent again.
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use tenantry_connectors::call_error::CallError;
 use tenantry_connectors::change::Made;
 use tenantry_core::answer::{ChangeAnswer, Status};
@@ -17,19 +18,28 @@ use crate::credentials;
 use crate::pipeline::record::Entry;
 use crate::pipeline::{Done, Ended, Stopped};
 
-/// Makes the change, and writes down what became of it.
-pub(super) async fn make(errand: &Errand<'_>, ready: &Ready<'_>, entry: &mut Entry) -> Ended {
+/// Makes the change, and writes down what became of it. `record` is what its
+/// lines carry.
+pub(super) async fn make(
+    errand: &Errand<'_>,
+    ready: &Ready<'_>,
+    record: Map<String, Value>,
+    entry: &mut Entry,
+) -> Ended {
     let change = told::of(&ready.prepared, Some(&errand.lease.change));
     entry.sends(&errand.lease.change);
     let work = ready
         .proven
         .corridor
         .make(&ready.prepared, errand.desk.deadline);
-    let made = credentials::counting(entry.vendor_requests(), work).await;
+    let sent = credentials::counting(entry.vendor_requests(), work).await;
     crash::at(Step::Answered);
     let now = errand.desk.now();
-    let (outcome, ended) = outcome(made, change, entry.call_id(), now);
-    let settled = errand.ledger.settle(errand.lease, &outcome, now);
+    let record = told::with_requests(record, &sent.request_ids);
+    let (outcome, ended) = outcome(sent.made, change.clone(), entry.call_id(), now);
+    let settled = errand
+        .ledger
+        .settle_as(errand.lease, &outcome, &record, now);
     let book = &errand.desk.counter.book;
     match settled.await {
         Ok(()) => {
@@ -45,7 +55,6 @@ pub(super) async fn make(errand: &Errand<'_>, ready: &Ready<'_>, entry: &mut Ent
                 "what became of a change could not be put down; it is looked after",
             );
             book.unsettled.notify_one();
-            let change = told::of(&ready.prepared, Some(&errand.lease.change));
             Err(told::settling(change))
         }
     }

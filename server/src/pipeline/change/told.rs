@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tenantry_connectors::change::Prepared;
+use tenantry_connectors::change::view::View;
 use tenantry_core::answer::{ChangeAnswer, Envelope, RuleAnswer, Status};
 use tenantry_core::audit::change_record::{ChangeRecord, Deed, Target};
 use tenantry_core::audit::{Actor, Arguments, Stage};
@@ -28,13 +29,17 @@ const FORESEEN: &str = "plan-";
 
 /// What there is to say of a prepared change.
 pub(super) fn of(prepared: &Prepared, change: Option<&ChangeId>) -> ChangeAnswer {
-    let view = prepared.view();
+    of_view(&prepared.view(), change)
+}
+
+/// The same of a change that another process may have prepared.
+pub(crate) fn of_view(view: &View, change: Option<&ChangeId>) -> ChangeAnswer {
     ChangeAnswer {
         change_id: change.map(ToString::to_string),
         before: Some(value(&view.before)),
         after: Some(value(&view.after)),
         delta: Some(value(&view.delta)).filter(|delta| *delta != json!({})),
-        currency: Some(view.currency),
+        currency: Some(view.currency.clone()),
         ..ChangeAnswer::default()
     }
 }
@@ -203,15 +208,9 @@ pub(crate) fn stored(call_id: &str, ended: &Ended) -> String {
 
 /// What the ledger keeps, so that another process can look after the change.
 pub(super) fn intent(prepared: &Prepared) -> Intent {
-    let view = prepared.view();
     Intent {
-        target: serde_json::to_value(prepared.doubt()).unwrap_or_default(),
-        before: json!({
-            "before": value(&view.before),
-            "after": value(&view.after),
-            "delta": value(&view.delta),
-            "currency": view.currency,
-        }),
+        target: value(&prepared.doubt()),
+        before: value(&prepared.view()),
     }
 }
 
@@ -250,6 +249,14 @@ pub(super) fn record(
     record.to_map()
 }
 
+/// The same, with what the vendor calls the requests of the change.
+pub(super) fn with_requests(mut record: Map<String, Value>, ids: &[String]) -> Map<String, Value> {
+    if !ids.is_empty() {
+        record.insert("vendor_request_ids".into(), json!(ids));
+    }
+    record
+}
+
 /// A key for making the change just as it was looked at.
 pub(super) fn foreseen_key(wish: &Wish, prepared: &Prepared, nonce: [u8; 16]) -> String {
     let nonce = format!("{:032x}", u128::from_be_bytes(nonce));
@@ -282,7 +289,8 @@ pub(crate) fn value(shown: &impl Serialize) -> Value {
     serde_json::to_value(shown).unwrap_or_default()
 }
 
-fn named(change: &ChangeId) -> ChangeAnswer {
+/// A change of which there is nothing else to say.
+pub(crate) fn named(change: &ChangeId) -> ChangeAnswer {
     ChangeAnswer {
         change_id: Some(change.to_string()),
         ..ChangeAnswer::default()

@@ -1,17 +1,22 @@
 //! Who may change something at this moment, and what nothing holds up.
 
+use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tenantry_core::access::Access;
 use tenantry_core::freeze::{Freeze, FreezeScope};
 use tenantry_core::key::KeyRecord;
+use tenantry_core::tenant::{Limits, RateLimit};
 use tenantry_fakes::meta::{Answers, Applies, Order};
 
-use super::{AD_SET, budgets, call, new_key, open, set, spender, world};
+use super::{
+    AD_SET, OTHER_AD_SET, QUIET, budgets, call, looked_at, new_key, open, set, spender, world,
+    world_with,
+};
 use crate::control::{LiveAnswer, raw};
 use crate::world::{Ledger, World, record, until};
 
@@ -183,9 +188,66 @@ async fn old_knowledge_stops_changes_and_no_stop() {
     world.end().await;
 }
 
-/// What the audit says of changes, once it has told of an emergency.
+/// Somebody else's key, and his own, are over every limit that a call has.
+#[tokio::test]
+async fn no_rate_and_no_crowd_keeps_anything_running() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        let few = RateLimit {
+            per_minute: 1,
+            burst: 2,
+        };
+        setup.drain = Duration::from_millis(50);
+        setup.tenant.limits = Limits {
+            per_key: few,
+            per_key_concurrency: 1,
+            per_tenant: few,
+            concurrency: 1,
+        };
+    })
+    .await;
+    let order = Order::next_write(Applies::Never, Answers::Hang);
+    world.fake.order(Order {
+        method: Some("GET".into()),
+        path: Some("adaccounts".into()),
+        ..order
+    });
+    let list = async || call(&world, "meta_list_ad_accounts", json!({})).await;
+    let client = world.client("demo");
+    let hanging =
+        tokio::spawn(async move { client.call("meta_list_ad_accounts", json!({})).await });
+    world.fake.arrived(1).await;
+    assert_eq!(list().await["reason"], "ServerBusy");
+    assert_eq!(list().await["reason"], "RateLimited");
+    assert_eq!(pause(&world).await["status"], "done");
+    hanging.abort();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_one_limit_of_a_policy_holds_for_stops() {
+    let world = world_with(json!({"deactivate": {"maxPerHour": 1}})).await;
+    assert_eq!(pause(&world).await["status"], "done");
+    let other = json!({"ad_set_id": OTHER_AD_SET});
+    let told = call(&world, "meta_pause", other.clone()).await;
+    assert_eq!(told["reason"], "PolicyDenied", "{told}");
+    assert_eq!(told["rules"][0]["rule"], "deactivate.maxPerHour");
+    world.clock.advance(SignedDuration::from_mins(61));
+    assert_eq!(call(&world, "meta_pause", other).await["status"], "done");
+    world.end().await;
+    let world = world_with(json!({"deactivate": {"askAbove": "25"}})).await;
+    let told = pause(&world).await;
+    assert_eq!(told["status"], "pending_approval", "{told}");
+    assert_eq!(told["rules"][0]["rule"], "deactivate.askAbove");
+    let other = json!({"ad_set_id": OTHER_AD_SET});
+    assert_eq!(call(&world, "meta_pause", other).await["status"], "done");
+    world.end().await;
+}
+
+/// What the audit says of changes, once it has told how an emergency ended.
 async fn told_of_an_emergency(world: &World) -> Vec<Value> {
-    let has_come = || world.audit.text().contains(r#""event":"emergency""#);
+    let end = r#""detail":{"outcome":"applied"}"#;
+    let has_come = || world.audit.text().contains(end);
     until("the journal's lines", has_come).await;
     let text = world.audit.text();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -195,23 +257,56 @@ async fn told_of_an_emergency(world: &World) -> Vec<Value> {
     lines.filter(is_change).collect()
 }
 
-#[tokio::test]
-async fn a_stop_that_the_ledger_did_not_see_leave_is_not_called_unsent() {
-    let dir = tempfile::tempdir().unwrap();
+/// A world whose ledger does not take that a change leaves.
+async fn deaf(dir: &Path) -> World {
     let kept = || {
         World::start_with(|setup| {
             open(setup);
-            setup.ledger = Ledger::At(dir.path().to_owned());
+            setup.ledger = Ledger::At(dir.to_owned());
         })
     };
     kept().await.end().await;
-    let options = SqliteConnectOptions::new().filename(dir.path().join("ledger.db"));
+    let options = SqliteConnectOptions::new().filename(dir.join("ledger.db"));
     let mut ledger = options.connect().await.unwrap();
     let deaf = "CREATE TRIGGER deaf BEFORE UPDATE ON changes WHEN NEW.progress = 'sending' \
          BEGIN SELECT RAISE(ABORT, 'deaf'); END";
     sqlx::raw_sql(deaf).execute(&mut ledger).await.unwrap();
     ledger.close().await.unwrap();
-    let world = kept().await;
+    kept().await
+}
+
+#[tokio::test]
+async fn a_stop_that_the_ledger_did_not_see_is_looked_after_like_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = deaf(dir.path()).await;
+    for (applies, outcome) in [
+        (Applies::Never, "not_applied"),
+        (Applies::AtOnce, "applied"),
+    ] {
+        world.fake.order(Order::next_write(applies, Answers::Break));
+        let told = pause(&world).await;
+        assert_eq!(
+            (&told["status"], &told["reason"]),
+            (&json!("settling"), &json!("OutcomeUnknown"))
+        );
+        let id = told["change_id"].as_str().unwrap();
+        let is_end = |line: &str| {
+            line.contains(id) && line.contains(r#""event":"outcome""#) && line.contains(outcome)
+        };
+        if outcome == "not_applied" {
+            looked_at(&world).await;
+            world.clock.advance(QUIET);
+        }
+        until("its end", || world.audit.text().lines().any(is_end)).await;
+    }
+    assert_eq!(world.fake.effects().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_the_ledger_did_not_see_leave_is_not_called_unsent() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = deaf(dir.path()).await;
     assert_eq!(
         set(&world, "40.00", &new_key()).await["reason"],
         "LedgerUnavailable"

@@ -1,12 +1,15 @@
 //! Keys of idempotency: one change each, whatever is repeated.
 
 use futures::future::join_all;
+use jiff::SignedDuration;
 use serde_json::json;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::AccountId;
+use tenantry_server::book::Book;
+use tenantry_server::clock::Clock;
 
-use super::{AD_SET, budget, budgets, call, eur, new_key, open, set, spender, world};
-use crate::world::{Ledger, World};
+use super::{AD_SET, budget, budgets, call, eur, new_key, open, policy, set, spender, world};
+use crate::world::{Ledger, World, sqlite, tenant};
 
 #[tokio::test]
 async fn a_repeated_call_is_one_change_with_one_answer() {
@@ -201,4 +204,22 @@ async fn a_change_that_the_ledger_refused_does_not_count_as_on_its_way() {
     let told = call(&world, "meta_pause", pause).await;
     assert_eq!(told["status"], "done", "{told}");
     world.end().await;
+}
+
+#[tokio::test]
+async fn a_longer_window_counts_that_came_before_the_ledger_was_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let book = Book::new(Some(sqlite(dir.path(), 0)), None);
+    let mut newer = tenant("http://127.0.0.1:1".into());
+    let sixty_days = SignedDuration::from_hours(60 * 24);
+    let window = json!({
+        "windowMs": i64::try_from(sixty_days.as_millis()).unwrap(),
+        "scope": "Account", "maxDailyIncrease": "10",
+    });
+    newer.policies = vec![policy(json!({"budget": {"perWindow": [window]}}))];
+    book.keep_for(&newer);
+    let older = tenant("http://127.0.0.1:1".into());
+    let ledger = book.open(&older, None, &Clock::default()).await.unwrap();
+    assert_eq!(ledger.retention(), sixty_days);
+    book.close().await;
 }

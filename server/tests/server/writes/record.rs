@@ -47,6 +47,14 @@ async fn a_change_leaves_its_intent_before_and_its_outcome_after() {
         assert!(line["unmapped"]["idempotency_digest"].is_string());
         assert!(line["policy"]["uid"].is_string());
     }
+    // What the vendor calls the request that made it, and no other.
+    let requests = world.fake.requests();
+    let made = requests.iter().find(|request| request.method == "POST");
+    let made = made.unwrap();
+    let ids = &read[1]["unmapped"]["vendor_request_ids"];
+    let count = ids.as_array().map(Vec::len);
+    assert_eq!((&ids[0], count), (&json!(made.request_id), Some(2)));
+    assert_eq!(read[0]["unmapped"].get("vendor_request_ids"), None);
     assert_eq!(read[0]["policy"]["data"]["decision"], "permitted");
     assert_eq!(read[1]["api"]["response"]["data"]["outcome"], "applied");
     let ledger = read[0]["unmapped"]["ledger"].clone();

@@ -7,8 +7,19 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
 
-use super::{AD_SET, QUIET, budget, budgets, call, meddle, new_key, open, policy, set, world};
+use super::{
+    AD_SET, QUIET, budget, budgets, call, looked_at, meddle, new_key, open, policy, set, world,
+};
 use crate::world::{PATIENCE, World, until};
+
+/// Ad sets of other campaigns. Each of their readings takes ten seconds when
+/// the vendor does not answer.
+const DEAD: [&str; 4] = [
+    "120010010011",
+    "120010010012",
+    "120010010021",
+    "120010010061",
+];
 
 /// Repeats the call until it is not `settling` any more.
 async fn settled(world: &World, amount: &str, key: &str) -> Value {
@@ -67,8 +78,7 @@ async fn what_was_not_made_counts_as_that_after_the_quiet_time_alone() {
     let key = new_key();
     let told = set(&world, "40.00", &key).await;
     assert_eq!(told["status"], "settling", "{told}");
-    let reads = world.fake.requests().len();
-    until("some looks", || world.fake.requests().len() > reads + 6).await;
+    looked_at(&world).await;
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
     // Its budget is its own, and its money with it.
     let other = call(
@@ -114,6 +124,7 @@ async fn a_success_that_changes_nothing_is_not_believed() {
         .order(Order::next_write(Applies::Never, Answers::Success));
     let key = new_key();
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    looked_at(&world).await;
     world.clock.advance(QUIET);
     let end = settled(&world, "40.00", &key).await;
     assert_eq!(end["reason"], "ChangeNotMade", "{end}");
@@ -130,6 +141,7 @@ async fn what_somebody_else_changed_meanwhile_is_for_people() {
     let key = new_key();
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
     meddle(&world, AD_SET, 3_300).await;
+    looked_at(&world).await;
     world.clock.advance(QUIET);
     let end = settled(&world, "40.00", &key).await;
     assert_eq!(
@@ -201,10 +213,86 @@ async fn a_question_that_nobody_answers_in_time_gives_its_money_back() {
     let end = end.expect("it waits for ever");
     assert_eq!(
         (&end["status"], &end["reason"], &end["change_id"]),
-        (&json!("refused"), &json!("ChangeStale"), &told["change_id"])
+        (
+            &json!("refused"),
+            &json!("ApprovalExpired"),
+            &told["change_id"]
+        )
     );
     // Half of the window may wait: there is room for it again.
     let anew = set(&world, "40.00", &new_key()).await;
     assert_eq!(anew["status"], "pending_approval", "{anew}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_the_vendor_does_not_show_holds_up_nothing_else() {
+    let world = world().await;
+    let pause = async |ad_set: &str, key: &str| {
+        let asked = json!({"ad_set_id": ad_set, "idempotency_key": key});
+        call(&world, "meta_pause", asked).await
+    };
+    for ad_set in DEAD {
+        world
+            .fake
+            .order(Order::next_write(Applies::Never, Answers::Break));
+        assert_eq!(pause(ad_set, &new_key()).await["status"], "settling");
+    }
+    for ad_set in DEAD {
+        let order = Order::next_write(Applies::Never, Answers::Hang);
+        world.fake.order(Order {
+            method: Some("GET".into()),
+            path: Some(ad_set.into()),
+            times: u32::MAX,
+            ..order
+        });
+    }
+    world
+        .fake
+        .order(Order::next_write(Applies::AtOnce, Answers::Break));
+    let key = new_key();
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    assert_eq!(settled(&world, "40.00", &key).await["status"], "done");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_for_a_while_holds_nothing_up() {
+    let world = world().await;
+    let hour = SignedDuration::from_hours(1);
+    world
+        .fake
+        .order(Order::next_write(Applies::Never, Answers::Break));
+    let key = new_key();
+    world.clock.set_by(hour);
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    world.clock.set_by(-hour);
+    looked_at(&world).await;
+    world.clock.advance(QUIET);
+    let end = settled(&world, "40.00", &key).await;
+    assert_eq!(end["reason"], "ChangeNotMade", "{end}");
+    let (_, metrics) = world.admin("/metrics").await;
+    let ahead = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("tenantry_server_ledger_clock_ahead_seconds "));
+    let ahead: f64 = ahead.unwrap().parse().unwrap();
+    assert!((3_000.0..3_600.0).contains(&ahead), "{ahead}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_makes_no_quiet_time_pass() {
+    let world = world().await;
+    world
+        .fake
+        .order(Order::next_write(Applies::Never, Answers::Break));
+    let key = new_key();
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    world.clock.set_by(SignedDuration::from_hours(1));
+    looked_at(&world).await;
+    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    world.clock.advance(QUIET);
+    let end = settled(&world, "40.00", &key).await;
+    assert_eq!(end["reason"], "ChangeNotMade", "{end}");
     world.end().await;
 }

@@ -28,6 +28,7 @@ use tenantry_server::credentials::Credentials;
 use tenantry_server::knowledge::{Knowledge, RawContract, Topic};
 use tenantry_server::report::Pod;
 use tenantry_server::run::{self, Parts, Settings};
+use tenantry_server::settler::Pace;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -166,7 +167,11 @@ async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let settings = Settings {
         ledger: None,
-        settle_every: Duration::from_secs(10),
+        journal: None,
+        settle: Pace {
+            every: Duration::from_secs(10),
+            credit: Duration::ZERO,
+        },
         mcp_listen: listen,
         admin_listen: any,
         activity_listen: any,
