@@ -17,6 +17,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
 use tenantry_core::answer::Envelope;
 use tenantry_core::authorize::may_use;
+use tenantry_core::name::ConnectorName;
 use tenantry_core::reason::Reason;
 
 use crate::counter::Counter;
@@ -78,9 +79,15 @@ impl ServerHandler for Face {
             .get::<Authenticated>()
             .ok_or_else(passed_no_gate)?;
         let is_visible = |offer: &&Offer| {
-            caller.in_force.uses(&offer.connector)
-                && caller.in_force.tenant.tools.permits(&offer.name)
-                && may_use(&caller.key, &offer.connector, offer.class)
+            let usable = |connector: &ConnectorName| {
+                caller.in_force.uses(connector) && may_use(&caller.key, connector, offer.class)
+            };
+            let mut used = caller.in_force.grants().map(|(connector, _)| connector);
+            caller.in_force.tenant.tools.permits(&offer.name)
+                && match &offer.connector {
+                    Some(connector) => usable(connector),
+                    None => used.any(usable),
+                }
         };
         let tools = self
             .offers

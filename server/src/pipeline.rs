@@ -8,6 +8,7 @@
 pub mod authorize;
 pub mod change;
 pub mod check;
+pub mod describe;
 pub mod live;
 pub mod own;
 pub mod record;
@@ -171,6 +172,9 @@ async fn recorded(
 }
 
 async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &mut Entry) -> Ended {
+    if asked.tool == describe::TOOL {
+        return describe::answer(counter, caller, asked, entry).await;
+    }
     let mut checked = check::check(&counter.workshop.catalog, &caller.in_force, asked, entry)?;
     let wish = checked.wish.take();
     let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;

@@ -3,6 +3,7 @@
 
 pub mod amount;
 pub mod decide;
+pub mod describe;
 pub mod expression;
 pub mod facts;
 mod limits;
@@ -70,6 +71,9 @@ pub struct Policy {
     /// How much may wait for people.
     #[serde(default)]
     pub pending: Pending,
+    /// What a caller hears of it.
+    #[serde(default, skip_serializing_if = "Disclose::is_default")]
+    pub disclose: Disclose,
 }
 
 /// The longest window in which any of `policies` adds something up.
@@ -107,7 +111,26 @@ impl Policy {
             protected: BTreeSet::new(),
             exchange_rates: Vec::new(),
             pending: Pending::default(),
+            disclose: Disclose::default(),
         }
+    }
+}
+
+/// What a caller hears of a policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Disclose {
+    /// That some policy refused or asked.
+    None,
+    /// Which rules did, and why.
+    #[default]
+    Verdicts,
+    /// How much is left, too.
+    Headroom,
+}
+
+impl Disclose {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

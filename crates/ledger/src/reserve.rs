@@ -117,6 +117,22 @@ pub enum Foreseen {
 }
 
 impl Ledger {
+    /// What a decision over `proposal` would be made on now. Nothing is written
+    /// down.
+    pub async fn facts(
+        &self,
+        proposal: &Proposal,
+        lookback: SignedDuration,
+        now: Timestamp,
+    ) -> Result<(Facts, Timestamp), LedgerError> {
+        let mut page = self.turn(now).await?;
+        // No change has this name, so none is left out.
+        let nobody = ChangeId::of_random([0; 16]);
+        let reading = page.read_facts(&nobody, proposal, lookback).await?;
+        let facts = reading.facts(proposal, &BTreeMap::new(), &BTreeSet::new());
+        Ok((facts, page.now))
+    }
+
     /// What [`Self::decide_and_reserve`] would answer now. Nothing is claimed,
     /// reserved or written down.
     pub async fn foresee(

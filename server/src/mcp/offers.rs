@@ -10,11 +10,13 @@ use tenantry_core::digest::Digest;
 use tenantry_core::name::{ConnectorName, ToolName};
 
 use crate::catalog::{Catalog, Found};
+use crate::pipeline::describe;
 
 /// One tool as clients see it, with what decides who sees it.
 pub(super) struct Offer {
     pub(super) name: ToolName,
-    pub(super) connector: ConnectorName,
+    /// Whose tool it is; nothing for the server's own.
+    pub(super) connector: Option<ConnectorName>,
     pub(super) class: ToolClass,
     pub(super) tool: Tool,
 }
@@ -23,11 +25,36 @@ pub(super) struct Offer {
 pub(super) fn offers(catalog: &Catalog) -> Vec<Offer> {
     let offer = |found: Found<'_>| Offer {
         name: found.tool.name.clone(),
-        connector: found.connector.name().clone(),
+        connector: Some(found.connector.name().clone()),
         class: found.tool.class,
         tool: tool(&found),
     };
-    catalog.tools().map(offer).collect()
+    let own = describe::name().map(describe_limits);
+    let mut all: Vec<_> = catalog.tools().map(offer).chain(own).collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
+}
+
+fn describe_limits(name: ToolName) -> Offer {
+    let annotations = ToolAnnotations::new()
+        .read_only(true)
+        .destructive(false)
+        .idempotent(true)
+        .open_world(false);
+    let output = output_schema(&describe::data_schema());
+    Offer {
+        name,
+        connector: None,
+        class: ToolClass::Read,
+        tool: Tool::new(
+            describe::TOOL,
+            describe::DESCRIPTION,
+            describe::input_schema(),
+        )
+        .with_title(describe::TITLE)
+        .with_annotations(annotations)
+        .with_raw_output_schema(Arc::new(output)),
+    }
 }
 
 /// What identifies the tools, all of them: the digest of their list with the

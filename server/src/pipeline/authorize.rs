@@ -105,7 +105,8 @@ pub fn permit_account(
     authorize::authorize(tenant, &permitted.freezes, &caller.key, &request).map(|_| ())
 }
 
-fn stale() -> Refusal {
+/// Nobody knows who may do what.
+pub fn stale() -> Refusal {
     let message =
         "the server has not heard from its control plane for too long to know who may do what";
     Refusal::new(Reason::ControlPlaneStale, message)

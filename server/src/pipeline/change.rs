@@ -92,7 +92,8 @@ pub async fn carry(
         Claimed::New(lease) => lease,
         met => {
             may_hear(desk, &ledger, &permitted, &met).await?;
-            return told::met(&ledger, met).await;
+            let policies = &desk.caller.in_force.tenant.policies;
+            return told::met(&ledger, policies, met).await;
         }
     };
     let _hand = desk.counter.book.hands.take(&lease.change);

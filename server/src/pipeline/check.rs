@@ -99,7 +99,8 @@ fn write_integers_plainly(value: &mut Value) {
     }
 }
 
-fn unknown_tool(name: &str) -> Refusal {
+/// What a caller hears of a tool that is not there.
+pub fn unknown_tool(name: &str) -> Refusal {
     Refusal::new(
         Reason::ToolUnknown,
         format!("there is no tool `{}`", excerpt(name)),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tenantry_connectors::connector::Tool;
+use tenantry_core::access::ToolClass;
 use tenantry_core::answer::Status;
 use tenantry_core::audit::{Actor, Arguments, AuditEvent, Object, Stage, blank_event};
 use tenantry_core::key::KeyRecord;
@@ -88,6 +89,12 @@ impl Entry {
         self.is_known = true;
         self.event.class = Some(tool.class);
         self.event.connector = Some(connector.to_string());
+    }
+
+    /// The tool is the server's own.
+    pub fn found_own(&mut self, class: ToolClass) {
+        self.is_known = true;
+        self.event.class = Some(class);
     }
 
     /// These are its arguments.

@@ -73,6 +73,7 @@ async fn the_tool_list_is_the_same_each_time_and_complete() {
         assert_eq!(
             names,
             [
+                "describe_limits",
                 "meta_account_activity",
                 "meta_get_ad",
                 "meta_get_ad_set",

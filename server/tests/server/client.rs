@@ -8,6 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tenantry_core::answer::{Status, change_schema, output_schema};
 use tenantry_server::catalog::Catalog;
+use tenantry_server::pipeline::describe;
 
 use crate::world::Captured;
 
@@ -192,6 +193,9 @@ fn check_result(tool: &str, result: &Value) {
 pub fn advertised(tool: &str) -> Value {
     // Loading takes a while, and every call asks.
     static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::load(None).unwrap());
+    if tool == describe::TOOL {
+        return Value::Object(output_schema(&describe::data_schema()));
+    }
     let found = CATALOG.find(tool).unwrap();
     Value::Object(if found.tool.makes_changes() {
         change_schema()

@@ -2,6 +2,7 @@
 //! key opens, and what stays on record.
 
 mod answers;
+mod describe;
 mod gates;
 mod keys;
 mod ledger;

@@ -21,7 +21,7 @@ use crate::safety_policy::approval::{Approval, Rule, RuleAction, When};
 use crate::safety_policy::budget::{self, Budget, PerChange, PerObject, PerWindow, WindowScope};
 use crate::safety_policy::limit::{Bids, Create, Deactivate, Financial, Pending, Records, Removal};
 use crate::safety_policy::scope::{Match, WriteClass};
-use crate::safety_policy::{Mode, SafetyPolicy, SafetyPolicySpec};
+use crate::safety_policy::{Disclose, Mode, SafetyPolicy, SafetyPolicySpec};
 
 /// Where a policy stands, and so whom it binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Flaws {
             protected,
             exchange_rates,
             pending,
-            disclose: _,
+            disclose,
             tests: _,
         } = spec;
         let currency = currency.as_deref();
@@ -128,6 +128,7 @@ impl Flaws {
                 .as_ref()
                 .map(|form| self.pending(form))
                 .unwrap_or_default(),
+            disclose: (*disclose).map(disclosed).unwrap_or_default(),
             ..Policy::named(name)
         }
     }
@@ -431,6 +432,14 @@ fn mode(form: Mode) -> core::Mode {
     match form {
         Mode::Enforce => core::Mode::Enforce,
         Mode::Shadow => core::Mode::Shadow,
+    }
+}
+
+fn disclosed(form: Disclose) -> core::Disclose {
+    match form {
+        Disclose::None => core::Disclose::None,
+        Disclose::Verdicts => core::Disclose::Verdicts,
+        Disclose::Headroom => core::Disclose::Headroom,
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::object;
 use crate::name::Currency;
 use crate::policy::decide::{Fired, Verdict};
+use crate::policy::{Disclose, Policy};
 
 /// What is known of a change; what is not, is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -62,6 +63,9 @@ pub struct RuleAnswer {
     pub verdict: String,
     /// Why.
     pub message: String,
+    /// How much is used or left, if the policy discloses that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headroom: Option<String>,
 }
 
 /// What would become of a change.
@@ -81,17 +85,33 @@ pub enum Foreseen {
 }
 
 impl RuleAnswer {
-    /// What a rule that fired tells the caller.
-    pub fn of(fired: &Fired) -> Self {
+    /// What the rules that fired tell the caller: as much as their policies
+    /// disclose. Of a policy that is there no more, what policies do that do not
+    /// say.
+    pub fn of_all(fired: &[Fired], policies: &[Policy]) -> Vec<Self> {
+        let disclosed = |one: &Fired| {
+            let mut named = policies.iter();
+            let policy = named.find(|policy| policy.name == one.name.policy);
+            policy.map(|policy| policy.disclose).unwrap_or_default()
+        };
+        let told = fired.iter().map(|one| (disclosed(one), one));
+        told.filter(|(disclosed, _)| *disclosed != Disclose::None)
+            .map(|(disclosed, one)| Self::of(one, disclosed))
+            .collect()
+    }
+
+    fn of(fired: &Fired, disclosed: Disclose) -> Self {
         let verdict = match fired.verdict {
             Verdict::Deny => "deny",
             Verdict::Ask(_) => "ask",
         };
+        let headroom = fired.headroom.clone();
         Self {
             policy: fired.name.policy.clone(),
             rule: fired.name.rule.clone(),
             verdict: verdict.into(),
             message: fired.message.clone(),
+            headroom: headroom.filter(|_| disclosed == Disclose::Headroom),
         }
     }
 }
@@ -107,6 +127,7 @@ pub(super) fn properties() -> Map<String, Value> {
             "rule": {"type": "string"},
             "verdict": {"type": "string", "description": "deny or ask"},
             "message": {"type": "string"},
+            "headroom": {"type": "string", "description": "how much is used or left"},
         },
     });
     object(json!({
@@ -136,6 +157,7 @@ pub(super) mod tests {
             rule: "budget.perChange".into(),
             verdict: "deny".into(),
             message: "m".into(),
+            headroom: Some("h".into()),
         };
         ChangeAnswer {
             change_id: Some("c".into()),

@@ -119,6 +119,9 @@ pub struct Fired {
     pub verdict: Verdict,
     /// Why, in a sentence for the caller.
     pub message: String,
+    /// How much is used or left: for a caller who may know that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headroom: Option<String>,
     /// When the same change would not meet it any more, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<i64>,
@@ -227,6 +230,7 @@ fn ungranted() -> Fired {
         },
         verdict: Verdict::Deny,
         message: "no enforcing policy covers this change".into(),
+        headroom: None,
         retry_after_ms: None,
     }
 }

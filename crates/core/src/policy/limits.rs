@@ -9,7 +9,7 @@ mod others;
 mod stop;
 mod waiting;
 
-pub(super) use look::Look;
+pub(super) use look::{Look, length};
 pub(super) use waiting::pending;
 
 use super::decide::Fired;

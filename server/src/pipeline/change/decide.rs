@@ -168,6 +168,7 @@ impl Errand<'_> {
     fn told(&self, ready: &Ready<'_>, reservation: Reservation) -> Ended {
         let own = || told::of(&ready.prepared, Some(&self.lease.change));
         let metrics = &self.desk.counter.metrics;
+        let policies = &self.desk.caller.in_force.tenant.policies;
         Err(match reservation {
             Reservation::Pending {
                 ruling, expires_at, ..
@@ -175,11 +176,11 @@ impl Errand<'_> {
                 metrics.ruled(&ruling);
                 // Somebody must look when its time has passed.
                 self.desk.counter.book.unsettled.notify_one();
-                told::pending(told::ruled(own(), &ruling, Some(expires_at)))
+                told::pending(told::ruled(own(), &ruling, policies, Some(expires_at)))
             }
             Reservation::Denied { ruling } => {
                 metrics.ruled(&ruling);
-                let change = told::ruled(told::of(&ready.prepared, None), &ruling, None);
+                let change = told::ruled(told::of(&ready.prepared, None), &ruling, policies, None);
                 told::denied(change, &ruling)
             }
             Reservation::RootBusy { change } | Reservation::Duplicate { change } => {

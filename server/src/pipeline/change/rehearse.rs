@@ -30,6 +30,7 @@ pub(super) async fn rehearse(
         return Ok(foreseen(own, Foresight::Unchanged, None));
     }
     desk.confirm(&ready).await?;
+    let policies = &desk.caller.in_force.tenant.policies;
     let question = Question::of(desk, &ready, wish, entry);
     let refused = |refusal| Stopped::refused(Stage::Decide, refusal);
     let change = book::new_change().map_err(refused)?;
@@ -45,7 +46,7 @@ pub(super) async fn rehearse(
             return Ok(foreseen(way, Foresight::InProgress, None));
         }
     };
-    let own = told::ruled(own, &ruling, None);
+    let own = told::ruled(own, &ruling, policies, None);
     let foresight = match ruling.decision {
         Decision::Permitted(_) => Foresight::Permitted,
         Decision::NeedsApproval(_) => Foresight::NeedsApproval,

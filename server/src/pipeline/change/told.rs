@@ -11,6 +11,7 @@ use tenantry_core::audit::change_record::{ChangeRecord, Deed, Target};
 use tenantry_core::audit::{Actor, Arguments, Stage};
 use tenantry_core::digest::Digest;
 use tenantry_core::idempotency::IdempotencyKey;
+use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Fired, Ruling, Verdict};
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::change::{ChangeId, Intent, Progress};
@@ -48,10 +49,11 @@ pub(crate) fn of_view(view: &View, change: Option<&ChangeId>) -> ChangeAnswer {
 pub(super) fn ruled(
     change: ChangeAnswer,
     ruling: &Ruling,
+    policies: &[Policy],
     expires_at: Option<Timestamp>,
 ) -> ChangeAnswer {
     ChangeAnswer {
-        rules: ruling.fired.iter().map(RuleAnswer::of).collect(),
+        rules: RuleAnswer::of_all(&ruling.fired, policies),
         expires_at,
         ..change
     }
@@ -68,15 +70,17 @@ pub(super) fn unchanged(change: ChangeAnswer) -> Done {
 
 /// People must agree.
 pub(super) fn pending(change: ChangeAnswer) -> Stopped {
-    let message = format!("people must agree first: {}", reasons(&change.rules, "ask"));
+    let message = format!("people must agree first{}", reasons(&change.rules, "ask"));
     stopped(Status::PendingApproval, Reason::ApprovalRequired, message).of_change(change)
 }
 
 /// A policy refuses.
 pub(super) fn denied(change: ChangeAnswer, ruling: &Ruling) -> Stopped {
-    let message = format!("a policy refuses: {}", reasons(&change.rules, "deny"));
+    let message = format!("a policy refuses{}", reasons(&change.rules, "deny"));
     let refusal = Refusal::new(Reason::PolicyDenied, message);
-    let refusal = match wait(&ruling.fired) {
+    // When it would not is as good as what it limits.
+    let wait = wait(&ruling.fired).filter(|_| !change.rules.is_empty());
+    let refusal = match wait {
         Some(wait) => refusal.with_retry_after_ms(wait),
         None => refusal,
     };
@@ -133,7 +137,7 @@ pub(super) fn on_its_way(change: &ChangeId, progress: Progress) -> Stopped {
 }
 
 /// The answer to a key that was used before.
-pub(super) async fn met(ledger: &Ledger, claimed: Claimed) -> Ended {
+pub(super) async fn met(ledger: &Ledger, policies: &[Policy], claimed: Claimed) -> Ended {
     let refused = |reason, message| {
         let refusal = Refusal::new(reason, message);
         Err(Stopped::refused(Stage::Claim, refusal))
@@ -148,7 +152,7 @@ pub(super) async fn met(ledger: &Ledger, claimed: Claimed) -> Ended {
                     .map_err(|error| Stopped::refused(Stage::Claim, book::refusal(&error)))?;
                 if let (Some(told), Some(approval)) = (told.change.as_mut(), approval) {
                     told.expires_at = Some(approval.expires_at);
-                    told.rules = approval.fired.iter().map(RuleAnswer::of).collect();
+                    told.rules = RuleAnswer::of_all(&approval.fired, policies);
                 }
             }
             Err(told)
@@ -306,13 +310,17 @@ fn stopped(status: Status, reason: Reason, message: impl Into<String>) -> Stoppe
     }
 }
 
-/// The sentences of the rules that said that.
+/// The sentences of the rules that said that, after a colon; nothing if nobody
+/// may hear them.
 fn reasons(rules: &[RuleAnswer], verdict: &str) -> String {
     let spoke = rules.iter().filter(|rule| rule.verdict == verdict);
     let told: Vec<String> = spoke
         .map(|rule| format!("{} ({}/{})", rule.message, rule.policy, rule.rule))
         .collect();
-    told.join("; ")
+    if told.is_empty() {
+        return String::new();
+    }
+    format!(": {}", told.join("; "))
 }
 
 /// When no rule refuses the same change any more, if all of them say when.

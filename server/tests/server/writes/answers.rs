@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Faults, Order, SANDBOX_TOKEN};
 
 use super::{AD_SET, CAMPAIGN, budget, budgets, call, eur, new_key, set, world, world_with};
-use crate::world::World;
+use crate::world::{World, until};
 
 /// Writes that reached the vendor, rehearsals included.
 fn posts(world: &World) -> usize {
@@ -44,6 +44,42 @@ async fn what_is_so_already_is_unchanged_and_sent_to_nobody() {
     assert_eq!(told["before"], told["after"]);
     assert_eq!(posts(&world), 0);
     world.end().await;
+}
+
+#[tokio::test]
+async fn a_policy_tells_as_much_as_it_discloses() {
+    let rule = "budget.perWindow.maxDailyIncrease";
+    let sentence = "this would add 9.50 EUR, and less is left of 9.00 EUR in 1 h";
+    let told = json!({"policy": "ads", "rule": rule, "verdict": "deny", "message": sentence});
+    let mut with_headroom = told.clone();
+    with_headroom["headroom"] = json!("0.00 EUR are used of 9.00 EUR");
+    for (disclose, rules, message) in [
+        ("None", json!(null), "a policy refuses".to_owned()),
+        (
+            "Verdicts",
+            json!([told]),
+            format!("a policy refuses: {sentence} (ads/{rule})"),
+        ),
+        (
+            "Headroom",
+            json!([with_headroom]),
+            format!("a policy refuses: {sentence} (ads/{rule})"),
+        ),
+    ] {
+        let world = world_with(json!({
+            "disclose": disclose,
+            "budget": {"perWindow": [
+                {"windowMs": 3_600_000, "scope": "Account", "maxDailyIncrease": "9"},
+            ]},
+        }))
+        .await;
+        let answer = set(&world, "40.00", &new_key()).await;
+        assert_eq!(answer["rules"], rules, "{answer}");
+        assert_eq!(answer["message"], message);
+        // The audit has it whatever the caller hears.
+        until("the line", || world.audit.text().contains(rule)).await;
+        world.end().await;
+    }
 }
 
 #[tokio::test]

@@ -214,14 +214,15 @@ pub(super) fn in_window(
     if used.saturating_add(rise) <= i128::from(limit.micros()) {
         return None;
     }
+    let (most, length) = (look.amount(limit), length(window_ms));
     let message = format!(
-        "{} are used of {} in {}, and this would add {}",
-        look.sum(used),
-        look.amount(limit),
-        length(window_ms),
+        "this would add {}, and less is left of {most} in {length}",
         look.sum(rise)
     );
-    Some(look.deny(rule, message))
+    Some(Fired {
+        headroom: Some(format!("{} are used of {most}", look.sum(used))),
+        ..look.deny(rule, message)
+    })
 }
 
 /// What all live budgets may add up to: the last reading, and every increase
@@ -282,10 +283,10 @@ fn exposure(look: &Look<'_>) -> Option<Fired> {
     if exposed <= i128::from(limits.max_active_daily.micros()).saturating_mul(100) {
         return None;
     }
-    let message = format!(
-        "live budgets could spend {} a day then; {} is the limit",
-        look.sum(exposed / 100),
-        look.amount(limits.max_active_daily)
-    );
-    Some(look.deny(RULE, message))
+    let most = look.amount(limits.max_active_daily);
+    let message = format!("live budgets could spend more than {most} a day then");
+    Some(Fired {
+        headroom: Some(format!("they could spend {}", look.sum(exposed / 100))),
+        ..look.deny(RULE, message)
+    })
 }

@@ -52,6 +52,7 @@ impl<'l> Look<'l> {
             },
             verdict,
             message: message.into(),
+            headroom: None,
             retry_after_ms: None,
         }
     }
