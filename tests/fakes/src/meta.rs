@@ -120,6 +120,13 @@ impl FakeMeta {
         inner.world.open_in(world::bare(account), currency);
     }
 
+    /// Adds a campaign that runs to an account; answers the ids of its ad sets,
+    /// each of which has a daily budget.
+    pub fn add_campaign(&self, account: &str) -> Vec<String> {
+        let mut inner = self.shared.lock();
+        inner.world.add_campaign(world::bare(account))
+    }
+
     /// Lets a token see these accounts.
     pub fn grant(&self, token: &str, accounts: &[&str]) {
         let accounts = accounts.iter().map(ToString::to_string).collect();

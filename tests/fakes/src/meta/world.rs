@@ -145,6 +145,22 @@ impl World {
         }
     }
 
+    /// Adds a campaign that runs to an account; answers the ids of its ad sets,
+    /// each with a daily budget.
+    pub fn add_campaign(&mut self, account: &str) -> Vec<String> {
+        let own = |object: &&Object| {
+            object.kind == Kind::Campaign && text(&object.row, "account_id") == account
+        };
+        let number = self.objects.iter().filter(own).count() + 1;
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let family = sandbox::further(account, number);
+        let ad_sets = family.iter().filter(|object| object.kind == Kind::AdSet);
+        let ids = ad_sets.map(|object| text(&object.row, "id").to_owned());
+        let ids = ids.collect();
+        self.objects.extend(family);
+        ids
+    }
+
     fn open(&mut self, id: &str) {
         if !self.has_account(id) {
             self.add(sandbox::opened(id));
