@@ -40,7 +40,7 @@ impl Plan {
         // What is asked for is once to ten times the cap.
         let thousandths = dice.between(1_000, 10_000);
         let cap_cents = CLIENTS * amount_cents * 1_000 / thousandths;
-        let deaths = if number % 2 == 0 {
+        let deaths = if number.is_multiple_of(2) {
             Vec::new()
         } else {
             deaths(&mut dice)

@@ -44,7 +44,7 @@ impl Urls {
     }
 
     fn set(&self, number: usize, url: &str) {
-        self.0.lock().unwrap()[number] = url.to_owned();
+        url.clone_into(&mut self.0.lock().unwrap()[number]);
     }
 }
 
