@@ -1,5 +1,6 @@
 //! The time by which changes are decided, settled and kept. It is the
-//! machine's; tests set it ahead instead of waiting for days.
+//! machine's; tests set it ahead instead of waiting for days, or have it stand
+//! still where a millisecond decides.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -9,13 +10,22 @@ use jiff::{SignedDuration, Timestamp};
 #[derive(Debug, Default)]
 pub struct Clock {
     ahead_ms: AtomicI64,
+    still: Option<Timestamp>,
 }
 
 impl Clock {
+    /// One that moves only when it is set ahead.
+    pub fn still(at: Timestamp) -> Self {
+        Self {
+            still: Some(at),
+            ..Self::default()
+        }
+    }
+
     /// The moment of now.
     pub fn now(&self) -> Timestamp {
         let ahead = SignedDuration::from_millis(self.ahead_ms.load(Ordering::Relaxed));
-        Timestamp::now() + ahead
+        self.still.unwrap_or_else(Timestamp::now) + ahead
     }
 
     /// Sets it ahead by so much more.

@@ -32,15 +32,18 @@ pub(super) struct Object {
 }
 
 /// What an object is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// What holds ad sets.
     Campaign,
+    /// What holds ads.
     AdSet,
+    /// What people see.
     Ad,
 }
 
 impl Kind {
-    pub fn node(self) -> &'static Node {
+    pub(super) fn node(self) -> &'static Node {
         match self {
             Self::Campaign => &CAMPAIGN,
             Self::AdSet => &AD_SET,
@@ -48,12 +51,12 @@ impl Kind {
         }
     }
 
-    pub fn is_above(self, other: Self) -> bool {
+    pub(super) fn is_above(self, other: Self) -> bool {
         self < other
     }
 
     /// Campaigns stop, ad sets end.
-    pub fn end_field(self) -> &'static str {
+    pub(super) fn end_field(self) -> &'static str {
         match self {
             Self::Campaign => "stop_time",
             Self::AdSet | Self::Ad => "end_time",
@@ -159,6 +162,14 @@ impl World {
         let ids = ids.collect();
         self.objects.extend(family);
         ids
+    }
+
+    /// Adds an object as it stands in `row`.
+    pub fn put(&mut self, kind: Kind, row: Map<String, Value>) {
+        let object = Object { kind, row };
+        let campaign = object.campaign().to_owned();
+        self.objects.push(object);
+        self.settle_statuses(&campaign);
     }
 
     fn open(&mut self, id: &str) {
