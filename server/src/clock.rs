@@ -1,5 +1,6 @@
 //! The time by which changes are decided, settled and kept. It is the
-//! machine's; tests set it ahead instead of waiting for days.
+//! machine's; tests set it ahead instead of waiting for days, or have it stand
+//! still where a millisecond decides.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
@@ -12,6 +13,7 @@ pub struct Clock {
     began: Instant,
     ahead_ms: AtomicI64,
     wrong_ms: AtomicI64,
+    still: Option<Timestamp>,
 }
 
 impl Default for Clock {
@@ -20,14 +22,24 @@ impl Default for Clock {
             began: Instant::now(),
             ahead_ms: AtomicI64::new(0),
             wrong_ms: AtomicI64::new(0),
+            still: None,
         }
     }
 }
 
 impl Clock {
+    /// One that moves only when it is set ahead.
+    pub fn still(at: Timestamp) -> Self {
+        Self {
+            still: Some(at),
+            ..Self::default()
+        }
+    }
+
     /// The moment of now. The machine may be wrong about it, and set it right.
     pub fn now(&self) -> Timestamp {
-        Timestamp::now() + milliseconds(&self.ahead_ms) + milliseconds(&self.wrong_ms)
+        let now = self.still.unwrap_or_else(Timestamp::now);
+        now + milliseconds(&self.ahead_ms) + milliseconds(&self.wrong_ms)
     }
 
     /// How long the clock has run: what has passed between two looks at this

@@ -5,11 +5,15 @@
 mod read;
 mod servers;
 mod tenants;
+mod write;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
+
+use crate::workspace;
 
 /// What can be measured.
 #[derive(Subcommand)]
@@ -25,6 +29,21 @@ pub enum Bench {
         /// Clients at the same time
         #[arg(long, default_value_t = 32)]
         clients: usize,
+        /// One JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Changes through a ledger, on both engines, beside the bare engine
+    Write {
+        /// Turns of each engine
+        #[arg(long, default_value_t = 5)]
+        turns: u32,
+        /// Changes of a turn: a day's, which all count when the last is decided
+        #[arg(long, default_value_t = 1000)]
+        changes: u32,
+        /// Clients at the same time
+        #[arg(long, default_value_t = 8)]
+        clients: u32,
         /// One JSON object instead of a table
         #[arg(long)]
         json: bool,
@@ -50,7 +69,46 @@ pub fn run(bench: &Bench) -> Result<ExitCode> {
             clients,
             json,
         } => read::run(*turns, *seconds, *clients, *json)?,
+        Bench::Write {
+            turns,
+            changes,
+            clients,
+            json,
+        } => {
+            let load = write::Load {
+                turns: *turns,
+                changes: *changes,
+                clients: *clients,
+            };
+            write::run(load, *json)?;
+        }
         Bench::Tenants { counts, rest } => tenants::run(counts, *rest)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Compiles what is compared; answers where it is.
+fn compile() -> Result<PathBuf> {
+    let target = workspace::target_dir();
+    let status = workspace::cargo()
+        .args([
+            "build",
+            "--profile",
+            "ci",
+            "-p",
+            "tenantry-bench",
+            "--bins",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .status()
+        .context("run cargo")?;
+    ensure!(status.success(), "the benchmark does not compile");
+    Ok(target.join("ci"))
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = figures.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }

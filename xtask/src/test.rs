@@ -112,10 +112,12 @@ fn lint() -> Result<()> {
     charts()
 }
 
-/// The real server dies at chosen steps: a feature that no image has.
+/// The real server dies at chosen steps, or whenever it may: a feature that no
+/// image has.
 fn unit() -> Result<()> {
     cargo(&["test", "--workspace"])?;
-    test_binary("tenantry-server/crash-points", "crash", &[])
+    test_binary("tenantry-server/crash-points", "crash", &[])?;
+    test_binary("tenantry-server/crash-points", "race", &[])
 }
 
 fn sdk_clients() -> Result<()> {

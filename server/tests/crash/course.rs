@@ -6,13 +6,17 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::house::{House, key};
+use crate::documents::key;
+use crate::house::House;
 use crate::matrix::{Case, Death, End, Vendor};
 use crate::program::{Heard, PATIENCE, Program, Said, Start, until};
 use crate::proof;
 
 /// Between two calls of a client that waits.
 const REPEATED: Duration = Duration::from_millis(50);
+
+/// For a vendor that does not answer.
+const VENDOR_WITHIN_MS: u32 = 1_500;
 
 /// The key of idempotency of the change.
 const CHANGE: &str = "0d9f4f7e-5a0b-4c1e-9d43-6a6f8c000001";
@@ -84,6 +88,7 @@ impl Course<'_> {
             vendor: &vendor,
             dies_after,
             number: self.started,
+            vendor_within_ms: VENDOR_WITHIN_MS,
         };
         self.started += 1;
         let mut program = Program::start(start)?;

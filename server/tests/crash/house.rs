@@ -5,17 +5,15 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
-use tenantry_core::key::ApiKey;
-use tenantry_core::name::{KeyId, Organization};
+use tenantry_core::name::Organization;
 use tenantry_fakes::meta::FakeMeta;
-use tenantry_ledger::place::{Place, PostgresPlace, SqlitePlace};
+use tenantry_ledger::place::{Place, SqlitePlace};
 
+use crate::documents::{self, TOKEN};
 use crate::matrix::{Case, Engine};
 use crate::postgres;
-
-const TOKEN: &str = "sandbox-meta-token";
 
 /// A folder of documents, a ledger and a vendor.
 pub struct House {
@@ -40,10 +38,8 @@ impl House {
         // A schema of its own, where the database is shared.
         let organization = format!("case-{number}");
         let (documents, kept) = (TempDir::new()?, TempDir::new()?);
-        for (name, document) in declared(&organization) {
-            let path = documents.path().join(format!("{name}.json"));
-            fs::write(path, document.to_string())?;
-        }
+        let policy = json!({"mode": "Enforce", "currency": "EUR"});
+        documents::write(documents.path(), &organization, &policy)?;
         let place = match case.engine {
             Engine::Sqlite => Place::Sqlite(SqlitePlace {
                 path: kept.path().join("ledger.db"),
@@ -51,7 +47,7 @@ impl House {
             }),
             Engine::Postgres => {
                 let place = postgres::place();
-                let told = told(&place);
+                let told = documents::told(&place);
                 fs::write(kept.path().join("postgres.json"), told.to_string())?;
                 Place::Postgres(place)
             }
@@ -94,59 +90,4 @@ impl House {
         client.delete(orders).send().await?.error_for_status()?;
         Ok(())
     }
-}
-
-/// The key that every client has.
-pub fn key() -> ApiKey {
-    // INVARIANT: `demo` is a good id.
-    ApiKey::new(KeyId::parse("demo").unwrap(), [0x5e; 32])
-}
-
-fn told(place: &PostgresPlace) -> Value {
-    let PostgresPlace {
-        host,
-        port,
-        database,
-        user,
-        ..
-    } = place;
-    json!({"host": host, "port": port, "database": database, "user": user})
-}
-
-/// An organisation whose agents may change everything.
-fn declared(organization: &str) -> [(&'static str, Value); 4] {
-    let document = |version: &str, kind: &str, name: &str| {
-        json!({
-            "apiVersion": version, "kind": kind,
-            "metadata": {"name": name, "namespace": "acme"},
-        })
-    };
-    let ours = |kind: &str, name: &str, spec: Value| {
-        let mut document = document("tenantry.dev/v1alpha1", kind, name);
-        document["spec"] = spec;
-        document
-    };
-    let mut secret = document("v1", "Secret", "meta-credentials");
-    secret["stringData"] = json!({"access_token": TOKEN});
-    // Whoever waits for the end asks often.
-    let often = json!({"perMinute": 60_000, "burst": 10_000});
-    let account = json!({"id": "act_1001", "currency": "EUR", "timeZone": "Europe/Berlin"});
-    let tenant = json!({
-        "organization": organization, "access": "ReadWrite",
-        "connectors": [{
-            "name": "meta", "credentials": {"secretName": "meta-credentials"}, "accounts": [account],
-        }],
-        "limits": {"perKey": often, "perTenant": often},
-    });
-    let key = json!({
-        "owner": "demo@acme.example", "agent": "demo", "digest": key().digest().to_string(),
-        "scopes": ["meta:read", "meta:write", "meta:spend"],
-    });
-    let policy = json!({"mode": "Enforce", "currency": "EUR"});
-    [
-        ("tenant", ours("McpTenant", "acme", tenant)),
-        ("key", ours("McpApiKey", "demo", key)),
-        ("policy", ours("SafetyPolicy", "ads", policy)),
-        ("secret", secret),
-    ]
 }

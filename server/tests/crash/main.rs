@@ -13,6 +13,7 @@
 )]
 
 mod course;
+mod documents;
 mod house;
 mod matrix;
 #[path = "../../../crates/ledger/tests/book/postgres.rs"]

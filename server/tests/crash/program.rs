@@ -44,6 +44,8 @@ pub struct Start<'s> {
     /// How many processes there were before: each has a clock that is further
     /// ahead.
     pub number: u32,
+    /// How long the vendor is waited for.
+    pub vendor_within_ms: u32,
 }
 
 /// A running server.
@@ -92,7 +94,10 @@ impl Program {
         command
             .env("TENANTRY_CRASH_CLOCK_AHEAD_S", ahead.to_string())
             .env("TENANTRY_CRASH_SETTLE_EVERY_MS", "100")
-            .env("TENANTRY_CRASH_VENDOR_WITHIN_MS", "1500");
+            .env(
+                "TENANTRY_CRASH_VENDOR_WITHIN_MS",
+                start.vendor_within_ms.to_string(),
+            );
         if let Some(step) = start.dies_after {
             command.env("TENANTRY_CRASH_AT", step);
         }
@@ -124,6 +129,11 @@ impl Program {
         Ok(())
     }
 
+    /// Where it serves.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     async fn serving(&mut self) -> Result<String> {
         let address = |line: &str| {
             let line: Value = serde_json::from_str(line).ok()?;
@@ -145,7 +155,7 @@ impl Program {
             "jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": {"name": tool, "arguments": arguments},
         });
-        let request = self.http.post(&self.url).bearer_auth(key);
+        let request = self.http.post(self.url()).bearer_auth(key);
         let request = request.header("content-type", "application/json");
         let request = request.header("accept", "application/json, text/event-stream");
         let answered = async { request.body(call.to_string()).send().await?.text().await };

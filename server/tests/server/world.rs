@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -91,6 +91,7 @@ pub struct Setup {
     pub settle_every: Duration,
     pub audit_out: Option<Box<dyn Write + Send>>,
     pub has_contract: bool,
+    pub clock: Clock,
 }
 
 /// Where a world has its ledger.
@@ -205,6 +206,7 @@ impl Setup {
             settle_every: Duration::from_millis(20),
             audit_out: None,
             has_contract: true,
+            clock: Clock::default(),
         }
     }
 }
@@ -237,10 +239,10 @@ impl World {
         let control = InMemory::new(contract, setup.keys, setup.freezes);
         let control = Arc::new(control.with_ledgers(setup.ledgers));
         let (open_ports, mut opened) = watch::channel(OpenPorts::default());
-        let clock = Arc::new(Clock::default());
+        let clock = Arc::new(setup.clock);
         let parts = Parts {
             control_plane: Arc::clone(&control) as _,
-            catalog: Arc::new(Catalog::load(None).unwrap()),
+            catalog: catalog(),
             audit_out: setup.audit_out.unwrap_or_else(|| Box::new(audit.clone())),
             open_ports,
             clock: Arc::clone(&clock),
@@ -413,6 +415,13 @@ pub fn logs() -> &'static Captured {
         subscriber.json().with_writer(logs.clone()).init();
         logs
     })
+}
+
+/// The image's connectors, read once for all servers of these tests.
+fn catalog() -> Arc<Catalog> {
+    static CATALOG: LazyLock<Arc<Catalog>> =
+        LazyLock::new(|| Arc::new(Catalog::load(None).unwrap()));
+    Arc::clone(&CATALOG)
 }
 
 /// A ledger in that folder, which leaves so much free.

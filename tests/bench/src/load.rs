@@ -89,18 +89,26 @@ pub async fn run(target: &Target, clients: usize, duration: Duration) -> Result<
     while let Some(ended) = running.join_next().await {
         times_us.extend(ended??);
     }
-    times_us.sort_unstable();
-    ensure!(!times_us.is_empty(), "no call was answered");
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a count of calls is far below 2^52"
-    )]
-    let calls = times_us.len() as f64;
-    Ok(Measured {
-        calls_per_s: calls / duration.as_secs_f64(),
-        p50_us: times_us[times_us.len() / 2],
-        p99_us: times_us[times_us.len() * 99 / 100],
-    })
+    Measured::of(times_us, duration)
+}
+
+impl Measured {
+    /// What calls of these lengths come to, that were all answered within
+    /// `duration`.
+    pub fn of(mut times_us: Vec<u64>, duration: Duration) -> Result<Self> {
+        times_us.sort_unstable();
+        ensure!(!times_us.is_empty(), "no call was answered");
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a count of calls is far below 2^52"
+        )]
+        let calls = times_us.len() as f64;
+        Ok(Self {
+            calls_per_s: calls / duration.as_secs_f64(),
+            p50_us: times_us[times_us.len() / 2],
+            p99_us: times_us[times_us.len() * 99 / 100],
+        })
+    }
 }
 
 /// Whether the tool did what it was asked.

@@ -48,7 +48,7 @@ pub use effects::{Effect, EffectKind};
 pub use faults::{Fault, Faults, Tier};
 pub use oracle::{Logged, TokenPlace};
 pub use orders::{Answers, Applies, Order};
-pub use world::{EXPIRED_TOKEN, READ_ONLY_TOKEN, REVOKED_TOKEN, SANDBOX_TOKEN};
+pub use world::{EXPIRED_TOKEN, Kind, READ_ONLY_TOKEN, REVOKED_TOKEN, SANDBOX_TOKEN};
 
 use crate::meta::asked::Asked;
 use crate::meta::clock::Clock;
@@ -118,6 +118,19 @@ impl FakeMeta {
     pub fn open(&self, account: &str, currency: &str) {
         let mut inner = self.shared.lock();
         inner.world.open_in(world::bare(account), currency);
+    }
+
+    /// Adds a campaign that runs to an account; answers the ids of its ad sets,
+    /// each of which has a daily budget.
+    pub fn add_campaign(&self, account: &str) -> Vec<String> {
+        let mut inner = self.shared.lock();
+        inner.world.add_campaign(world::bare(account))
+    }
+
+    /// Adds an object with these fields, as Meta would keep them: its own id, the
+    /// ids of what is above it, its status and whatever the test is about.
+    pub fn put(&self, kind: Kind, fields: Value) {
+        self.shared.lock().world.put(kind, world::object(fields));
     }
 
     /// Lets a token see these accounts.

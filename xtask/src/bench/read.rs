@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::servers::Server;
-use crate::workspace;
+use super::{compile, median};
 
 /// The core of the load.
 const LOAD_CORE: &str = "1";
@@ -59,25 +59,6 @@ pub fn run(turns: usize, seconds: u64, clients: usize, as_json: bool) -> Result<
     }
     print(&rows, as_json);
     Ok(())
-}
-
-fn compile() -> Result<std::path::PathBuf> {
-    let target = workspace::target_dir();
-    let status = workspace::cargo()
-        .args([
-            "build",
-            "--profile",
-            "ci",
-            "-p",
-            "tenantry-bench",
-            "--bins",
-            "--target-dir",
-        ])
-        .arg(&target)
-        .status()
-        .context("run cargo")?;
-    ensure!(status.success(), "the benchmark does not compile");
-    Ok(target.join("ci"))
 }
 
 fn load(binaries: &Path, server: &Server, seconds: u64, clients: usize) -> Result<Value> {
@@ -179,10 +160,4 @@ fn print(rows: &[Row], as_json: bool) {
     println!(
         "medians over the turns; each server on one core, the load on another; ratio to the bare rmcp echo of the same turn"
     );
-}
-
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = figures.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -55,6 +55,19 @@ pub(super) fn opened_in(id: &str, currency: &str) -> (Map<String, Value>, Vec<Ob
     (row, Stock::Berlin.filled(id))
 }
 
+/// A campaign that runs, with budgets on its ad sets.
+pub(super) fn further(account: &str, number: u32) -> Vec<Object> {
+    let row = (
+        "Further campaign",
+        "ACTIVE",
+        "OUTCOME_SALES",
+        None,
+        None,
+        "0.00",
+    );
+    family(&campaign(account, number, row))
+}
+
 impl Stock {
     fn filled(&self, account: &str) -> Vec<Object> {
         let rows = match self {

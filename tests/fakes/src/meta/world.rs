@@ -32,15 +32,18 @@ pub(super) struct Object {
 }
 
 /// What an object is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// What holds ad sets.
     Campaign,
+    /// What holds ads.
     AdSet,
+    /// What people see.
     Ad,
 }
 
 impl Kind {
-    pub fn node(self) -> &'static Node {
+    pub(super) fn node(self) -> &'static Node {
         match self {
             Self::Campaign => &CAMPAIGN,
             Self::AdSet => &AD_SET,
@@ -48,12 +51,12 @@ impl Kind {
         }
     }
 
-    pub fn is_above(self, other: Self) -> bool {
+    pub(super) fn is_above(self, other: Self) -> bool {
         self < other
     }
 
     /// Campaigns stop, ad sets end.
-    pub fn end_field(self) -> &'static str {
+    pub(super) fn end_field(self) -> &'static str {
         match self {
             Self::Campaign => "stop_time",
             Self::AdSet | Self::Ad => "end_time",
@@ -143,6 +146,30 @@ impl World {
         if !self.has_account(id) {
             self.add(sandbox::opened_in(id, currency));
         }
+    }
+
+    /// Adds a campaign that runs to an account; answers the ids of its ad sets,
+    /// each with a daily budget.
+    pub fn add_campaign(&mut self, account: &str) -> Vec<String> {
+        let own = |object: &&Object| {
+            object.kind == Kind::Campaign && text(&object.row, "account_id") == account
+        };
+        let number = self.objects.iter().filter(own).count() + 1;
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let family = sandbox::further(account, number);
+        let ad_sets = family.iter().filter(|object| object.kind == Kind::AdSet);
+        let ids = ad_sets.map(|object| text(&object.row, "id").to_owned());
+        let ids = ids.collect();
+        self.objects.extend(family);
+        ids
+    }
+
+    /// Adds an object as it stands in `row`.
+    pub fn put(&mut self, kind: Kind, row: Map<String, Value>) {
+        let object = Object { kind, row };
+        let campaign = object.campaign().to_owned();
+        self.objects.push(object);
+        self.settle_statuses(&campaign);
     }
 
     fn open(&mut self, id: &str) {

@@ -80,3 +80,21 @@ async fn odd_trees_are_refused() {
         assert_eq!((status, codes(&body).0), (400, code), "{fields}");
     }
 }
+
+#[tokio::test]
+async fn a_campaign_can_be_added_to_an_account() {
+    let bench = Bench::start().await;
+    let (one, two) = (
+        bench.fake.add_campaign("act_1001"),
+        bench.fake.add_campaign("act_1001"),
+    );
+    assert_eq!(one, ["120010010081", "120010010082"]);
+    assert_eq!(two, ["120010010091", "120010010092"]);
+    let (_, ad_set) = bench
+        .get("120010010091?fields=effective_status,daily_budget")
+        .await;
+    assert_eq!(
+        ad_set,
+        json!({"id": "120010010091", "effective_status": "ACTIVE", "daily_budget": "2000"})
+    );
+}
