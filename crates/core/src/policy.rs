@@ -129,6 +129,7 @@ pub enum Disclose {
 }
 
 impl Disclose {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

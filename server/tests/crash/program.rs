@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Between two looks at something that takes its time.
-const LOOK: Duration = Duration::from_millis(20);
+pub const LOOK: Duration = Duration::from_millis(20);
 
 /// Longer than the quiet time of the connector and than a claim lasts.
 const AHEAD_S: u32 = 100;

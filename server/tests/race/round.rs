@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use tempfile::TempDir;
+use tenantry_core::ledger_mark::LedgerId;
 use tenantry_core::name::Organization;
 use tenantry_fakes::meta::{Effect, EffectKind, FakeMeta};
-use tenantry_ledger::identity::LedgerId;
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger, MOST_WAITING, Opening};
 use tenantry_ledger::place::Place;
 

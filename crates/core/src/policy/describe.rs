@@ -406,7 +406,7 @@ mod tests {
         }
     }
 
-    fn policy(fields: Value) -> Policy {
+    fn policy(fields: &Value) -> Policy {
         let mut policy = json!({"name": "ads", "mode": "Enforce", "currency": "EUR"});
         let fields = fields.as_object().unwrap().clone();
         policy.as_object_mut().unwrap().extend(fields);
@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn every_field_is_told_in_a_sentence() {
-        let full = policy(json!({
+        let full = policy(&json!({
             "disclose": "Headroom",
             "covers": {"classes": ["spend"], "tools": ["meta_set_budget"], "objects": ["1"]},
             "budget": {
@@ -534,7 +534,7 @@ mod tests {
             {"windowMs": 86_400_000, "scope": "Account", "maxDailyIncrease": "1000"},
         ]});
         let with = |name: &str, disclose: &str, more: Value| {
-            let mut policy = policy(json!({"disclose": disclose, "budget": window}));
+            let mut policy = policy(&json!({"disclose": disclose, "budget": window}));
             policy.name = name.into();
             policy.covers = serde_json::from_value(more).unwrap();
             policy
