@@ -247,11 +247,15 @@ async fn the_one_limit_of_a_policy_holds_for_stops() {
 /// What the audit says of changes, once it has told how an emergency ended.
 async fn told_of_an_emergency(world: &World) -> Vec<Value> {
     let end = r#""detail":{"outcome":"applied"}"#;
-    let has_come = || world.audit.text().contains(end);
-    until("the journal's lines", has_come).await;
-    let text = world.audit.text();
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let lines = whole.lines().map(serde_json::from_str);
+    // A line may be half written.
+    let whole = || {
+        let mut text = world.audit.text();
+        text.truncate(text.rfind('\n').unwrap_or(0));
+        text
+    };
+    until("the journal's lines", || whole().contains(end)).await;
+    let text = whole();
+    let lines = text.lines().map(serde_json::from_str);
     let lines = lines.map(Result::<Value, _>::unwrap);
     let is_change = |line: &Value| line["metadata"]["event_code"] == "change";
     lines.filter(is_change).collect()
