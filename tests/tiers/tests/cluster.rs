@@ -20,6 +20,8 @@ mod delivery;
 mod healing;
 #[path = "cluster/isolation.rs"]
 mod isolation;
+#[path = "cluster/ledger.rs"]
+mod ledger;
 #[path = "cluster/onboarding.rs"]
 mod onboarding;
 #[path = "cluster/refusals.rs"]
