@@ -15,6 +15,8 @@ pub const VARIABLE: &str = "TENANTRY_DELIVERED_LOGS";
 pub struct Tail {
     path: PathBuf,
     read: u64,
+    /// Audit lines that came without a namespace: nobody can tell whose.
+    pub without_namespace: usize,
 }
 
 impl Tail {
@@ -25,6 +27,7 @@ impl Tail {
         Ok(Self {
             path: path.into(),
             read: 0,
+            without_namespace: 0,
         })
     }
 
@@ -41,8 +44,11 @@ impl Tail {
                 break; // It is being written.
             }
             self.read += line.len() as u64;
-            lines.extend(Delivered::read(&line)?.filter(|line| line.namespace() == namespace));
+            let delivered = Delivered::read(&line)?;
             line.clear();
+            let Some(delivered) = delivered else { continue };
+            self.without_namespace += usize::from(delivered.namespace().is_empty());
+            lines.extend(Some(delivered).filter(|line| line.namespace() == namespace));
         }
         Ok(lines)
     }

@@ -44,28 +44,17 @@ fn log_agent_delivers_every_line_once_with_namespace_and_pod() {
     let logs = log_folder(&kubectl).unwrap();
 
     let mut answered = Answered::default();
+    let mut agent = Agent::from_environment().unwrap();
     let mut files = BTreeSet::new();
     while answered.calls.len() < CALLS || files.len() <= ROTATIONS {
         answered
             .add(burst(&forward.url("/mcp"), &organisation.accounts))
             .unwrap();
         files.extend(files_of(&logs).unwrap());
+        agent.catch_up(&answered).unwrap();
     }
-
-    let mut tail = Tail::from_environment().unwrap();
-    let mut delivered = Vec::new();
-    wait_for("the last line to be delivered", || {
-        delivered.extend(tail.audit_lines(NAMESPACE)?);
-        let seen: BTreeSet<&str> = delivered.iter().filter_map(Delivered::call_id).collect();
-        let has_all = answered
-            .calls
-            .iter()
-            .all(|call| seen.contains(call.as_str()));
-        Ok(has_all.then_some(()))
-    })
-    .unwrap();
     let key = audit_key(&kubectl).unwrap();
-    judge(&delivered, &answered, files.len(), key);
+    judge(&agent.delivered, &answered, files.len(), key);
 }
 
 fn judge(delivered: &[Delivered], answered: &Answered, files: usize, key: PublicKey) {
@@ -108,6 +97,66 @@ fn judge(delivered: &[Delivered], answered: &Answered, files: usize, key: Public
         "the chain that was delivered verifies to the byte, signed to line {} of {last}",
         proof.signed_to
     ));
+}
+
+/// The log agent beside the tests, and what it has delivered of the server.
+struct Agent {
+    tail: Tail,
+    delivered: Vec<Delivered>,
+}
+
+impl Agent {
+    fn from_environment() -> Result<Self> {
+        Ok(Self {
+            tail: Tail::from_environment()?,
+            delivered: Vec::new(),
+        })
+    }
+
+    /// Waits for the lines of every call that was answered. An agent of this
+    /// kind follows one name: a file that is put aside twice before it looks is
+    /// lost to it, whoever wrote it, so that no burst may outrun it.
+    fn catch_up(&mut self, answered: &Answered) -> Result<()> {
+        let came = wait_for("the line of every call", || {
+            self.delivered.extend(self.tail.audit_lines(NAMESPACE)?);
+            Ok(self.missing(answered).is_empty().then_some(()))
+        });
+        came.with_context(|| self.evidence(answered))
+    }
+
+    fn missing<'a>(&self, answered: &'a Answered) -> Vec<&'a str> {
+        let seen: BTreeSet<&str> = self
+            .delivered
+            .iter()
+            .filter_map(Delivered::call_id)
+            .collect();
+        let calls = answered.calls.iter().map(String::as_str);
+        calls.filter(|call| !seen.contains(call)).collect()
+    }
+
+    /// What came, to tell a line that was not written from one that was lost.
+    fn evidence(&self, answered: &Answered) -> String {
+        let missing = self.missing(answered);
+        let places: BTreeSet<u64> = self
+            .delivered
+            .iter()
+            .filter_map(|line| Some(line.place().ok()?.1))
+            .collect();
+        let last = places.last().copied().unwrap_or_default();
+        let gaps: Vec<u64> = (1..last).filter(|at| !places.contains(at)).collect();
+        format!(
+            "of {} calls {} have no line, {:?} among them; {} lines came, up to {last}, \
+             {} before it did not, from {:?} to {:?}; {} audit lines came without a namespace",
+            answered.calls.len(),
+            missing.len(),
+            missing.first(),
+            places.len(),
+            gaps.len(),
+            gaps.first(),
+            gaps.last(),
+            self.tail.without_namespace,
+        )
+    }
 }
 
 /// The key that the server reports, which its lines are signed with.
