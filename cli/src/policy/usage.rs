@@ -3,6 +3,7 @@
 //! the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -96,7 +97,7 @@ impl Usage {
     ) -> Result<Facts, CaseFlaw> {
         let mut charges = Vec::new();
         for earlier in &self.changes {
-            let charge = earlier.charge(subject, effect.currency.as_ref(), now)?;
+            let charge = Arc::new(earlier.charge(subject, effect.currency.as_ref(), now)?);
             let times = earlier.times.unwrap_or(1);
             if times > MOST_TIMES {
                 return Err(CaseFlaw::TooOften(MOST_TIMES));

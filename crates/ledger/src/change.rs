@@ -183,7 +183,7 @@ impl Progress {
         matches!(self, Self::Applied | Self::NotApplied)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.as_str() == text)
     }
 }

@@ -208,10 +208,11 @@ impl Page<'_> {
 
     /// Takes out a change of which nothing is to be kept, and its claim.
     pub(crate) async fn forget(&mut self, change: &Recorded) -> Result<(), LedgerError> {
+        const FORGET: &str = "DELETE FROM changes WHERE id = $1 RETURNING touched";
         let id = change.lease.change.as_str();
-        self.tx
-            .run("DELETE FROM changes WHERE id = $1", args![id])
-            .await?;
+        let row = self.tx.row(FORGET, args![id]).await?;
+        let touched = row.map_or(Ok(0), |row| row.count("touched"))?;
+        self.book.erased += u64::from(touched > 0);
         self.free_key(change).await
     }
 

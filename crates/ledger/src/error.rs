@@ -130,7 +130,7 @@ pub enum LedgerError {
     #[error("more than {most} charges count")]
     TooManyCharges {
         /// How many can.
-        most: i64,
+        most: usize,
     },
     /// The book does not read as it was written.
     #[error("the ledger is damaged: {0}")]

@@ -1,6 +1,7 @@
 //! What a decision is made on, read from the book at one moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -8,17 +9,13 @@ use tenantry_core::effect::Primitive;
 use tenantry_core::name::{ConnectorName, Currency, ObjectId};
 use tenantry_core::policy::facts::{Charge, ExposureSnapshot, Facts, Proposal, Standing, Subject};
 
-use crate::change::{ChangeId, Progress};
+use crate::change::ChangeId;
 use crate::error::LedgerError;
 use crate::page::Page;
 use crate::sql::args;
 
 /// The day that limits mean.
 pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
-
-/// Charges that a decision reads at most. A thousand changes a day for three
-/// months; what cannot be counted whole is not decided.
-const MOST_CHARGES: i64 = 100_000;
 
 /// What others' decisions need of a change, apart from where it stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,7 +36,7 @@ pub(crate) struct Charged {
 /// A charge, and whose.
 pub(crate) struct Counted {
     pub change: ChangeId,
-    pub charge: Charge,
+    pub charge: Arc<Charge>,
 }
 
 /// What was read, before anything is left out of it.
@@ -66,7 +63,7 @@ impl Charged {
         }
     }
 
-    fn standing(self, standing: Standing) -> Charge {
+    pub(crate) fn standing(self, standing: Standing) -> Charge {
         Charge {
             subject: self.subject,
             standing,
@@ -93,9 +90,9 @@ impl Reading {
         left_out: &BTreeSet<ChangeId>,
     ) -> Facts {
         let counted = self.counted.iter();
-        let charges: Vec<Charge> = counted
+        let charges: Vec<Arc<Charge>> = counted
             .filter(|counted| !left_out.contains(&counted.change))
-            .map(|counted| counted.charge.clone())
+            .map(|counted| Arc::clone(&counted.charge))
             .collect();
         let pending = || {
             let waiting = charges.iter();
@@ -131,7 +128,7 @@ impl Page<'_> {
         {
             counted.push(Counted {
                 change: own.clone(),
-                charge: full(proposal, accepted_at),
+                charge: Arc::new(full(proposal, accepted_at)),
             });
         }
         Ok(Reading {
@@ -146,33 +143,17 @@ impl Page<'_> {
         own: &ChangeId,
         lookback: SignedDuration,
     ) -> Result<Vec<Counted>, LedgerError> {
-        // Two statements in one, each with its index.
-        const READ: &str = "SELECT id, progress, applied_at, charge FROM changes \
-             WHERE progress NOT IN ('applied', 'not_applied') AND charge IS NOT NULL AND id <> $1 \
-             UNION ALL SELECT id, progress, applied_at, charge FROM changes \
-             WHERE progress = 'applied' AND applied_at > $2 LIMIT $3";
-        let after = self.now - lookback;
-        let args = args![own.as_str(), after, MOST_CHARGES + 1];
-        let rows = self.tx.rows(READ, args).await?;
-        if i64::try_from(rows.len()).unwrap_or(i64::MAX) > MOST_CHARGES {
-            return Err(LedgerError::TooManyCharges { most: MOST_CHARGES });
-        }
-        let counted = rows.iter().map(|row| {
-            let change = row.read("id", |text| ChangeId::parse(text).ok())?;
-            let progress = row.text("progress")?;
-            let standing = match row.maybe_time("applied_at")? {
-                Some(at) => Standing::Applied(at),
-                None if is_pending(&progress) => Standing::Pending,
-                None => Standing::Open,
-            };
-            let charged: Option<Charged> = row.maybe_json("charge")?;
-            let charged = charged.ok_or_else(|| LedgerError::damaged("a charge is missing"))?;
-            Ok(Counted {
-                change,
-                charge: charged.standing(standing),
-            })
+        let ledger = self.ledger();
+        let known = std::mem::take(&mut *ledger.tally());
+        let tally = known.catch_up(&mut self.tx, &self.book, lookback).await?;
+        let counted = tally.without(own, self.now - lookback);
+        let counted = counted.map(|(change, charge)| Counted {
+            change: change.clone(),
+            charge: Arc::clone(charge),
         });
-        counted.collect()
+        let counted = counted.collect();
+        *ledger.tally() = tally;
+        Ok(counted)
     }
 
     async fn lowest(
@@ -247,12 +228,6 @@ fn lows(proposal: &Proposal) -> impl Iterator<Item = (&ObjectId, i64)> {
 fn budgets(proposal: &Proposal) -> BTreeSet<ObjectId> {
     let budgets = proposal.effect.budgets.iter();
     budgets.map(|budget| budget.object.clone()).collect()
-}
-
-fn is_pending(progress: &str) -> bool {
-    [Progress::Pending, Progress::Executing]
-        .iter()
-        .any(|known| known.as_str() == progress)
 }
 
 /// What fills every window that a decision over `proposal` can look at: nobody

@@ -19,6 +19,7 @@ use crate::place::Place;
 use crate::place::sqlite::Space;
 use crate::schema;
 use crate::sql::{Engine, Tx, args};
+use crate::tally::Tally;
 
 /// Keys and settled changes are kept at least this long (WRITES §2).
 pub const LEAST_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -55,6 +56,8 @@ pub struct Ledger {
     space: Option<Space>,
     expected: Option<LedgerMark>,
     seen: Mutex<Seen>,
+    /// Taken by whoever reads it; a transaction that is dropped leaves none.
+    tally: Mutex<Tally>,
     /// The book's clock as this process last saw it, in microseconds.
     clock_us: AtomicI64,
 }
@@ -111,6 +114,7 @@ impl Ledger {
                 head: book.head,
                 accepted_over: book.accepted_over,
             }),
+            tally: Mutex::default(),
             clock_us: AtomicI64::new(book.clock.as_microsecond()),
         })
     }
@@ -257,6 +261,10 @@ impl Ledger {
         }
     }
 
+    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -274,7 +282,7 @@ async fn begin_book(
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     const BEGIN: &str = "INSERT INTO book (one, id, organization, epoch, clock, sequence, digest, \
-         emitted) VALUES (1, $1, $2, 0, $3, 0, $4, 0) ON CONFLICT (one) DO NOTHING";
+         emitted, erased) VALUES (1, $1, $2, 0, $3, 0, $4, 0, 0) ON CONFLICT (one) DO NOTHING";
     let digest = Head::before_all().digest.to_string();
     let args = args![id.as_str(), organization.as_str(), now, digest];
     tx.run(BEGIN, args).await?;
@@ -306,7 +314,7 @@ impl Book {
     /// Writes down what may have changed.
     pub(crate) async fn keep(&self, tx: &mut Tx) -> Result<(), LedgerError> {
         const KEEP: &str = "UPDATE book SET epoch = $1, clock = $2, sequence = $3, digest = $4, \
-             emitted = $5, accepted_at = $6, accepted_over = $7 WHERE one = 1";
+             emitted = $5, erased = $6, accepted_at = $7, accepted_over = $8 WHERE one = 1";
         let over = self.accepted_over.as_ref().map(json);
         let args = args![
             self.epoch,
@@ -314,6 +322,7 @@ impl Book {
             self.head.sequence,
             self.head.digest.to_string(),
             self.emitted,
+            self.erased,
             self.accepted_at,
             over.as_deref(),
         ];

@@ -26,3 +26,4 @@ mod schema;
 pub mod settle;
 mod sql;
 pub mod sweep;
+mod tally;

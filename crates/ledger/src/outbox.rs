@@ -186,8 +186,8 @@ impl Page<'_> {
     ) -> Result<(), LedgerError> {
         const TAKE: &str = "INSERT INTO changes (id, epoch, holder, progress, since, principal, \
              tool, record, proposal, intent, connector, account, object, charge, reserved_at, \
-             sent_at) VALUES ($1, 1, $2, 'unknown', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-             $13, $13)";
+             sent_at, touched) VALUES ($1, 1, $2, 'unknown', $3, $4, $5, $6, $7, $8, $9, $10, \
+             $11, $12, $13, $13, $14)";
         let subject = &sending.proposal.subject;
         let args = args![
             change.as_str(),
@@ -203,6 +203,7 @@ impl Page<'_> {
             subject.path.last().map(ObjectId::as_str),
             json(&Charged::of(&sending.proposal)),
             sending.at.min(self.now),
+            self.touch(),
         ];
         self.tx.run(TAKE, args).await?;
         self.take_roots(change, &sending.proposal, &sending.roots)

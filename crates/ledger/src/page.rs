@@ -26,6 +26,8 @@ pub(crate) struct Book {
     pub head: Head,
     /// The last line that has left.
     pub emitted: u64,
+    /// How many rows with a charge were taken out.
+    pub erased: u64,
     pub accepted_at: Option<Timestamp>,
     pub accepted_over: Option<LedgerMark>,
 }
@@ -40,9 +42,9 @@ pub(crate) struct Page<'l> {
 }
 
 const READ: &str = "SELECT id, organization, epoch, clock, sequence, digest, emitted, \
-     accepted_at, accepted_over FROM book WHERE one = 1";
+     erased, accepted_at, accepted_over FROM book WHERE one = 1";
 const LOCK: &str = "SELECT id, organization, epoch, clock, sequence, digest, emitted, \
-     accepted_at, accepted_over FROM book WHERE one = 1 FOR UPDATE";
+     erased, accepted_at, accepted_over FROM book WHERE one = 1 FOR UPDATE";
 
 impl Book {
     /// Reads the row and keeps others from it until the transaction ends.
@@ -70,6 +72,7 @@ impl Book {
                 digest: row.read("digest", |text| Digest::parse(text).ok())?,
             },
             emitted: row.count("emitted")?,
+            erased: row.count("erased")?,
             accepted_at: row.maybe_time("accepted_at")?,
             accepted_over: row.maybe_json("accepted_over")?,
         })
@@ -95,6 +98,13 @@ impl<'l> Page<'l> {
 
     pub(crate) fn ledger(&self) -> &'l Ledger {
         self.ledger
+    }
+
+    /// What stands in `touched` of a row whose charge changes now: the line that
+    /// the chain gets next. Whoever has read it as of an earlier line reads the
+    /// row again.
+    pub(crate) fn touch(&self) -> u64 {
+        self.book.head.sequence + 1
     }
 
     /// Adds a line to the chain.

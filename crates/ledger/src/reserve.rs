@@ -379,7 +379,7 @@ impl Page<'_> {
     ) -> Result<(), LedgerError> {
         const RESERVE: &str = "UPDATE changes SET progress = $1, since = $2, reserved_at = $2, \
              record = $3, proposal = $4, intent = $5, likeness = $6, connector = $7, account = $8, \
-             object = $9, charge = $10 WHERE id = $11";
+             object = $9, charge = $10, touched = $11 WHERE id = $12";
         let subject = &asked.proposal.subject;
         let likeness = asked.likeness.map(Likeness::text);
         let args = args![
@@ -393,6 +393,7 @@ impl Page<'_> {
             subject.account.as_str(),
             asked.object(),
             json(&Charged::of(asked.proposal)),
+            self.touch(),
             change.lease.change.as_str(),
         ];
         self.tx.run(RESERVE, args).await?;

@@ -154,14 +154,15 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         const BACK: &str = "UPDATE changes SET progress = 'claimed', since = $1, likeness = NULL, \
-             charge = NULL, proposal = NULL, intent = NULL, reserved_at = NULL WHERE id = $2";
+             charge = NULL, proposal = NULL, intent = NULL, reserved_at = NULL, touched = $2 \
+             WHERE id = $3";
         let mut page = self.turn(now).await?;
         let change = Recorded::held(&mut page.tx, lease).await?;
         if change.progress != Progress::Reserved {
             return Err(change.out_of_order());
         }
         page.tx
-            .run(BACK, args![page.now, lease.change.as_str()])
+            .run(BACK, args![page.now, page.touch(), lease.change.as_str()])
             .await?;
         page.free_roots(&change).await?;
         let own = Some(&lease.change);
@@ -284,11 +285,11 @@ impl Page<'_> {
         after: &Value,
     ) -> Result<(), LedgerError> {
         const POST: &str = "UPDATE changes SET progress = 'applied', since = $1, applied_at = $2, \
-             after_state = $3 WHERE id = $4";
+             after_state = $3, touched = $4 WHERE id = $5";
         // Between the request and now, whatever a vendor's clock says.
         let at = at.max(change.sent_at.unwrap_or(self.now)).min(self.now);
         let id = &change.lease.change;
-        let args = args![self.now, at, json(after), id.as_str()];
+        let args = args![self.now, at, json(after), self.touch(), id.as_str()];
         self.tx.run(POST, args).await?;
         if let Some(proposal) = &change.proposal {
             self.keep_lows(id, proposal, at).await?;
@@ -313,10 +314,11 @@ impl Page<'_> {
         change: &Recorded,
         progress: Progress,
     ) -> Result<(), LedgerError> {
-        const MOVE: &str = "UPDATE changes SET progress = $1, since = $2 WHERE id = $3";
+        const MOVE: &str =
+            "UPDATE changes SET progress = $1, since = $2, touched = $3 WHERE id = $4";
         let id = change.lease.change.as_str();
         self.tx
-            .run(MOVE, args![progress.as_str(), self.now, id])
+            .run(MOVE, args![progress.as_str(), self.now, self.touch(), id])
             .await?;
         Ok(())
     }

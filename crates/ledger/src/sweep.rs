@@ -53,6 +53,7 @@ impl Ledger {
                 page.tx.run(CHANGES, old).await?
             },
         };
+        page.book.erased += swept.changes;
         page.tx.run(LOWS, args![day_ago]).await?;
         page.close().await?;
         Ok(swept)

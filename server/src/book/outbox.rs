@@ -14,6 +14,10 @@ use crate::counter::Counter;
 /// Lines that leave together: one note in the ledger for all of them.
 const BATCH: u32 = 64;
 
+/// How long the first line waits for others to leave with: each note takes the
+/// ledger from the changes of others.
+const GATHER: Duration = Duration::from_millis(50);
+
 /// Lines of other replicas come without a word.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -30,6 +34,7 @@ pub async fn keep_emptied(counter: &Counter, ledger: &Ledger) {
             Ok(()) => {
                 // Whoever wrote meanwhile has left a word.
                 let _ = tokio::time::timeout(LOOK, book.written.notified()).await;
+                tokio::time::sleep(GATHER).await;
             }
             Err(error) => {
                 tracing::error!(
@@ -58,6 +63,9 @@ pub async fn empty(ledger: &Ledger, audit: &Audit, clock: &Clock) -> Result<(), 
             return Ok(());
         }
         ledger.emitted(last, clock.now()).await?;
+        if lines.len() < BATCH as usize {
+            return Ok(());
+        }
         left = last;
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use jiff::{SignedDuration, Timestamp};
@@ -27,8 +28,10 @@ use tokio::sync::Notify;
 /// them must be told from a crash elsewhere, so there can be no fewer.
 pub const TRANSACTIONS: u32 = 4;
 
-/// Lines that leave together, as in the server.
+/// Lines that leave together, and how long the first waits for the others, as
+/// in the server.
 const BATCH: u32 = 64;
+const GATHER: Duration = Duration::from_millis(50);
 
 /// The longest window of the policy.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -143,6 +146,7 @@ impl Changes {
         loop {
             self.empty().await?;
             self.written.notified().await;
+            tokio::time::sleep(GATHER).await;
         }
     }
 
@@ -155,6 +159,9 @@ impl Changes {
             };
             left = last.sequence;
             self.ledger.emitted(left, self.now()).await?;
+            if lines.len() < BATCH as usize {
+                return Ok(());
+            }
         }
     }
 }

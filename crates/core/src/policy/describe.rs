@@ -429,7 +429,7 @@ mod tests {
             records: 0,
         };
         Facts {
-            charges: vec![charge],
+            charges: vec![charge.into()],
             ..Facts::default()
         }
     }

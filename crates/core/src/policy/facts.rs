@@ -2,6 +2,7 @@
 //! under its locks, at one moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,7 @@ pub struct ExposureSnapshot {
 pub struct Facts {
     /// Every charge within the longest window that a policy has, and every one
     /// that is not settled whatever its age.
-    pub charges: Vec<Charge>,
+    pub charges: Vec<Arc<Charge>>,
     /// The lowest live budget that each object of the change had in the last
     /// 24 hours, as far as changes of ours show.
     pub lowest_micros: BTreeMap<ObjectId, i64>,

@@ -12,6 +12,8 @@ CREATE TABLE book (
     sequence BIGINT NOT NULL,
     digest TEXT NOT NULL,
     emitted BIGINT NOT NULL,
+    -- How many rows with a charge were taken out.
+    erased BIGINT NOT NULL,
     accepted_at BIGINT,
     accepted_over TEXT
 );
@@ -38,13 +40,16 @@ CREATE TABLE changes (
     connector TEXT,
     account TEXT,
     object TEXT,
-    charge TEXT
+    charge TEXT,
+    -- The line of the chain that was written with its last charge.
+    touched BIGINT NOT NULL DEFAULT 0
 );
 -- The open ones are few, whatever their age.
 CREATE INDEX changes_open ON changes (since) WHERE progress NOT IN ('applied', 'not_applied');
 CREATE INDEX changes_applied ON changes (applied_at) WHERE progress = 'applied';
 CREATE INDEX changes_ended ON changes (since) WHERE progress IN ('applied', 'not_applied');
 CREATE INDEX changes_likeness ON changes (likeness) WHERE likeness IS NOT NULL;
+CREATE INDEX changes_touched ON changes (touched) WHERE touched > 0;
 CREATE INDEX changes_object ON changes (object, account, connector);
 
 CREATE TABLE claims (

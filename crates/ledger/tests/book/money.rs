@@ -11,7 +11,7 @@ use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Decision, Ruling};
 use tenantry_core::policy::facts::{ExposureSnapshot, Facts, Standing};
 use tenantry_ledger::change::Lease;
-use tenantry_ledger::ledger::Ledger;
+use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger};
 use tenantry_ledger::reserve::{Moment, Reservation};
 use tokio::sync::Barrier;
 
@@ -25,6 +25,8 @@ on_both_engines!(
     a_window_ends_at_its_very_edge,
     what_is_open_or_waits_counts_whatever_its_age,
     a_clock_set_back_opens_no_window,
+    what_was_read_before_is_known_as_it_is_now,
+    a_look_from_a_later_clock_lets_go_of_nothing,
     an_application_counts_from_its_latest_moment,
     a_fall_gives_nothing_back,
     the_lowest_live_value_of_a_day_is_known,
@@ -214,6 +216,48 @@ async fn what_is_open_or_waits_counts_whatever_its_age(house: House) {
         .iter()
         .filter(|charge| charge.standing == Standing::Open);
     assert_eq!(open.count(), 4);
+}
+
+async fn what_was_read_before_is_known_as_it_is_now(house: House) {
+    let replicas = house.replicas().await;
+    let (one, other) = (&replicas[0], replicas.last().unwrap());
+    let lease = reserved(other, "key", &Wish::raise("1", units(8)), at(1)).await;
+    sent(other, "kept", &Wish::raise("2", units(1)), at(1)).await;
+    assert_eq!(sum(&look(one, at(1)).await), units(9));
+    // Given up and forgotten between two looks: there is no row left to tell.
+    other.step_back(&lease, "moved", at(2)).await.unwrap();
+    other.release(&lease, at(2)).await.unwrap();
+    assert_eq!(sum(&look(one, at(2)).await), units(1));
+    // Refused, and taken out for its age.
+    let lease = sent(other, "refused", &Wish::raise("3", units(4)), at(3)).await;
+    assert_eq!(sum(&look(one, at(3)).await), units(5));
+    other
+        .settle(&lease, &wish::rejected(), at(4))
+        .await
+        .unwrap();
+    let late = at(4) + LEAST_RETENTION;
+    assert_eq!(other.sweep(late).await.unwrap().changes, 1);
+    assert_eq!(sum(&look(one, late).await), units(1));
+}
+
+async fn a_look_from_a_later_clock_lets_go_of_nothing(house: House) {
+    let ledger = house.open().await;
+    applied(&ledger, "key", &Wish::raise("1", units(10)), at(100)).await;
+    assert_eq!(sum(&look(&ledger, at(101) + DAY).await), 0);
+    // It has written nothing, so it was never later.
+    assert_eq!(sum(&look(&ledger, at(101)).await), units(10));
+    // Nor does a longer window hide from a shorter one, or the other way about.
+    let wish = Wish::raise("probe", 0);
+    let longer = ledger.facts(&wish.proposal, DAY * 3, at(101) + DAY);
+    assert_eq!(sum(&longer.await.unwrap().0), units(10));
+    assert_eq!(sum(&look(&ledger, at(101) + DAY).await), 0);
+}
+
+/// What a decision would be made on; nothing is written down.
+async fn look(ledger: &Ledger, now: Timestamp) -> Facts {
+    let wish = Wish::raise("probe", 0);
+    let facts = ledger.facts(&wish.proposal, wish.lookback, now);
+    facts.await.unwrap().0
 }
 
 async fn a_clock_set_back_opens_no_window(house: House) {

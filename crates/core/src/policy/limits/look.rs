@@ -1,5 +1,7 @@
 //! One policy and one change, and the sums that several limits need.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::money;
@@ -126,7 +128,7 @@ impl<'l> Look<'l> {
             facts,
             now,
         } = *self;
-        facts.charges.iter().filter(move |charge| {
+        facts.charges.iter().map(Arc::as_ref).filter(move |charge| {
             charge.is_within(window_ms, now)
                 && scope.adds(&proposal.subject, &charge.subject)
                 && policy.covers.counts(charge)
@@ -170,7 +172,7 @@ impl<'l> Look<'l> {
             ..
         } = *self;
         let object = proposal.subject.path.last();
-        facts.charges.iter().filter(move |charge| {
+        facts.charges.iter().map(Arc::as_ref).filter(move |charge| {
             object.is_some()
                 && charge.subject.path.last() == object
                 && Scope::Account.adds(&proposal.subject, &charge.subject)

@@ -189,7 +189,7 @@ fn facts(case: &Case) -> Facts {
         charges: case
             .charges
             .iter()
-            .map(|text| words::charge(text))
+            .map(|text| words::charge(text).into())
             .collect(),
         lowest_micros: lowest
             .map(|(id, amount)| (words::id(id), words::micros(amount)))

@@ -1,0 +1,146 @@
+//! What counts, as this process last read it: a decision reads only what has
+//! changed since (WRITES §4).
+//!
+//! Every row of a change says after which line of the chain its charge last
+//! changed (`touched`), and the book says how many rows with a charge were
+//! taken out (`erased`). Both are written under the book's lock, by whichever
+//! replica has it, so that what is known here and the rows that were touched
+//! since are together what the book says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tenantry_core::policy::facts::{Charge, Standing};
+
+use crate::change::{ChangeId, Progress};
+use crate::error::LedgerError;
+use crate::facts::Charged;
+use crate::page::Book;
+use crate::sql::{Row, Tx, args};
+
+/// Charges that a decision looks at, at most. A thousand changes a day for
+/// three months; what cannot be counted whole is not decided.
+const MOST_CHARGES: usize = 100_000;
+
+/// The charges within a length of time, and all that are not settled.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    charges: BTreeMap<ChangeId, Arc<Charge>>,
+    lookback: SignedDuration,
+    as_of: Option<AsOf>,
+}
+
+/// Where the book stood when it was read.
+#[derive(Debug, Clone, Copy)]
+struct AsOf {
+    line: u64,
+    erased: u64,
+    clock: Timestamp,
+}
+
+impl Tally {
+    /// Brings it to what the book says now, for `lookback` at least. Only in
+    /// transactions that have not written yet: what they undo would stay here.
+    pub(crate) async fn catch_up(
+        mut self,
+        tx: &mut Tx,
+        book: &Book,
+        lookback: SignedDuration,
+    ) -> Result<Self, LedgerError> {
+        const TOUCHED: &str = "SELECT id, progress, applied_at, charge FROM changes \
+             WHERE touched > 0 AND touched > $1";
+        // A transaction that came to nothing may have had a later clock.
+        let known = self.as_of.filter(|as_of| {
+            as_of.erased == book.erased && as_of.clock <= book.clock && lookback <= self.lookback
+        });
+        let Some(known) = known else {
+            return Self::read(tx, book, lookback.max(self.lookback)).await;
+        };
+        for row in tx.rows(TOUCHED, args![known.line]).await? {
+            self.take(&row)?;
+        }
+        self.settle_at(book)?;
+        #[cfg(debug_assertions)]
+        {
+            let whole = Self::read(tx, book, self.lookback).await?;
+            assert_eq!(self.charges, whole.charges, "a charge changed untouched");
+        }
+        Ok(self)
+    }
+
+    async fn read(tx: &mut Tx, book: &Book, lookback: SignedDuration) -> Result<Self, LedgerError> {
+        // Two statements in one, each with its index.
+        const READ: &str = "SELECT id, progress, applied_at, charge FROM changes \
+             WHERE progress NOT IN ('applied', 'not_applied') AND charge IS NOT NULL \
+             UNION ALL SELECT id, progress, applied_at, charge FROM changes \
+             WHERE progress = 'applied' AND applied_at > $1 LIMIT $2";
+        let mut tally = Self {
+            lookback,
+            ..Self::default()
+        };
+        let most = u64::try_from(MOST_CHARGES + 1).unwrap_or(u64::MAX);
+        let args = args![book.clock - lookback, most];
+        for row in tx.rows(READ, args).await? {
+            tally.take(&row)?;
+        }
+        tally.settle_at(book)?;
+        Ok(tally)
+    }
+
+    /// Lets go of what is older than anybody asks.
+    fn settle_at(&mut self, book: &Book) -> Result<(), LedgerError> {
+        let since = book.clock - self.lookback;
+        self.charges.retain(|_, charge| is_after(charge, since));
+        if self.charges.len() > MOST_CHARGES {
+            return Err(LedgerError::TooManyCharges { most: MOST_CHARGES });
+        }
+        self.as_of = Some(AsOf {
+            line: book.head.sequence,
+            erased: book.erased,
+            clock: book.clock,
+        });
+        Ok(())
+    }
+
+    /// What counts for a decision on `own`, which is not among it.
+    pub(crate) fn without(
+        &self,
+        own: &ChangeId,
+        since: Timestamp,
+    ) -> impl Iterator<Item = (&ChangeId, &Arc<Charge>)> {
+        let all = self.charges.iter();
+        all.filter(move |(change, charge)| *change != own && is_after(charge, since))
+    }
+
+    fn take(&mut self, row: &Row) -> Result<(), LedgerError> {
+        let change = row.read("id", |text| ChangeId::parse(text).ok())?;
+        let progress = row.read("progress", Progress::parse)?;
+        let charged: Option<Charged> = row.maybe_json("charge")?;
+        let standing = match (progress, row.maybe_time("applied_at")?) {
+            (Progress::NotApplied, _) => None,
+            (_, Some(at)) => Some(Standing::Applied(at)),
+            (Progress::Pending | Progress::Executing, None) => Some(Standing::Pending),
+            (_, None) => Some(Standing::Open),
+        };
+        match (standing, charged) {
+            (Some(standing), Some(charged)) => {
+                self.charges
+                    .insert(change, Arc::new(charged.standing(standing)));
+            }
+            (Some(Standing::Applied(_)), None) => {
+                return Err(LedgerError::damaged("a charge is missing"));
+            }
+            _ => drop(self.charges.remove(&change)),
+        }
+        Ok(())
+    }
+}
+
+/// Half open; what is not settled has no age.
+fn is_after(charge: &Charge, since: Timestamp) -> bool {
+    match charge.standing {
+        Standing::Applied(at) => at > since,
+        Standing::Open | Standing::Pending => true,
+    }
+}
