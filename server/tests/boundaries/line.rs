@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tenantry_core::policy::Policy;
 
-/// The moment of every decision of the tables.
-pub const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
+use crate::moment::{ago, length_ms};
 
 macro_rules! pages {
     ($($page:literal),*) => {
@@ -142,32 +140,4 @@ pub fn micros(text: &str) -> i64 {
     let whole: i64 = whole.parse().unwrap();
     let part: i64 = format!("{part:0<6}").parse().unwrap();
     whole * 1_000_000 + if text.starts_with('-') { -part } else { part }
-}
-
-/// `24h`, `24h-1ms`, `15m+1ms`.
-fn length_ms(text: &str) -> i64 {
-    let split = text.find(['+', '-']);
-    let (length, more) = split.map_or((text, ""), |at| text.split_at(at));
-    let one = |text: &str| {
-        let unit = text.find(|sign: char| sign.is_alphabetic()).unwrap();
-        let (count, unit) = text.split_at(unit);
-        let unit_ms = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => panic!("`{text}` is no length"),
-        };
-        count.parse::<i64>().unwrap() * unit_ms
-    };
-    one(length) + if more.is_empty() { 0 } else { one(more) }
-}
-
-/// So long before the decision, or after it.
-pub fn ago(text: &str) -> Timestamp {
-    match text.strip_prefix("in:") {
-        Some(text) => NOW + SignedDuration::from_millis(length_ms(text)),
-        None => NOW - SignedDuration::from_millis(length_ms(text)),
-    }
 }

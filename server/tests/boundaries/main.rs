@@ -17,6 +17,8 @@ mod client;
 #[path = "../server/control.rs"]
 mod control;
 mod line;
+#[path = "../../../crates/core/src/policy/tests/moment.rs"]
+mod moment;
 mod past;
 mod tree;
 #[expect(dead_code, reason = "the server's own tests look at more of it")]
@@ -102,7 +104,7 @@ async fn run(case: &Case, asked: &Asked) -> Result<(), String> {
 
 fn open(setup: &mut Setup) {
     setup.tenant.access = Access::ReadWrite;
-    setup.clock = Clock::still(line::NOW);
+    setup.clock = Clock::still(moment::NOW);
     setup.keys = ["bot", "boss"].map(spender).into();
 }
 
@@ -124,7 +126,7 @@ fn written(told: &Value) -> String {
         (Some("pending_approval"), _) => {
             let until = told["expires_at"].as_str().unwrap_or_default();
             let until: Timestamp = until.parse().unwrap();
-            let hours = until.duration_since(line::NOW).as_hours();
+            let hours = until.duration_since(moment::NOW).as_hours();
             format!("asks {hours}h {rules}")
         }
         other => format!("{other:?}"),

@@ -19,7 +19,8 @@ use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger, MOST_WAITING, Opening};
 use tenantry_ledger::reserve::{Asked, Moment, Reservation};
 use tenantry_ledger::settle::Outcome;
 
-use crate::line::{Case, NOW, ago, id, micros};
+use crate::line::{Case, id, micros};
+use crate::moment::{NOW, ago};
 use crate::world::sqlite;
 
 /// An earlier change.

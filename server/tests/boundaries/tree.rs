@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use tenantry_fakes::meta::{FakeMeta, Kind};
 
-use crate::line::{NOW, id, micros};
+use crate::line::{id, micros};
+use crate::moment::NOW;
 
 /// Micros of a cent: what Meta has none of is no amount there.
 pub const CENT: i64 = 10_000;

@@ -127,6 +127,32 @@ fn account(form: &RowAccountForm, requested: &[Spanned<String>]) -> Result<Accou
     })
 }
 
+/// Rows of a page where the caller says nothing.
+fn default_limit(form: &PagingForm, input: &SchemaForm) -> Result<u64, Doubt> {
+    let properties = input.properties.as_ref();
+    let limit = properties.and_then(|all| all.get(&form.limit.value));
+    let bounds = limit.map(|limit| {
+        let limit = &limit.value;
+        (limit.minimum, limit.maximum, &limit.default)
+    });
+    let default = match bounds {
+        Some((Some(1), Some(most), Some(default))) if most <= MOST_ROWS => default.value.as_u64(),
+        _ => None,
+    };
+    default.map_or_else(
+        || {
+            let name = &form.limit.value;
+            doubt(
+                &form.limit,
+                format!(
+                    "paging has no limit: `{name}` needs minimum 1, a maximum of at most {MOST_ROWS} and a default"
+                ),
+            )
+        },
+        Ok,
+    )
+}
+
 fn paging(
     form: &PagingForm,
     input: &SchemaForm,
@@ -148,30 +174,7 @@ fn paging(
             );
         }
     }
-    let limit = input
-        .properties
-        .as_ref()
-        .and_then(|all| all.get(&form.limit.value));
-    let bounds = limit.map(|limit| {
-        (
-            limit.value.minimum,
-            limit.value.maximum,
-            &limit.value.default,
-        )
-    });
-    let default_limit = match bounds {
-        Some((Some(1), Some(most), Some(default))) if most <= MOST_ROWS => default.value.as_u64(),
-        _ => None,
-    };
-    let Some(default_limit) = default_limit else {
-        let name = &form.limit.value;
-        return doubt(
-            &form.limit,
-            format!(
-                "paging has no limit: `{name}` needs minimum 1, a maximum of at most {MOST_ROWS} and a default"
-            ),
-        );
-    };
+    let default_limit = default_limit(form, input)?;
     if !(1..=MOST_PAGES).contains(&form.most_pages.value) {
         return doubt(
             &form.most_pages,

@@ -1,6 +1,7 @@
 //! Decisions as tables: one line a case, in YAML, by topic. Every case goes
 //! through `decide`, on an effect that is computed from a spend root.
 
+pub(super) mod moment;
 mod properties;
 pub(super) mod read;
 pub(super) mod words;
@@ -71,7 +72,7 @@ fn outcome(case: &Case) -> Result<String, String> {
         &question.policies,
         &question.facts,
         &question.agreed,
-        read::NOW,
+        moment::NOW,
     );
     Ok(written(&ruling))
 }

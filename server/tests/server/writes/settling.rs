@@ -21,6 +21,15 @@ const DEAD: [&str; 4] = [
     "120010010061",
 ];
 
+/// The key of a change that nobody knows the end of, and what its caller hears.
+async fn in_doubt(world: &World, applies: Applies, answers: Answers) -> (String, Value) {
+    world.fake.order(Order::next_write(applies, answers));
+    let key = new_key();
+    let told = set(world, "40.00", &key).await;
+    assert_eq!(told["status"], "settling", "{told}");
+    (key, told)
+}
+
 /// Repeats the call until it is not `settling` any more.
 async fn settled(world: &World, amount: &str, key: &str) -> Value {
     let patience = async {
@@ -72,12 +81,7 @@ async fn what_was_not_made_counts_as_that_after_the_quiet_time_alone() {
         setup.tenant.policies = vec![policy(json!({"budget": {"perWindow": [window]}}))];
     })
     .await;
-    world
-        .fake
-        .order(Order::next_write(Applies::Never, Answers::Break));
-    let key = new_key();
-    let told = set(&world, "40.00", &key).await;
-    assert_eq!(told["status"], "settling", "{told}");
+    let (key, told) = in_doubt(&world, Applies::Never, Answers::Break).await;
     looked_at(&world).await;
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
     // Its budget is its own, and its money with it.
@@ -104,11 +108,7 @@ async fn what_was_not_made_counts_as_that_after_the_quiet_time_alone() {
 #[tokio::test]
 async fn what_comes_about_late_is_found_made() {
     let world = world().await;
-    world
-        .fake
-        .order(Order::next_write(Applies::WhenReleased, Answers::Break));
-    let key = new_key();
-    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    let (key, _) = in_doubt(&world, Applies::WhenReleased, Answers::Break).await;
     assert_eq!(world.fake.release(), 1);
     let end = settled(&world, "40.00", &key).await;
     assert_eq!(end["status"], "done", "{end}");
@@ -119,11 +119,7 @@ async fn what_comes_about_late_is_found_made() {
 #[tokio::test]
 async fn a_success_that_changes_nothing_is_not_believed() {
     let world = world().await;
-    world
-        .fake
-        .order(Order::next_write(Applies::Never, Answers::Success));
-    let key = new_key();
-    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    let (key, _) = in_doubt(&world, Applies::Never, Answers::Success).await;
     looked_at(&world).await;
     world.clock.advance(QUIET);
     let end = settled(&world, "40.00", &key).await;
@@ -135,11 +131,7 @@ async fn a_success_that_changes_nothing_is_not_believed() {
 #[tokio::test]
 async fn what_somebody_else_changed_meanwhile_is_for_people() {
     let world = world().await;
-    world
-        .fake
-        .order(Order::next_write(Applies::Never, Answers::Break));
-    let key = new_key();
-    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    let (key, _) = in_doubt(&world, Applies::Never, Answers::Break).await;
     meddle(&world, AD_SET, 3_300).await;
     looked_at(&world).await;
     world.clock.advance(QUIET);
@@ -247,11 +239,7 @@ async fn what_the_vendor_does_not_show_holds_up_nothing_else() {
             ..order
         });
     }
-    world
-        .fake
-        .order(Order::next_write(Applies::AtOnce, Answers::Break));
-    let key = new_key();
-    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    let (key, _) = in_doubt(&world, Applies::AtOnce, Answers::Break).await;
     assert_eq!(settled(&world, "40.00", &key).await["status"], "done");
     world.end().await;
 }
@@ -283,11 +271,7 @@ async fn a_clock_that_was_ahead_for_a_while_holds_nothing_up() {
 #[tokio::test]
 async fn a_clock_that_jumps_ahead_makes_no_quiet_time_pass() {
     let world = world().await;
-    world
-        .fake
-        .order(Order::next_write(Applies::Never, Answers::Break));
-    let key = new_key();
-    assert_eq!(set(&world, "40.00", &key).await["status"], "settling");
+    let (key, _) = in_doubt(&world, Applies::Never, Answers::Break).await;
     world.clock.set_by(SignedDuration::from_hours(1));
     looked_at(&world).await;
     assert_eq!(set(&world, "40.00", &key).await["status"], "settling");

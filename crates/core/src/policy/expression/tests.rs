@@ -6,12 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::facts::Proposal;
-use crate::policy::tests::{read, words};
+use crate::policy::tests::{moment, read, words};
 use crate::spend_root::sketch;
 
 /// A change in the words of the tables, by someone.
 fn proposal(on: &str, change: &str) -> Proposal {
-    let root = sketch::root(on, read::NOW);
+    let root = sketch::root(on, moment::NOW);
     let (effect, object) = words::effect(&root, change).unwrap();
     let mut subject = read::someone();
     subject.path = object.into_iter().collect();

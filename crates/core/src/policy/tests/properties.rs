@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::cases;
-use super::read::{self, NOW, Question};
+use super::moment::NOW;
+use super::read::{self, Question};
 use crate::policy::decide::{Decision, Fired, Ruling, decide};
 use crate::policy::{Mode, Policy};
 

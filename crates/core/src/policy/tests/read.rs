@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::moment::{self, NOW};
 use super::words;
 use crate::access::ToolClass;
 use crate::name::{AccountId, ConnectorName, Currency, KeyId, ObjectId, ToolName};
@@ -13,8 +13,6 @@ use crate::policy::Policy;
 use crate::policy::decide::{Agreed, RuleName, Terms};
 use crate::policy::facts::{ExposureSnapshot, Facts, Proposal, Subject};
 use crate::spend_root::SpendRoot;
-
-pub const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
 /// One line of a table.
 #[derive(Deserialize)]
@@ -101,8 +99,8 @@ fn in_full(value: &mut Value) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 match value.as_str() {
-                    Some(text) if name.ends_with("Ms") => *value = words::length_ms(text).into(),
-                    Some(text) if name == "asOf" => *value = words::ago(text).to_string().into(),
+                    Some(text) if name.ends_with("Ms") => *value = moment::length_ms(text).into(),
+                    Some(text) if name == "asOf" => *value = moment::ago(text).to_string().into(),
                     _ => in_full(value),
                 }
             }
@@ -124,7 +122,7 @@ fn agreed(text: &str) -> (RuleName, Terms) {
     let terms = Terms {
         approver_classes: words[0].split('+').map(str::to_owned).collect(),
         approvers: words[1].parse().unwrap(),
-        expires_after_ms: words::length_ms(words[2]),
+        expires_after_ms: moment::length_ms(words[2]),
     };
     (name, terms)
 }
@@ -208,7 +206,7 @@ fn facts(case: &Case) -> Facts {
 fn exposure(text: &str) -> ExposureSnapshot {
     let mut words = text.split_whitespace();
     ExposureSnapshot {
-        as_of: words::ago(words.next().unwrap()),
+        as_of: moment::ago(words.next().unwrap()),
         active_daily_micros: words
             .map(|word| {
                 let (place, amount) = word.split_once('=').unwrap();

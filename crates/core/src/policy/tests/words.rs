@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::read::{NOW, set, someone};
+use super::moment::{NOW, ago};
+use super::read::{set, someone};
 use crate::effect::{Effect, Primitive, sketch};
 use crate::money;
 use crate::name::{Currency, ObjectId};
@@ -17,33 +16,6 @@ pub fn id(text: &str) -> ObjectId {
 
 pub fn micros(text: &str) -> i64 {
     money::micros(text).unwrap()
-}
-
-/// `24h`, `24h-1ms`, `15m+1ms`.
-pub fn length_ms(text: &str) -> i64 {
-    let split = text.find(['+', '-']);
-    let (length, more) = split.map_or((text, ""), |at| text.split_at(at));
-    let one = |text: &str| {
-        let unit = text.find(|sign: char| sign.is_alphabetic()).unwrap();
-        let (count, unit) = text.split_at(unit);
-        let unit_ms = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => panic!("`{text}` is no length"),
-        };
-        count.parse::<i64>().unwrap() * unit_ms
-    };
-    one(length) + if more.is_empty() { 0 } else { one(more) }
-}
-
-pub fn ago(text: &str) -> Timestamp {
-    match text.strip_prefix("in:") {
-        Some(text) => NOW + SignedDuration::from_millis(length_ms(text)),
-        None => NOW - SignedDuration::from_millis(length_ms(text)),
-    }
 }
 
 /// What a change does, and the object that it names: those of
