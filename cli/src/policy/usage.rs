@@ -30,6 +30,8 @@ pub struct Usage {
     /// What waits for people already, of the same key and of all.
     pub pending_of_key: u32,
     pub pending_of_tenant: u32,
+    /// The id of a change that has made the same in the last 24 hours.
+    pub twin: Option<String>,
     /// The lowest live budget that an object had in the last 24 hours.
     pub lowest: BTreeMap<String, String>,
     /// The last reading of all live budgets.
@@ -118,6 +120,7 @@ impl Usage {
                 .map(|percent| (subject.connector.clone(), percent))
                 .into_iter()
                 .collect(),
+            twin: self.twin.clone(),
             pending_of_key: self.pending_of_key,
             pending_of_tenant: self.pending_of_tenant,
         })

@@ -2,6 +2,7 @@
 //! was there before, what it does to money, and what became of it.
 
 pub mod doubt;
+pub mod draft;
 pub mod view;
 
 use jiff::Timestamp;
@@ -17,8 +18,9 @@ use tenantry_core::text;
 
 use crate::call_error::CallError;
 use crate::change::doubt::Doubt;
+use crate::change::draft::Draft;
 use crate::change::view::{Moved, Settings, View};
-use crate::corridor::owned::OwnedObject;
+use crate::corridor::owned::Owned;
 use crate::plan::change::ChangePlan;
 use crate::plan::spend_root::{LevelPlan, SpendRootPlan};
 use crate::snapshot::{LONGEST_NAME, Seen, Snapshot, unspent};
@@ -35,27 +37,35 @@ pub enum Target {
     BidMicros(i64),
     /// Its name.
     Name(String),
+    /// It is there, made of this.
+    New(Draft),
 }
 
 /// A change of which everything is known that a decision needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
-    /// The object that changes.
-    pub object: OwnedObject,
+    /// What changes, or what something new appears in.
+    pub place: Owned,
+    /// The kind of object that changes or is made.
+    pub kind: String,
     /// What it shall be.
     pub target: Target,
-    /// What there was when it was prepared.
-    pub snapshot: Snapshot,
-    /// The object, and before it what stands above it, the spend root first.
+    /// What there was when it was prepared; nothing around a new spend root.
+    pub snapshot: Option<Snapshot>,
+    /// The object, or the one that a new one appears in, and before it what
+    /// stands above it, the spend root first.
     pub path: Vec<ObjectId>,
     /// What the change does.
     pub effect: Effect,
     /// Whether the object is already what it shall be.
     pub is_reached: bool,
     pub(crate) connector: ConnectorName,
-    pub(crate) id: ObjectId,
-    /// The parameter that says the change to the vendor.
-    pub(crate) said: (String, String),
+    /// The id of the last of `path`.
+    pub(crate) id: Option<ObjectId>,
+    /// The parameters that say the change to the vendor.
+    pub(crate) said: Vec<(String, String)>,
+    /// The vendor's word for how the object is switched then, where it is.
+    pub(crate) word: String,
 }
 
 /// What became of a change that was sent.
@@ -108,6 +118,15 @@ pub enum PrepareError {
     /// The amount cannot be said to the vendor exactly.
     #[error(transparent)]
     Amount(#[from] MoneyError),
+    /// Another object beside it would have the same name, and none of the two
+    /// could be told from the other.
+    #[error("{} `{id}` has this name already", .kind.replace('_', " "))]
+    NameTaken {
+        /// What kind of object it is.
+        kind: String,
+        /// Its id.
+        id: String,
+    },
     /// An argument says nothing that could be done.
     #[error("{0}")]
     Arguments(String),
@@ -118,8 +137,8 @@ impl Prepared {
     pub fn doubt(&self) -> Doubt {
         Doubt {
             connector: self.connector.clone(),
-            account: self.object.account().id().clone(),
-            kind: self.object.kind().to_owned(),
+            account: self.place.account().id().clone(),
+            kind: self.kind.clone(),
             id: self.id.clone(),
             target: self.target.clone(),
             before: self.before(),
@@ -128,13 +147,13 @@ impl Prepared {
 
     /// What people and agents are shown of it.
     pub fn view(&self) -> View {
-        let currency = self.object.account().currency();
-        let seen = self.snapshot.seen(&self.id);
-        let before = seen.map(|seen| Settings::found(&self.target, seen, currency));
-        let (_, text) = &self.said;
+        let currency = self.place.account().currency();
+        let before = self
+            .changed()
+            .map(|seen| Settings::found(&self.target, seen, currency));
         View {
             before: before.unwrap_or_default(),
-            after: Settings::said(&self.target, text, currency),
+            after: Settings::said(&self.target, &self.word, currency),
             delta: Moved::by(&self.effect, currency),
             currency: currency.clone(),
         }
@@ -150,29 +169,65 @@ impl Prepared {
             (one, other) => one == other,
         };
         let is_change = self.connector == now.connector
-            && self.object == now.object
+            && self.place == now.place
+            && self.kind == now.kind
             && self.target.is_same(&now.target)
             && self.said == now.said
             && is_before;
         if !is_change || (self.effect.only_stops() && now.effect.only_stops()) {
             return is_change;
         }
-        self.path == now.path
-            && self.snapshot.is_configured_like(&now.snapshot)
-            && timeless(&self.effect) == timeless(&now.effect)
+        let is_around = match (&self.snapshot, &now.snapshot) {
+            (Some(one), Some(other)) => one.is_configured_like(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        self.path == now.path && is_around && timeless(&self.effect) == timeless(&now.effect)
     }
 
-    /// The same for changes of the same object to the same target, whoever asks
-    /// for them, by whatever key. It is kept: its form never changes.
+    /// Whether it makes something new.
+    pub fn creates(&self) -> bool {
+        matches!(self.target, Target::New(_))
+    }
+
+    /// The same for changes of the same object to the same target, and for new
+    /// objects of the same, whatever they are called; whoever asks for them, by
+    /// whatever key. It is kept: its form never changes.
     pub fn likeness(&self) -> Digest {
-        let (object, target) = (&self.object, self.target.unspent());
-        let account = object.account().id();
-        let all = json!([self.connector, account, object.kind(), object.id(), target]);
+        let account = self.place.account().id();
+        let Target::New(_) = &self.target else {
+            let target = self.target.unspent();
+            let all = json!([self.connector, account, self.kind, self.id, target]);
+            return Digest::of(all.to_string().as_bytes());
+        };
+        // The name comes first.
+        let said = self.said.get(1..).unwrap_or_default();
+        let all = json!([self.connector, account, self.kind, self.id, "new", said]);
         Digest::of(all.to_string().as_bytes())
     }
 
+    /// The spend root that it changes. What is made in the account itself has one
+    /// of its own, by its name: two of one name could not be told apart.
+    pub fn root(&self) -> Option<ObjectId> {
+        match (self.path.first(), &self.target) {
+            (None, Target::New(draft)) => {
+                let name = json!([self.kind, draft.name]).to_string();
+                let digest = Digest::of(name.as_bytes()).to_string();
+                ObjectId::parse(&format!("new-{}", digest.replace(':', "-"))).ok()
+            }
+            (root, _) => root.cloned(),
+        }
+    }
+
     fn before(&self) -> Option<Target> {
-        self.target.found(self.snapshot.seen(&self.id)?)
+        self.target.found(self.changed()?)
+    }
+
+    /// The object that changes, as it was read.
+    fn changed(&self) -> Option<Seen<'_>> {
+        if self.creates() {
+            return None;
+        }
+        self.snapshot.as_ref()?.seen(self.id.as_ref()?)
     }
 }
 
@@ -202,6 +257,8 @@ impl PrepareError {
                     "give the amount in `{account}`; amounts are never converted"
                 ))
             }
+            Self::NameTaken { .. } => Refusal::new(Reason::ArgumentsInvalid, self.to_string())
+                .with_remedy("use the one that is there, or give another name"),
             Self::Impossible(_) | Self::Amount(_) | Self::Arguments(_) => {
                 Refusal::new(Reason::ArgumentsInvalid, self.to_string())
             }
@@ -237,15 +294,8 @@ impl Target {
             ChangePlan::SetBid { bid } => amount(bid)?
                 .map(Self::BidMicros)
                 .ok_or_else(|| PrepareError::Arguments(format!("{bid} is missing"))),
-            ChangePlan::Rename { name } => {
-                let text = args.get(name).and_then(Value::as_str).unwrap_or_default();
-                // What could not be read back could not be told from another.
-                if text.trim().is_empty() || text::presentable(text, LONGEST_NAME) != text {
-                    let message = format!("{name} is empty, too long or holds what cannot be seen");
-                    return Err(PrepareError::Arguments(message));
-                }
-                Ok(Self::Name(text.to_owned()))
-            }
+            ChangePlan::Rename { name } => self::name(args, name).map(Self::Name),
+            ChangePlan::Create(plan) => Draft::of(plan, args, currency).map(Self::New),
         }
     }
 
@@ -274,6 +324,8 @@ impl Target {
                 object,
             },
             Self::Name(_) => return Effect::record_of(root, object),
+            // It changes nothing that is there.
+            Self::New(_) => return Err(Impossible::Unknown(object)),
         };
         Effect::of(Some(root), &root.currency, &change, now)
     }
@@ -309,6 +361,7 @@ impl Target {
             }
             Self::BidMicros(micros) => (level.bid_field.clone(), said(*micros)?),
             Self::Name(name) => (Some(level.name_field.clone()), name.clone()),
+            Self::New(_) => return Ok(None),
         };
         Ok(field.map(|field| (field, text)))
     }
@@ -320,6 +373,7 @@ impl Target {
             Self::Switch(_) => Some(Self::Switch(seen.switch)),
             Self::BidMicros(_) => seen.bid_micros.map(Self::BidMicros),
             Self::Name(_) => Some(Self::Name(seen.name.to_owned())),
+            Self::New(draft) => Some(Self::New(draft.found(seen))),
         }
     }
 
@@ -336,9 +390,24 @@ impl Target {
     fn unspent(&self) -> Self {
         match self {
             Self::Budget(budget) => Self::Budget(unspent(*budget)),
+            Self::New(draft) => Self::New(draft.unspent()),
             other => other.clone(),
         }
     }
+}
+
+/// A name of the arguments. What could not be read back could not be told from
+/// another.
+fn name(args: &Map<String, Value>, argument: &str) -> Result<String, PrepareError> {
+    let text = args
+        .get(argument)
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if text.trim().is_empty() || text::presentable(text, LONGEST_NAME) != text {
+        let message = format!("{argument} is empty, too long or holds what cannot be seen");
+        return Err(PrepareError::Arguments(message));
+    }
+    Ok(text.to_owned())
 }
 
 /// The amount of an argument, in the account's currency and above zero.

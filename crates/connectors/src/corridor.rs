@@ -5,6 +5,7 @@
 mod alarm;
 mod change;
 mod confirm;
+mod create;
 mod credentials;
 mod exchange;
 mod limits;

@@ -194,7 +194,7 @@ pub(crate) struct RequestPlan {
 }
 
 /// What a query parameter is filled with.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum QueryValue {
     Text(String),
     Argument {

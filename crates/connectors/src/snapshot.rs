@@ -14,7 +14,7 @@ use crate::plan::MoneyUnit;
 use crate::plan::spend_root::{BudgetPlan, LevelPlan};
 
 /// How vendors write moments: ISO 8601 with an offset, `2026-10-01T00:00:00+0200`.
-const MOMENT: &str = "%Y-%m-%dT%H:%M:%S%z";
+pub(crate) const MOMENT: &str = "%Y-%m-%dT%H:%M:%S%z";
 
 /// Meta's longest names have 400 characters.
 pub(crate) const LONGEST_NAME: usize = 500;
@@ -41,8 +41,15 @@ impl Snapshot {
             switch: node.switch,
             word: self.words.get(id)?,
             bid_micros: self.bids_micros.get(id).copied(),
+            ends_at: node.ends_at,
             name: self.names.get(id)?,
         })
+    }
+
+    /// An object, and before it what stands above it, the root first.
+    pub(crate) fn path(&self, id: &ObjectId) -> Vec<ObjectId> {
+        let above = self.root.path(id).unwrap_or_default();
+        above.iter().map(|node| node.id.clone()).collect()
     }
 
     /// Whether everything that somebody configures is equal. Names are not
@@ -62,6 +69,7 @@ pub(crate) struct Seen<'s> {
     /// The vendor's word for the switch.
     pub word: &'s str,
     pub bid_micros: Option<i64>,
+    pub ends_at: Option<Timestamp>,
     pub name: &'s str,
 }
 
@@ -129,6 +137,7 @@ impl Row {
             switch: self.node.switch,
             word: &self.word,
             bid_micros: self.bid_micros,
+            ends_at: self.node.ends_at,
             name: &self.name,
         }
     }
@@ -356,6 +365,7 @@ mod tests {
                 remaining: "left".into(),
                 scheduled: Some("scheduled".into()),
             }),
+            create: None,
             bid_field: Some("bid".into()),
         }
     }

@@ -12,6 +12,8 @@ const SPEND_ROOT: &str = include_str!("loader/spend_root.yaml");
 const DOUBTFUL_SPEND_ROOT: &str = include_str!("loader/doubtful_spend_root.yaml");
 const CHANGES: &str = include_str!("loader/changes.yaml");
 const DOUBTFUL_CHANGES: &str = include_str!("loader/doubtful_changes.yaml");
+const CREATES: &str = include_str!("loader/creates.yaml");
+const DOUBTFUL_CREATES: &str = include_str!("loader/doubtful_creates.yaml");
 const META: &str = include_str!("../../../connectors/meta.yaml");
 
 /// One change to the minimal file, and how it is refused.
@@ -35,6 +37,8 @@ fn the_minimal_file_loads() {
     Connector::load("spend_root.yaml", SPEND_ROOT).unwrap();
     let connector = Connector::load("changes.yaml", CHANGES).unwrap();
     assert!(connector.tools().all(Tool::makes_changes));
+    let connector = Connector::load("creates.yaml", CREATES).unwrap();
+    assert!(connector.tools().all(Tool::makes_changes));
 }
 
 #[test]
@@ -44,6 +48,7 @@ fn every_doubtful_change_is_refused_with_its_line_and_reason() {
         (OBJECTS, DOUBTFUL_OBJECTS, 35),
         (SPEND_ROOT, DOUBTFUL_SPEND_ROOT, 18),
         (CHANGES, DOUBTFUL_CHANGES, 25),
+        (CREATES, DOUBTFUL_CREATES, 26),
     ];
     for (file, table, least) in tables {
         let table: Vec<Doubtful> = serde_saphyr::from_str(table).unwrap();
@@ -136,6 +141,9 @@ fn the_meta_file_offers_its_tools_with_strict_schemas() {
             ("meta_pause", "campaign_id or ad_set_id or ad_id"),
             ("meta_set_bid", "ad_set_id"),
             ("meta_rename", "campaign_id or ad_set_id or ad_id"),
+            ("meta_create_campaign", "account"),
+            ("meta_create_ad_set", "campaign_id"),
+            ("meta_create_ad", "ad_set_id"),
         ]
         .map(|(name, subjects)| (name, subjects.to_owned()))
     );

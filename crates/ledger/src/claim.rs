@@ -88,10 +88,13 @@ impl Ledger {
              FROM claims WHERE claim = $1";
         let mut page = self.turn(now).await?;
         let name = claim.name();
-        let found = page.tx.row(FIND, args![name.as_str()]).await?;
-        let claimed = match found {
-            None => page.claim_anew(&name, claim).await?,
-            Some(row) => page.meet(&row, claim).await?,
+        let claimed = match page.claim_anew(&name, claim).await? {
+            Some(lease) => Claimed::New(lease),
+            None => {
+                let found = page.tx.row(FIND, args![name.as_str()]).await?;
+                let found = found.ok_or_else(|| LedgerError::damaged("a claim is missing"))?;
+                page.meet(&found, claim).await?
+            }
         };
         page.close().await?;
         Ok(claimed)
@@ -125,19 +128,26 @@ impl Claim<'_> {
 }
 
 impl Page<'_> {
-    async fn claim_anew(&mut self, name: &str, claim: &Claim<'_>) -> Result<Claimed, LedgerError> {
+    /// The lease of a new change; nothing if the key was claimed before.
+    async fn claim_anew(
+        &mut self,
+        name: &str,
+        claim: &Claim<'_>,
+    ) -> Result<Option<Lease>, LedgerError> {
         const CLAIM: &str = "INSERT INTO claims (claim, change_id, fingerprint, is_expired) \
-             VALUES ($1, $2, $3, 0)";
+             VALUES ($1, $2, $3, 0) ON CONFLICT (claim) DO NOTHING";
         const BEGIN: &str = "INSERT INTO changes (id, epoch, holder, progress, since, principal, tool) \
              VALUES ($1, 1, $2, 'claimed', $3, $4, $5)";
         let id = claim.change.as_str();
         let keep = args![name, id, claim.fingerprint()];
-        self.tx.run(CLAIM, keep).await?;
+        if self.tx.run(CLAIM, keep).await? == 0 {
+            return Ok(None);
+        }
         let holder = self.ledger().identity.epoch;
         let principal = json(claim.principal);
         let begin = args![id, holder, self.now, principal, claim.tool.as_str()];
         self.tx.run(BEGIN, begin).await?;
-        Ok(Claimed::New(Lease {
+        Ok(Some(Lease {
             change: claim.change.clone(),
             epoch: 1,
         }))

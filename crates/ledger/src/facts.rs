@@ -13,6 +13,7 @@ use crate::change::ChangeId;
 use crate::error::LedgerError;
 use crate::page::Page;
 use crate::sql::args;
+use crate::tally::{self, Charges};
 
 /// The day that limits mean.
 pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -33,15 +34,13 @@ pub(crate) struct Charged {
     records: u32,
 }
 
-/// A charge, and whose.
-pub(crate) struct Counted {
-    pub change: ChangeId,
-    pub charge: Arc<Charge>,
-}
-
 /// What was read, before anything is left out of it.
 pub(crate) struct Reading {
-    counted: Vec<Counted>,
+    own: ChangeId,
+    since: Timestamp,
+    charges: Arc<Charges>,
+    /// What nobody knows of the time before the book was accepted.
+    accepted: Option<Arc<Charge>>,
     lowest_micros: BTreeMap<ObjectId, i64>,
     exposure: Option<ExposureSnapshot>,
 }
@@ -89,10 +88,12 @@ impl Reading {
         overspend_percent: &BTreeMap<ConnectorName, u32>,
         left_out: &BTreeSet<ChangeId>,
     ) -> Facts {
-        let counted = self.counted.iter();
+        let counted = self.counted();
         let charges: Vec<Arc<Charge>> = counted
-            .filter(|counted| !left_out.contains(&counted.change))
-            .map(|counted| Arc::clone(&counted.charge))
+            .filter(|(change, _)| !left_out.contains(change))
+            .map(|(_, charge)| charge)
+            .chain(&self.accepted)
+            .cloned()
             .collect();
         let pending = || {
             let waiting = charges.iter();
@@ -107,7 +108,24 @@ impl Reading {
             exposure: self.exposure.clone(),
             overspend_percent: overspend_percent.clone(),
             charges,
+            twin: None,
         }
+    }
+
+    /// Whether a question about that object waits, or is being carried out.
+    pub(crate) fn waits_about(&self, asked: &Subject) -> bool {
+        self.counted().any(|(_, charge)| {
+            let subject = &charge.subject;
+            charge.standing == Standing::Pending
+                && subject.path.last() == asked.path.last()
+                && subject.account == asked.account
+                && subject.connector == asked.connector
+        })
+    }
+
+    fn counted(&self) -> impl Iterator<Item = (&ChangeId, &Arc<Charge>)> {
+        let all = self.charges.iter();
+        all.filter(|(change, charge)| **change != self.own && tally::is_after(charge, self.since))
     }
 }
 
@@ -122,38 +140,21 @@ impl Page<'_> {
     ) -> Result<Reading, LedgerError> {
         // Limits by the day hold whatever windows a policy has.
         let lookback = lookback.max(DAY);
-        let mut counted = self.charges(own, lookback).await?;
-        if let Some(accepted_at) = self.book.accepted_at
-            && self.now.duration_since(accepted_at) < lookback
-        {
-            counted.push(Counted {
-                change: own.clone(),
-                charge: Arc::new(full(proposal, accepted_at)),
-            });
-        }
-        Ok(Reading {
-            counted,
-            lowest_micros: self.lowest(proposal).await?,
-            exposure: self.exposure().await?,
-        })
-    }
-
-    async fn charges(
-        &mut self,
-        own: &ChangeId,
-        lookback: SignedDuration,
-    ) -> Result<Vec<Counted>, LedgerError> {
         let ledger = self.ledger();
         let known = std::mem::take(&mut *ledger.tally());
         let tally = known.catch_up(&mut self.tx, &self.book, lookback).await?;
-        let counted = tally.without(own, self.now - lookback);
-        let counted = counted.map(|(change, charge)| Counted {
-            change: change.clone(),
-            charge: Arc::clone(charge),
-        });
-        let counted = counted.collect();
+        let charges = tally.charges();
         *ledger.tally() = tally;
-        Ok(counted)
+        let accepted_at = self.book.accepted_at;
+        let accepted_at = accepted_at.filter(|at| self.now.duration_since(*at) < lookback);
+        Ok(Reading {
+            own: own.clone(),
+            since: self.now - lookback,
+            charges,
+            accepted: accepted_at.map(|at| Arc::new(full(proposal, at))),
+            lowest_micros: self.lowest(proposal).await?,
+            exposure: self.exposure().await?,
+        })
     }
 
     async fn lowest(

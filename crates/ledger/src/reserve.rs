@@ -56,8 +56,6 @@ pub struct Moment<'m> {
     pub facts: &'m Facts,
     /// The book's clock.
     pub now: Timestamp,
-    /// A change that made the same within the last 24 hours, or is about to.
-    pub twin: Option<&'m ChangeId>,
 }
 
 /// What became of the question.
@@ -210,8 +208,14 @@ impl Asked<'_> {
         Ok(text)
     }
 
+    /// The object that changes: what is made has no name yet, and does not
+    /// change what it stands below.
     fn object(&self) -> Option<&str> {
-        self.proposal.subject.path.last().map(ObjectId::as_str)
+        let path = &self.proposal.subject.path;
+        let object = path
+            .last()
+            .filter(|_| !self.proposal.effect.primitive.creates());
+        object.map(ObjectId::as_str)
     }
 }
 
@@ -285,17 +289,20 @@ impl Page<'_> {
         let twin = self.twin(own, asked).await?;
         let now = self.now;
         let rule = |left_out: &BTreeSet<ChangeId>| {
-            let facts = reading.facts(asked.proposal, asked.overspend_percent, left_out);
-            decide(&Moment {
-                facts: &facts,
-                now,
-                twin: twin.as_ref(),
-            })
+            let facts = Facts {
+                twin: twin.as_ref().map(ToString::to_string),
+                ..reading.facts(asked.proposal, asked.overspend_percent, left_out)
+            };
+            decide(&Moment { facts: &facts, now })
         };
         // A newer question takes the place of an older one about the same
         // object, and its money. Only a question does: a change that may be
         // made stands beside what waits, and is counted with it.
-        let older = self.older_questions(own, asked).await?;
+        let older = if reading.waits_about(&asked.proposal.subject) {
+            self.older_questions(own, asked).await?
+        } else {
+            Vec::new()
+        };
         let names = older
             .iter()
             .map(|older| older.lease.change.clone())

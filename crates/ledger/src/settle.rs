@@ -65,11 +65,12 @@ impl Ledger {
         permitted: &Permitted,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        const SENDING: &str =
-            "UPDATE changes SET progress = 'sending', since = $1, sent_at = $1 WHERE id = $2";
+        const SENDING: &str = "UPDATE changes SET progress = 'sending', since = $1, sent_at = $1 \
+             WHERE id = $2 AND epoch = $3 AND progress = 'reserved'";
         let mut page = self.turn(now).await?;
-        let change = Recorded::held(&mut page.tx, lease).await?;
-        if change.progress != Progress::Reserved {
+        let args = args![page.now, lease.change.as_str(), lease.epoch];
+        if page.tx.run(SENDING, args).await? == 0 {
+            let change = Recorded::held(&mut page.tx, lease).await?;
             return Err(change.out_of_order());
         }
         if !permitted.is_good(page.now) {
@@ -77,9 +78,6 @@ impl Ledger {
                 change: lease.change.clone(),
             });
         }
-        page.tx
-            .run(SENDING, args![page.now, lease.change.as_str()])
-            .await?;
         page.close().await
     }
 

@@ -23,10 +23,13 @@ use crate::sql::{Row, Tx, args};
 /// three months; what cannot be counted whole is not decided.
 const MOST_CHARGES: usize = 100_000;
 
+/// Charges by their changes.
+pub(crate) type Charges = BTreeMap<ChangeId, Arc<Charge>>;
+
 /// The charges within a length of time, and all that are not settled.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    charges: BTreeMap<ChangeId, Arc<Charge>>,
+    charges: Arc<Charges>,
     lookback: SignedDuration,
     as_of: Option<AsOf>,
 }
@@ -91,7 +94,10 @@ impl Tally {
     /// Lets go of what is older than anybody asks.
     fn settle_at(&mut self, book: &Book) -> Result<(), LedgerError> {
         let since = book.clock - self.lookback;
-        self.charges.retain(|_, charge| is_after(charge, since));
+        let is_old = |charge: &Arc<Charge>| !is_after(charge, since);
+        if self.charges.values().any(is_old) {
+            Arc::make_mut(&mut self.charges).retain(|_, charge| !is_old(charge));
+        }
         if self.charges.len() > MOST_CHARGES {
             return Err(LedgerError::TooManyCharges { most: MOST_CHARGES });
         }
@@ -103,17 +109,13 @@ impl Tally {
         Ok(())
     }
 
-    /// What counts for a decision on `own`, which is not among it.
-    pub(crate) fn without(
-        &self,
-        own: &ChangeId,
-        since: Timestamp,
-    ) -> impl Iterator<Item = (&ChangeId, &Arc<Charge>)> {
-        let all = self.charges.iter();
-        all.filter(move |(change, charge)| *change != own && is_after(charge, since))
+    /// All of it. Whoever has it when the next one catches up keeps what it has.
+    pub(crate) fn charges(&self) -> Arc<Charges> {
+        Arc::clone(&self.charges)
     }
 
     fn take(&mut self, row: &Row) -> Result<(), LedgerError> {
+        let charges = Arc::make_mut(&mut self.charges);
         let change = row.read("id", |text| ChangeId::parse(text).ok())?;
         let progress = row.read("progress", Progress::parse)?;
         let charged: Option<Charged> = row.maybe_json("charge")?;
@@ -125,20 +127,19 @@ impl Tally {
         };
         match (standing, charged) {
             (Some(standing), Some(charged)) => {
-                self.charges
-                    .insert(change, Arc::new(charged.standing(standing)));
+                charges.insert(change, Arc::new(charged.standing(standing)));
             }
             (Some(Standing::Applied(_)), None) => {
                 return Err(LedgerError::damaged("a charge is missing"));
             }
-            _ => drop(self.charges.remove(&change)),
+            _ => drop(charges.remove(&change)),
         }
         Ok(())
     }
 }
 
 /// Half open; what is not settled has no age.
-fn is_after(charge: &Charge, since: Timestamp) -> bool {
+pub(crate) fn is_after(charge: &Charge, since: Timestamp) -> bool {
     match charge.standing {
         Standing::Applied(at) => at > since,
         Standing::Open | Standing::Pending => true,

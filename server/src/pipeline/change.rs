@@ -286,7 +286,7 @@ impl Desk<'_> {
 
 impl Ready<'_> {
     fn account(&self) -> &AccountId {
-        self.prepared.object.account().id()
+        self.prepared.place.account().id()
     }
 
     fn request<'r>(&'r self, account: &'r AccountId) -> Request<'r> {

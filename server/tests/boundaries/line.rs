@@ -63,6 +63,8 @@ pub struct Known {
     pub pending_of_key: u32,
     /// How many wait altogether.
     pub pending_of_tenant: u32,
+    /// Another change that makes the same.
+    pub twin: Option<String>,
 }
 
 /// Every line, with the page that it is on.

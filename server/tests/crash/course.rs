@@ -136,8 +136,9 @@ impl Course<'_> {
                 self.house.fake.release();
             }
             Vendor::Meddled if self.is_sent() && !self.is_meddled => {
-                let ((object, _), meddled) = (self.case.tool.effect(), self.case.tool.meddled());
-                self.house.meddle(object, meddled).await?;
+                if let Some((object, changed)) = self.case.tool.meddled() {
+                    self.house.meddle(object, changed).await?;
+                }
                 self.is_meddled = true;
             }
             _ => {}
@@ -263,7 +264,8 @@ impl Course<'_> {
     fn effects(&self) -> usize {
         let (object, kind) = self.case.tool.effect();
         let effects = self.house.fake.effects().into_iter();
-        let own = effects.filter(|effect| effect.object == object && effect.kind == kind);
+        let is_of = |own: &str| object.is_none_or(|object| own == object);
+        let own = effects.filter(|effect| is_of(&effect.object) && effect.kind == kind);
         own.count() - usize::from(self.is_meddled)
     }
 

@@ -20,6 +20,8 @@ pub enum Tool {
     Pause,
     SetBid,
     Rename,
+    CreateCampaign,
+    CreateAd,
 }
 
 /// What the vendor does with the first request that changes something.
@@ -85,12 +87,14 @@ pub struct Case {
     pub deaths: &'static [Death],
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 7] = [
     Tool::SetBudget,
     Tool::Activate,
     Tool::Pause,
     Tool::SetBid,
     Tool::Rename,
+    Tool::CreateCampaign,
+    Tool::CreateAd,
 ];
 
 const VENDORS: [Vendor; 10] = [
@@ -159,7 +163,7 @@ pub fn all() -> Vec<Case> {
 /// another tool and another behaviour. The steps are whole numbers that have no
 /// divisor in common with the number of either.
 pub fn sample(all: Vec<Case>) -> Vec<Case> {
-    const EVERY: usize = 7;
+    const EVERY: usize = 11;
     let chosen = all.into_iter().enumerate();
     let chosen = chosen.filter(|(number, _)| number % EVERY == 0);
     chosen.map(|(_, case)| case).collect()
@@ -167,17 +171,17 @@ pub fn sample(all: Vec<Case>) -> Vec<Case> {
 
 impl Case {
     /// What stops is not looked at again before it is sent, only what does not
-    /// answer is in flight for as long as it takes to die, and what is either on
-    /// or off can be nothing third.
+    /// answer is in flight for as long as it takes to die, what is either on or
+    /// off can be nothing third, and what is not there yet nobody changes.
     fn can_happen(&self) -> bool {
         let looks_again = self.tool != Tool::Pause;
-        let is_switch = matches!(self.tool, Tool::Activate | Tool::Pause);
+        let is_fixed = self.tool.meddled().is_none();
         let can_be = self.deaths.iter().all(|death| match death {
             Death::After(Step::LookedAgain) => looks_again,
             Death::InFlight => self.vendor.hangs(),
             Death::After(_) => true,
         });
-        can_be && !(is_switch && self.vendor == Vendor::Meddled)
+        can_be && !(is_fixed && self.vendor == Vendor::Meddled)
     }
 
     /// How it has to end. What was put down as about to be sent is never sent
@@ -203,6 +207,8 @@ impl Tool {
             Self::Pause => "meta_pause",
             Self::SetBid => "meta_set_bid",
             Self::Rename => "meta_rename",
+            Self::CreateCampaign => "meta_create_campaign",
+            Self::CreateAd => "meta_create_ad",
         }
     }
 
@@ -215,27 +221,36 @@ impl Tool {
             Self::Pause => json!({"campaign_id": CAMPAIGN}),
             Self::SetBid => json!({"ad_set_id": AD_SET, "bid": eur("3.00")}),
             Self::Rename => json!({"ad_set_id": AD_SET, "name": "Autumn"}),
+            Self::CreateCampaign => json!({
+                "account": "act_1001", "name": "Winter", "objective": "OUTCOME_SALES",
+                "special_ad_categories": [],
+            }),
+            Self::CreateAd => json!({
+                "ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": "77"},
+            }),
         }
     }
 
-    /// The object that it changes, and what of it.
-    pub fn effect(self) -> (&'static str, EffectKind) {
+    /// The object that it changes, if it is there before, and what of it.
+    pub fn effect(self) -> (Option<&'static str>, EffectKind) {
         match self {
-            Self::SetBudget => (AD_SET, EffectKind::SetBudget),
-            Self::Activate => (PAUSED_CAMPAIGN, EffectKind::SetStatus),
-            Self::Pause => (CAMPAIGN, EffectKind::SetStatus),
-            Self::SetBid => (AD_SET, EffectKind::SetBid),
-            Self::Rename => (AD_SET, EffectKind::Rename),
+            Self::SetBudget => (Some(AD_SET), EffectKind::SetBudget),
+            Self::Activate => (Some(PAUSED_CAMPAIGN), EffectKind::SetStatus),
+            Self::Pause => (Some(CAMPAIGN), EffectKind::SetStatus),
+            Self::SetBid => (Some(AD_SET), EffectKind::SetBid),
+            Self::Rename => (Some(AD_SET), EffectKind::Rename),
+            Self::CreateCampaign | Self::CreateAd => (None, EffectKind::Create),
         }
     }
 
-    /// The parameter by which somebody else changes the same thing, and to what.
-    pub fn meddled(self) -> (&'static str, &'static str) {
+    /// What somebody else changes to something third, where there is such a
+    /// thing: the object, the parameter and the value.
+    pub fn meddled(self) -> Option<(&'static str, (&'static str, &'static str))> {
         match self {
-            Self::SetBudget => ("daily_budget", "7700"),
-            Self::SetBid => ("bid_amount", "770"),
-            Self::Rename => ("name", "Somebody else's"),
-            Self::Activate | Self::Pause => ("status", "ARCHIVED"),
+            Self::SetBudget => Some((AD_SET, ("daily_budget", "7700"))),
+            Self::SetBid => Some((AD_SET, ("bid_amount", "770"))),
+            Self::Rename => Some((AD_SET, ("name", "Somebody else's"))),
+            Self::Activate | Self::Pause | Self::CreateCampaign | Self::CreateAd => None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! key opens, and what stays on record.
 
 mod answers;
+mod creates;
 mod describe;
 mod gates;
 mod keys;

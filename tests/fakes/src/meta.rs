@@ -12,6 +12,7 @@ mod effects;
 mod expansion;
 mod faults;
 mod fields;
+mod filtering;
 mod front;
 mod graph;
 mod insights;

@@ -18,8 +18,10 @@ pub struct Doubt {
     pub account: AccountId,
     /// What kind of object it is.
     pub kind: String,
-    /// Its id.
-    pub id: ObjectId,
+    /// Its id; of something new, that of what it stands below, if it does not
+    /// stand in the account itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ObjectId>,
     /// What it shall be.
     pub target: Target,
     /// What it was in that respect; absent where it was nothing, as without a budget.

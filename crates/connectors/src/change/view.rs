@@ -1,6 +1,7 @@
 //! A change for people and agents: allow-listed settings in the words of the
 //! tools, amounts in major units with their currency.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tenantry_core::effect::{Delta, Effect};
 use tenantry_core::money::Money;
@@ -29,6 +30,9 @@ pub struct View {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// What the vendor calls it, where it did not exist before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Its budget for a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily_budget: Option<Money>,
@@ -44,6 +48,9 @@ pub struct Settings {
     /// Its name, fit to be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// When it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<Timestamp>,
 }
 
 /// What becomes spendable, or, below zero, stops being so; absent where nothing
@@ -92,6 +99,15 @@ impl Settings {
             Target::Name(name) => Self {
                 name: Some(name.clone()),
                 ..nothing
+            },
+            Target::New(draft) => Self {
+                name: Some(draft.name.clone()),
+                status: Some(word.to_owned()),
+                bid: draft.bid_micros.and_then(money),
+                end_time: draft.ends_at,
+                ..draft.budget.map_or(nothing, |budget| {
+                    Self::said(&Target::Budget(budget), word, currency)
+                })
             },
         }
     }

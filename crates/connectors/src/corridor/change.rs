@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tenantry_core::effect::Impossible;
+use tenantry_core::name::ObjectId;
 use tenantry_core::spend_root::Switch;
 use tokio::time::Instant;
 use url::Url;
@@ -25,35 +26,41 @@ use crate::plan::{Applied, ObjectsPlan, ToolPlan};
 
 /// What every change needs of its connector file.
 #[derive(Clone, Copy)]
-struct Plans<'p> {
-    root: &'p SpendRootPlan,
-    changes: &'p ChangesPlan,
-    objects: &'p ObjectsPlan,
+pub(super) struct Plans<'p> {
+    pub root: &'p SpendRootPlan,
+    pub changes: &'p ChangesPlan,
+    pub objects: &'p ObjectsPlan,
 }
 
 impl Corridor {
     /// Reads what the change could spend, as it is now, and says what it does.
-    /// The arguments match the tool's schema, and `object` is what they name.
+    /// The arguments match the tool's schema, and `place` is what they name.
     pub async fn prepare(
         &self,
         tool: &Tool,
         args: &Map<String, Value>,
-        object: OwnedObject,
+        place: Owned,
         now: Timestamp,
         deadline: Instant,
     ) -> Result<Prepared, PrepareError> {
-        let owned = Owned::Object(object.clone());
-        self.check(tool, args, Some(&owned))?;
+        self.check(tool, args, Some(&place))?;
+        let object = match (&tool.plan, &place) {
+            (ToolPlan::Change(ChangePlan::Create(plan)), _) => {
+                return self.prepare_new(plan, args, place, now, deadline).await;
+            }
+            (ToolPlan::Change(_), Owned::Object(object)) => object,
+            _ => return Err(foreign(tool).into()),
+        };
         let ToolPlan::Change(plan) = &tool.plan else {
             return Err(foreign(tool).into());
         };
         let target = Target::of(plan, args, object.account().currency())?;
         // What the vendor cannot be told is refused before it is asked.
-        let said = self.parameter(&target, &object)?;
+        let said = self.parameter(&target, object)?;
         let (_, level) = self.level_of(object.kind())?;
         let snapshot = match plan {
-            ChangePlan::Deactivate => self.before_a_stop(&object, level, deadline).await?,
-            _ => self.spend_root(&object, deadline).await?,
+            ChangePlan::Deactivate => self.before_a_stop(object, level, deadline).await?,
+            _ => self.spend_root(object, deadline).await?,
         };
         let id = super::spend_root::id(object.id())?;
         // Claimed as something else than it is, an ad set would pass for an ad.
@@ -62,17 +69,18 @@ impl Corridor {
             return Err(Impossible::Unknown(id).into());
         }
         let effect = target.effect(&id, &snapshot, now)?;
-        let above = snapshot.root.path(&id).unwrap_or_default();
-        let path = above.iter().map(|node| node.id.clone()).collect();
+        let path = snapshot.path(&id);
         let seen = snapshot.seen(&id);
         let is_reached = seen.is_some_and(|seen| target.is_reached(seen));
         Ok(Prepared {
             connector: self.connector.name.clone(),
-            id,
-            said,
-            object,
+            kind: object.kind().to_owned(),
+            id: Some(id),
+            word: said.1.clone(),
+            said: vec![said],
+            place,
             target,
-            snapshot,
+            snapshot: Some(snapshot),
             path,
             effect,
             is_reached,
@@ -82,10 +90,11 @@ impl Corridor {
     /// Has the vendor check the change and make none.
     pub async fn rehearse(&self, change: &Prepared, deadline: Instant) -> Result<(), CallError> {
         let plans = self.plans()?;
-        let form = form([&change.said, &plans.changes.rehearse]);
+        let form = form(change.said.iter().chain([&plans.changes.rehearse]));
         let mut tally = tally(change);
         let sent = self.send(plans, change, &form, deadline, &mut tally).await;
-        sent.map_err(|failure| failure.error)
+        let answer = sent.map_err(|failure| failure.error)?;
+        done(plans.changes, &answer)
     }
 
     /// Makes the change, once, and reads whether it is so: a success that
@@ -100,20 +109,27 @@ impl Corridor {
     }
 
     async fn made(&self, change: &Prepared, deadline: Instant, tally: &mut Tally) -> Made {
-        let form = form([&change.said]);
-        let sent = match self.plans() {
-            Ok(plans) => self.send(plans, change, &form, deadline, tally).await,
+        let form = form(&change.said);
+        let plans = match self.plans() {
+            Ok(plans) => plans,
             Err(error) => return Made::NotApplied(error),
         };
-        match sent {
-            Ok(()) => {}
+        let answer = match self.send(plans, change, &form, deadline, tally).await {
+            Ok(answer) => answer,
             Err(Failure {
                 error,
                 applied: Applied::No,
             }) => return Made::NotApplied(error),
             Err(Failure { error, .. }) => return Made::Unknown(error),
-        }
-        match self.look(&change.doubt(), deadline).await {
+        };
+        let seen = match &change.target {
+            Target::New(_) => self.look_at_new(change, &answer, deadline).await,
+            _ => match done(plans.changes, &answer) {
+                Ok(()) => self.look(&change.doubt(), deadline).await,
+                Err(error) => Err(error),
+            },
+        };
+        match seen {
             Ok(Sighting {
                 standing: Standing::Reached,
                 found,
@@ -129,6 +145,9 @@ impl Corridor {
     /// word of now. The same request proves that it is still the account's,
     /// which must be one of this corridor's.
     pub async fn look(&self, doubt: &Doubt, deadline: Instant) -> Result<Sighting, CallError> {
+        if let Target::New(_) = &doubt.target {
+            return self.look_for_new(doubt, deadline).await;
+        }
         let (account, object) = self.object_of(doubt)?;
         let (_, level) = self.level_of(&doubt.kind)?;
         // An odd amount makes nobody doubt a pause.
@@ -153,7 +172,7 @@ impl Corridor {
         })
     }
 
-    fn plans(&self) -> Result<Plans<'_>, CallError> {
+    pub(super) fn plans(&self) -> Result<Plans<'_>, CallError> {
         let api = &self.connector.api;
         match (&api.spend_root, &api.changes, &api.objects) {
             (Some(root), Some(changes), Some(objects)) => Ok(Plans {
@@ -171,10 +190,8 @@ impl Corridor {
     /// refused unless the vendor names the account in the same answer.
     fn object_of(&self, doubt: &Doubt) -> Result<(OwnedAccount, OwnedObject), CallError> {
         let plans = self.plans()?;
-        let account = self.own(doubt.account.as_str());
-        let account = account.filter(|_| doubt.connector == self.connector.name);
-        let account = account.ok_or(CallError::AccountNotOwned)?;
-        let id = doubt.id.as_str();
+        let account = self.account_of(doubt)?;
+        let id = doubt.id.as_ref().map_or("", ObjectId::as_str);
         if !plans.objects.pattern.admits(id) {
             return Err(CallError::Malformed {
                 problem: "a doubt about an id that is none".into(),
@@ -184,7 +201,13 @@ impl Corridor {
         Ok((account, object))
     }
 
-    fn level_of(&self, kind: &str) -> Result<(&SpendRootPlan, &LevelPlan), CallError> {
+    pub(super) fn account_of(&self, doubt: &Doubt) -> Result<OwnedAccount, CallError> {
+        let account = self.own(doubt.account.as_str());
+        let account = account.filter(|_| doubt.connector == self.connector.name);
+        account.ok_or(CallError::AccountNotOwned)
+    }
+
+    pub(super) fn level_of(&self, kind: &str) -> Result<(&SpendRootPlan, &LevelPlan), CallError> {
         let plans = self.plans()?;
         let level = plans.root.level(kind);
         let level = level.ok_or_else(|| CallError::Malformed {
@@ -213,9 +236,9 @@ impl Corridor {
         form: &str,
         deadline: Instant,
         tally: &mut Tally,
-    ) -> Result<(), Failure> {
-        let object = &change.object;
-        if !self.is_ours(object.account()) {
+    ) -> Result<Value, Failure> {
+        let account = change.place.account();
+        if !self.is_ours(account) {
             return Err(Failure::unsent(CallError::AccountNotOwned));
         }
         let late = CallError::TimedOut {
@@ -226,8 +249,7 @@ impl Corridor {
             return Err(Failure::unsent(late));
         }
         let api = &self.connector.api;
-        let owned = Owned::Object(object.clone());
-        let url = self.address(plans.objects, &owned);
+        let url = self.address(plans, change).map_err(Failure::unsent)?;
         let sent = self.exchange.change(api, &url, form, tally);
         let Ok(answer) = tokio::time::timeout_at(deadline, sent).await else {
             return Err(Failure {
@@ -237,27 +259,34 @@ impl Corridor {
         };
         let body = answer?;
         self.tell(&self.warnings(tally));
-        match plans.changes.done.find(&body) {
-            Some(Value::Bool(true)) => Ok(()),
-            _ => Err(Failure {
-                error: CallError::Malformed {
-                    problem: "the vendor does not say that it made the change".into(),
-                },
-                applied: Applied::Unknown,
-            }),
-        }
+        Ok(body)
     }
 
-    fn address(&self, objects: &ObjectsPlan, object: &Owned) -> Url {
+    /// Changes are sent to the object itself, new objects are made in an account.
+    fn address(&self, plans: Plans<'_>, change: &Prepared) -> Result<Url, CallError> {
+        if change.creates() {
+            let (_, level) = self.level_of(&change.kind)?;
+            return self.edge(level, change.place.account());
+        }
         let version = &self.connector.api.version;
-        let path = path::fill(&objects.path, version, Slot::Owned(object));
-        self.exchange.url(path)
+        let path = path::fill(&plans.objects.path, version, Slot::Owned(&change.place));
+        Ok(self.exchange.url(path))
+    }
+}
+
+/// Whether the vendor says that it did what it was told.
+fn done(changes: &ChangesPlan, answer: &Value) -> Result<(), CallError> {
+    match changes.done.find(answer) {
+        Some(Value::Bool(true)) => Ok(()),
+        _ => Err(CallError::Malformed {
+            problem: "the vendor does not say that it made the change".into(),
+        }),
     }
 }
 
 fn tally(change: &Prepared) -> Tally {
     Tally {
-        account: Some(change.object.account().id().clone()),
+        account: Some(change.place.account().id().clone()),
         urgency: urgency(&change.target),
         ..Tally::default()
     }

@@ -105,20 +105,29 @@ impl Corridor {
         urgency: Urgency,
         deadline: Instant,
     ) -> Result<Reading<'r>, CallError> {
+        self.reading_in(object.account(), urgency, deadline)
+    }
+
+    fn reading_in<'r>(
+        &'r self,
+        account: &'r OwnedAccount,
+        urgency: Urgency,
+        deadline: Instant,
+    ) -> Result<Reading<'r>, CallError> {
         let api = &self.connector.api;
         let (Some(plan), Some(objects)) = (&api.spend_root, &api.objects) else {
             return Err(malformed("this connector has no spend roots"));
         };
-        if !self.is_ours(object.account()) {
+        if !self.is_ours(account) {
             return Err(CallError::AccountNotOwned);
         }
         Ok(Reading {
             plan,
             objects,
-            account: object.account(),
+            account,
             deadline,
             tally: Tally {
-                account: Some(object.account().id().clone()),
+                account: Some(account.id().clone()),
                 urgency,
                 ..Tally::default()
             },
@@ -199,24 +208,64 @@ impl Corridor {
         amounts: Amounts<'_>,
         reading: &mut Reading<'_>,
     ) -> Result<Vec<Row>, CallError> {
-        let pages = &reading.plan.pages;
         let mut fields: Vec<&str> = below.level.fields().collect();
         fields.extend([below.parent_field.as_str(), below.root_field.as_str()]);
         fields.dedup();
         let version = &self.connector.api.version;
         let path = path::fill(&below.list, version, Slot::Owned(root));
-        let mut first = self.asking(path, &reading.fields(&fields));
-        first
-            .query_pairs_mut()
-            .append_pair(&pages.limit_parameter, &pages.most_rows.to_string());
+        let first = self.asking(path, &reading.fields(&fields));
+        let rows = self.whole_list(&below.level.kind, first, reading).await?;
+        let rows = rows.iter();
+        rows.map(|row| reading.row(below, root_id, amounts, row))
+            .collect()
+    }
+
+    /// Every object of a level in an account that a list has, below that object
+    /// if there is one.
+    pub(super) async fn listed(
+        &self,
+        account: &OwnedAccount,
+        level: &LevelPlan,
+        above: Option<&ObjectId>,
+        list: &Url,
+        deadline: Instant,
+    ) -> Result<Vec<Row>, CallError> {
+        let mut reading = self.reading_in(account, Urgency::Usual, deadline)?;
+        let below = reading.plan.below(&level.kind);
+        let parent = below.map(|below| below.parent_field.as_str());
+        let fields: Vec<&str> = level.fields().chain(parent).collect();
+        let first = with(list, "fields", &reading.fields(&fields));
+        let rows = self.whole_list(&level.kind, first, &mut reading).await?;
+        let mut found = Vec::new();
+        for row in &rows {
+            let parent = parent.map(|field| reading.named(field, row)).transpose()?;
+            if above.is_some() && parent.as_ref() != above {
+                continue;
+            }
+            reading.check_account(row)?;
+            let id = reading.named(&reading.objects.id_field, row)?;
+            let row = snapshot::read(level, reading.amounts(), &id, parent, row);
+            found.push(row.map_err(malformed)?);
+        }
+        Ok(found)
+    }
+
+    /// The rows of all pages of a list.
+    async fn whole_list(
+        &self,
+        kind: &str,
+        first: Url,
+        reading: &mut Reading<'_>,
+    ) -> Result<Vec<Value>, CallError> {
+        let plan = reading.plan;
+        let pages = &plan.pages;
+        let first = with(&first, &pages.limit_parameter, &pages.most_rows.to_string());
         let mut rows = Vec::new();
         let mut url = first.clone();
         for _ in 0..pages.most_pages {
-            let body = self.ask_once_more(&url, reading).await?;
-            let found = pages.rows.find(&body).and_then(Value::as_array);
-            for row in found.ok_or_else(|| malformed("a page without rows"))? {
-                rows.push(reading.row(below, root_id, amounts, row)?);
-            }
+            let mut body = self.ask_once_more(&url, reading).await?;
+            let found = pages.rows.find_mut(&mut body).and_then(Value::as_array_mut);
+            rows.append(found.ok_or_else(|| malformed("a page without rows"))?);
             if pages.next.find(&body).is_none_or(Value::is_null) {
                 return Ok(rows);
             }
@@ -230,7 +279,7 @@ impl Corridor {
             url = next;
         }
         Err(CallError::RootTooLarge {
-            kind: below.level.kind.clone(),
+            kind: kind.to_owned(),
             most: u64::from(pages.most_pages) * u64::from(pages.most_rows),
         })
     }
@@ -283,17 +332,21 @@ impl<'r> Reading<'r> {
         row: &Value,
     ) -> Result<Row, CallError> {
         self.check_account(row)?;
-        let named = |field: &str| {
-            let text = row.get(field).and_then(Value::as_str);
-            let text = text.filter(|id| self.objects.pattern.admits(id));
-            id(text.ok_or_else(|| malformed(format!("field `{field}` is no id")))?)
-        };
-        if named(&below.root_field)? != *root {
+        if self.named(&below.root_field, row)? != *root {
             return Err(malformed("a row that stands below another root"));
         }
-        let parent = Some(named(&below.parent_field)?);
-        let id = named(&self.objects.id_field)?;
+        let parent = Some(self.named(&below.parent_field, row)?);
+        let id = self.named(&self.objects.id_field, row)?;
         snapshot::read(&below.level, amounts, &id, parent, row).map_err(malformed)
+    }
+}
+
+impl Reading<'_> {
+    /// The id in a field of a row.
+    fn named(&self, field: &str, row: &Value) -> Result<ObjectId, CallError> {
+        let text = row.get(field).and_then(Value::as_str);
+        let text = text.filter(|id| self.objects.pattern.admits(id));
+        id(text.ok_or_else(|| malformed(format!("field `{field}` is no id")))?)
     }
 }
 
@@ -307,7 +360,7 @@ pub(super) fn id(text: &str) -> Result<ObjectId, CallError> {
     ObjectId::parse(text).map_err(|_| malformed("an id that is none"))
 }
 
-fn malformed(problem: impl Into<String>) -> CallError {
+pub(super) fn malformed(problem: impl Into<String>) -> CallError {
     CallError::Malformed {
         problem: problem.into(),
     }

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::{Entries, QueryForm};
+
 /// What holds for every change at a vendor.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -11,6 +13,25 @@ pub(crate) struct ChangesForm {
     pub done: Spanned<String>,
     pub rehearse: RehearseForm,
     pub settle: SettleForm,
+    pub create: Option<CreatesForm>,
+}
+
+/// How something new is told from others, once it is there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreatesForm {
+    /// Where the answer says which one it is.
+    pub made: Spanned<String>,
+    pub locate: LocateForm,
+}
+
+/// How the list of an account is searched for a name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LocateForm {
+    pub parameter: Spanned<String>,
+    /// JSON in which `"{name}"` stands for the name.
+    pub value: Spanned<String>,
 }
 
 /// The parameter by which the vendor checks a change and makes none.
@@ -39,4 +60,20 @@ pub(crate) enum ChangeForm {
     Deactivate {},
     SetBid { bid: String },
     Rename { name: String },
+    Create(Box<CreateForm>),
+}
+
+/// A new object, which is made paused.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateForm {
+    /// Its kind.
+    pub makes: String,
+    pub name: String,
+    pub daily: Option<String>,
+    pub lifetime: Option<String>,
+    pub ends: Option<String>,
+    pub bid: Option<String>,
+    /// What else the vendor wants to know, by parameter.
+    pub settings: Entries<QueryForm>,
 }

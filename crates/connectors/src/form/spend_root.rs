@@ -44,6 +44,8 @@ pub(crate) struct LevelForm {
     pub ends: Option<Spanned<String>>,
     pub budget: Option<BudgetForm>,
     pub bid: Option<Spanned<String>>,
+    /// Where a new one is made in an account, and all of an account are listed.
+    pub create: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

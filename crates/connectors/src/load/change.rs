@@ -1,6 +1,8 @@
 //! The tools that change something: each names an effect, and everything else
 //! follows from how a spend root is read.
 
+mod create;
+
 use serde_saphyr::Spanned;
 use tenantry_core::access::ToolClass;
 
@@ -34,6 +36,7 @@ pub(super) fn changes(
         rehearse: rehearsal(&form.rehearse, root)?,
         quiet_ms: u64::from(quiet) * 1_000,
         reads: bounded(&form.settle.reads, LEAST_READS..=MOST_READS)?,
+        creates: form.create.as_ref().map(create::creates).transpose()?,
     })
 }
 
@@ -84,12 +87,20 @@ pub(super) fn compile(
             "a change is made from its effect: it says no request and no output",
         );
     }
-    let plan = plan(&change.value);
+    // What stands in a mapping of several kinds has lost its lines.
+    let plan = plan(&change.value, &form.input.value);
+    let plan = plan.or_else(|Doubt { reason, .. }| doubt(change, reason))?;
     class(form, &plan)?;
     if subjects.is_empty() {
         return doubt(change, "a change needs a subject");
     }
-    for subject in subjects {
+    if let ChangePlan::Create(new) = &plan {
+        create::check(api, subjects, new, change)?;
+    }
+    let changed = subjects
+        .iter()
+        .filter(|_| !matches!(plan, ChangePlan::Create(_)));
+    for subject in changed {
         if !level(api, &subject.kind).is_some_and(|level| plan.fits(level)) {
             let kind = &subject.kind;
             return doubt(
@@ -102,8 +113,8 @@ pub(super) fn compile(
     Ok(plan)
 }
 
-fn plan(form: &ChangeForm) -> ChangePlan {
-    match form {
+fn plan(form: &ChangeForm, input: &SchemaForm) -> Result<ChangePlan, Doubt> {
+    Ok(match form {
         ChangeForm::SetBudget { daily, lifetime } => ChangePlan::SetBudget {
             daily: daily.clone(),
             lifetime: lifetime.clone(),
@@ -112,7 +123,8 @@ fn plan(form: &ChangeForm) -> ChangePlan {
         ChangeForm::Deactivate {} => ChangePlan::Deactivate,
         ChangeForm::SetBid { bid } => ChangePlan::SetBid { bid: bid.clone() },
         ChangeForm::Rename { name } => ChangePlan::Rename { name: name.clone() },
-    }
+        ChangeForm::Create(form) => ChangePlan::Create(Box::new(create::plan(form, input)?)),
+    })
 }
 
 /// What money depends on is `spend`, whatever the file would like.
@@ -121,7 +133,10 @@ fn class(form: &ToolForm, plan: &ChangePlan) -> Result<(), Doubt> {
         ChangePlan::SetBudget { .. } | ChangePlan::Activate | ChangePlan::SetBid { .. } => {
             ToolClass::Spend
         }
-        ChangePlan::Deactivate | ChangePlan::Rename { .. } => ToolClass::Write,
+        // What is made is paused: nothing is spent until it is activated.
+        ChangePlan::Deactivate | ChangePlan::Rename { .. } | ChangePlan::Create(_) => {
+            ToolClass::Write
+        }
     };
     if form.class.value != class {
         let class = class.as_str();
@@ -160,7 +175,7 @@ fn arguments(
         if !is_subject && !taken.contains(&text) {
             return doubt(name, format!("argument `{text}` is not used by the change"));
         }
-        if !is_subject && !is_taken(&argument.value, plan) {
+        if !is_subject && !is_taken(text, &argument.value, plan) {
             return doubt(
                 name,
                 format!("argument `{text}` is not in the form that the change takes"),
@@ -174,7 +189,6 @@ fn arguments(
             .flatten()
             .any(|one| one.value == *name)
     };
-    let is_alone = taken.len() == 1;
     for name in taken {
         if !declared.iter().any(|(declared, _)| declared.value == name) {
             return doubt(
@@ -182,8 +196,11 @@ fn arguments(
                 format!("argument `{name}` is not declared in `input`"),
             );
         }
-        if required(name) != is_alone {
-            let what = if is_alone {
+        if plan
+            .requires(name)
+            .is_some_and(|must| must != required(name))
+        {
+            let what = if plan.requires(name) == Some(true) {
                 "is not required"
             } else {
                 "is required, though another could stand for it"
@@ -194,11 +211,19 @@ fn arguments(
     Ok(())
 }
 
-/// Names are texts; all else that a change takes is money.
-fn is_taken(form: &SchemaForm, plan: &ChangePlan) -> bool {
-    match plan {
-        ChangePlan::Rename { .. } => form.kind == SchemaKind::String,
-        _ => is_money(form),
+/// Names and times are texts, settings are the vendor's; all else that a change
+/// takes is money.
+fn is_taken(name: &str, form: &SchemaForm, plan: &ChangePlan) -> bool {
+    let is_text = match plan {
+        ChangePlan::Rename { .. } => true,
+        ChangePlan::Create(plan) if plan.is_setting(name) => return true,
+        ChangePlan::Create(plan) => plan.name == name || plan.ends.as_deref() == Some(name),
+        _ => false,
+    };
+    if is_text {
+        form.kind == SchemaKind::String
+    } else {
+        is_money(form)
     }
 }
 
@@ -225,6 +250,19 @@ impl ChangePlan {
             Self::SetBid { bid } => vec![bid],
             Self::Rename { name } => vec![name],
             Self::Activate | Self::Deactivate => vec![],
+            Self::Create(plan) => plan.arguments().collect(),
+        }
+    }
+
+    /// Whether an argument has to be given, or must not have to be, because
+    /// another could stand for it.
+    fn requires(&self, name: &str) -> Option<bool> {
+        match self {
+            Self::Create(plan) => (plan.name == name).then_some(true),
+            Self::SetBudget { .. } => Some(false),
+            Self::SetBid { .. } | Self::Rename { .. } | Self::Activate | Self::Deactivate => {
+                Some(true)
+            }
         }
     }
 
@@ -233,6 +271,8 @@ impl ChangePlan {
             Self::SetBudget { .. } => level.budget.is_some(),
             Self::SetBid { .. } => level.bid_field.is_some(),
             Self::Activate | Self::Deactivate | Self::Rename { .. } => true,
+            // It is not there yet.
+            Self::Create(_) => false,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::output::unit;
 use super::{Doubt, bounded, command_free, doubt, path_with_slot, pointer, word};
 use crate::form::spend_root::{BudgetForm, LevelForm, PagesForm, SpendRootForm, SwitchForm};
 use crate::plan::spend_root::{BelowPlan, BudgetPlan, LevelPlan, PagesPlan, SpendRootPlan};
-use crate::plan::{ApiPlan, ObjectsPlan};
+use crate::plan::{ApiPlan, ObjectsPlan, Segment};
 
 /// Rows of one page: no vendor gives more.
 const MOST_ROWS: u32 = 1_000;
@@ -108,6 +108,7 @@ fn level(form: &LevelForm, objects: &ObjectsPlan) -> Result<LevelPlan, Doubt> {
         ends_field: optional(&form.ends)?,
         budget: form.budget.as_ref().map(budget).transpose()?,
         bid_field: form.bid.as_ref().map(command_free).transpose()?,
+        create: form.create.as_ref().map(edge).transpose()?,
     };
     let above = [&form.parent, &form.root].into_iter().flatten();
     let mut names: Vec<&str> = plan.fields().collect();
@@ -121,6 +122,10 @@ fn level(form: &LevelForm, objects: &ObjectsPlan) -> Result<LevelPlan, Doubt> {
         return doubt(&form.kind, format!("field `{twice}` is read as two things"));
     }
     Ok(plan)
+}
+
+fn edge(form: &Spanned<String>) -> Result<Vec<Segment>, Doubt> {
+    path_with_slot(form, "account", "create")
 }
 
 /// Every word is known, once: one that nobody explained could be a live budget.

@@ -143,7 +143,7 @@ fn read(
     })
 }
 
-fn query(
+pub(super) fn query(
     form: &Entries<QueryForm>,
     input: &SchemaForm,
 ) -> Result<Vec<(String, QueryValue)>, Doubt> {

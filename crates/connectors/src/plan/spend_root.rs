@@ -52,6 +52,8 @@ pub(crate) struct LevelPlan {
     pub ends_field: Option<String>,
     pub budget: Option<BudgetPlan>,
     pub bid_field: Option<String>,
+    /// Where a new one is made in an account, and all of an account are listed.
+    pub create: Option<Vec<Segment>>,
 }
 
 /// Where an object says what its budget is: the names of fields.
@@ -73,6 +75,13 @@ impl SpendRootPlan {
     pub fn levels(&self) -> impl Iterator<Item = &LevelPlan> {
         let below = self.below.iter().map(|below| &below.level);
         [&self.top].into_iter().chain(below)
+    }
+
+    /// The kind that stands right above another one; the root has none.
+    pub fn above(&self, kind: &str) -> Option<&str> {
+        let mut levels = self.levels().zip(&self.below);
+        let found = levels.find(|(_, below)| below.level.kind == kind);
+        found.map(|(above, _)| above.kind.as_str())
     }
 
     /// The level of that kind below the root.

@@ -122,6 +122,14 @@ impl Bench {
         owned.await.unwrap()
     }
 
+    /// The same of an account or an object, whatever they name.
+    pub async fn place(&self, tool: &str, asked: Value) -> Owned {
+        match self.tool(tool).named(&args(asked.clone())).unwrap() {
+            Named::Account(account) => Owned::Account(self.corridor.own(&account).unwrap()),
+            _ => Owned::Object(self.own(tool, asked).await),
+        }
+    }
+
     pub async fn campaigns(&self) -> Result<Answer, CallError> {
         self.call(
             "meta_list_campaigns",

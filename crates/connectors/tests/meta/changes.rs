@@ -31,7 +31,7 @@ fn id(text: &str) -> ObjectId {
 }
 
 pub async fn prepare(bench: &Bench, tool: &str, asked: Value) -> Result<Prepared, PrepareError> {
-    let owned = bench.own(tool, asked.clone()).await;
+    let owned = bench.place(tool, asked.clone()).await;
     let (tool, args) = (bench.tool(tool), args(asked));
     bench
         .corridor

@@ -164,7 +164,7 @@ async fn a_view_says_what_changes_in_major_units() {
     ];
     for (tool, asked, before, after, delta) in cases {
         let change = prepared(&bench, tool, asked).await;
-        let currency = change.object.account().currency();
+        let currency = change.place.account().currency();
         let expected =
             json!({"before": before, "after": after, "delta": delta, "currency": currency});
         assert_eq!(serde_json::to_value(change.view()).unwrap(), expected);
@@ -214,11 +214,11 @@ async fn each_field_that_somebody_configures_counts_and_time_does_not() {
     let end = Some("2026-12-24T00:00:00Z".parse().unwrap());
     let top = |edit: &dyn Fn(&mut tenantry_core::spend_root::Node)| {
         let mut edited = change.clone();
-        edit(&mut edited.snapshot.root.top);
+        edit(&mut edited.snapshot.as_mut().unwrap().root.top);
         edited
     };
     let mut odd_bid = change.clone();
-    odd_bid.snapshot.bids_micros.clear();
+    odd_bid.snapshot.as_mut().unwrap().bids_micros.clear();
     let mut effect = change.clone();
     effect.effect.becomes_endless = true;
     let others = [

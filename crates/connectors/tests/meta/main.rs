@@ -3,6 +3,7 @@
 mod answers;
 mod bench;
 mod changes;
+mod creates;
 mod departures;
 mod doubts;
 mod failures;

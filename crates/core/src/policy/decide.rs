@@ -169,6 +169,7 @@ pub fn decide(
     if !is_granted {
         fired.push(ungranted());
     }
+    fired.extend(facts.twin.as_deref().map(doubled));
     fired.retain(|one| match &one.verdict {
         Verdict::Deny => true,
         Verdict::Ask(terms) => agreed.get(&one.name) != Some(terms),
@@ -230,6 +231,20 @@ fn ungranted() -> Fired {
         },
         verdict: Verdict::Deny,
         message: "no enforcing policy covers this change".into(),
+        headroom: None,
+        retry_after_ms: None,
+    }
+}
+
+/// The same once more is as likely a repetition as it is meant (WRITES §2).
+fn doubled(twin: &str) -> Fired {
+    Fired {
+        name: RuleName {
+            policy: "none".into(),
+            rule: "create.twin".into(),
+        },
+        verdict: Verdict::Ask(Terms::of_default()),
+        message: format!("change {twin} of the last 24 hours makes the same"),
         headroom: None,
         retry_after_ms: None,
     }

@@ -102,6 +102,9 @@ pub struct Facts {
     pub exposure: Option<ExposureSnapshot>,
     /// How far each vendor may overspend a budget in a day, in percent of it.
     pub overspend_percent: BTreeMap<ConnectorName, u32>,
+    /// A change that has made the same as this one would within the last 24
+    /// hours, or is about to.
+    pub twin: Option<String>,
     /// Changes of the same key that wait for people.
     pub pending_of_key: u32,
     /// Changes of all keys that wait for people.

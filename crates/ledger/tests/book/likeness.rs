@@ -69,7 +69,7 @@ async fn twin(ledger: &Ledger, wish: &Wish, now: jiff::Timestamp) -> Option<Chan
     let asked = wish.asked(&overspend);
     let heard = std::sync::Mutex::new(None);
     let decide = |moment: &tenantry_ledger::reserve::Moment<'_>| {
-        *heard.lock().unwrap() = moment.twin.cloned();
+        *heard.lock().unwrap() = moment.facts.twin.clone();
         let mut ruling = allow(wish)(moment);
         ruling.decision = tenantry_core::policy::decide::Decision::Denied;
         ruling
@@ -78,7 +78,8 @@ async fn twin(ledger: &Ledger, wish: &Wish, now: jiff::Timestamp) -> Option<Chan
         .decide_and_reserve(&lease, &asked, now, decide)
         .await
         .unwrap();
-    heard.into_inner().unwrap()
+    let heard = heard.into_inner().unwrap();
+    heard.map(|text: String| ChangeId::parse(&text).unwrap())
 }
 
 async fn a_twin_of_the_last_day_is_told_to_the_decision(house: House) {

@@ -179,11 +179,7 @@ pub fn allow(wish: &Wish) -> impl Fn(&Moment<'_>) -> Ruling + '_ {
 pub fn permission(now: Timestamp) -> Permitted {
     let wish = Wish::raise("any", 0);
     let facts = tenantry_core::policy::facts::Facts::default();
-    let moment = Moment {
-        facts: &facts,
-        now,
-        twin: None,
-    };
+    let moment = Moment { facts: &facts, now };
     match allow(&wish)(&moment).decision {
         decide::Decision::Permitted(permitted) => permitted,
         other => panic!("{other:?}"),

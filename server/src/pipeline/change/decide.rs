@@ -53,7 +53,7 @@ impl Question {
         let found = &ready.checked().found;
         let subject = Subject {
             connector: found.connector.name().clone(),
-            account: prepared.object.account().id().clone(),
+            account: prepared.place.account().id().clone(),
             tool: found.tool.name.clone(),
             class: found.tool.class,
             key: desk.caller.key.id.clone(),
@@ -64,9 +64,13 @@ impl Question {
                 subject,
                 effect: prepared.effect.clone(),
             },
-            roots: prepared.path.first().cloned().into_iter().collect(),
+            roots: prepared.root().into_iter().collect(),
             intent: told::intent(prepared),
-            likeness: Likeness::Target(prepared.likeness()),
+            likeness: if prepared.creates() {
+                Likeness::Made(prepared.likeness())
+            } else {
+                Likeness::Target(prepared.likeness())
+            },
             record: told::record(desk, ready, wish, entry),
             overspend_percent: BTreeMap::new(),
         }

@@ -3,7 +3,7 @@
 //! has it later, with whoever settles what is unknown.
 
 use serde_json::{Value, json};
-use tenantry_connectors::change::{Made, Sent};
+use tenantry_connectors::change::Made;
 use tenantry_core::audit::Stage;
 use tenantry_ledger::outbox::{OffBook, OffStep};
 
@@ -65,8 +65,9 @@ pub(super) async fn stop_prepared(
     let is_watched = put_down(leaving, leaves, record.clone()).await;
     entry.sends(&change);
     let work = ready.proven.corridor.make(&ready.prepared, desk.deadline);
-    let Sent { made, request_ids } = credentials::counting(entry.vendor_requests(), work).await;
-    let record = told::with_requests(record, &request_ids);
+    let sent = credentials::counting(entry.vendor_requests(), work).await;
+    let record = told::with_requests(record, &sent, &ready.prepared);
+    let made = sent.made;
     let (detail, step) = ended(&made);
     put_down(detail, step, record).await;
     let answer = told::of(&ready.prepared, Some(&change));

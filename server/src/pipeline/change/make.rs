@@ -35,7 +35,7 @@ pub(super) async fn make(
     let sent = credentials::counting(entry.vendor_requests(), work).await;
     crash::at(Step::Answered);
     let now = errand.desk.now();
-    let record = told::with_requests(record, &sent.request_ids);
+    let record = told::with_requests(record, &sent, &ready.prepared);
     let (outcome, ended) = outcome(sent.made, change.clone(), entry.call_id(), now);
     let settled = errand
         .ledger

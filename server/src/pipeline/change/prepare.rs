@@ -2,7 +2,7 @@
 //! is, then all that the change could spend.
 
 use tenantry_connectors::change::{PrepareError, Prepared};
-use tenantry_connectors::corridor::owned::{Owned, OwnedObject};
+use tenantry_connectors::corridor::owned::Owned;
 use tenantry_core::audit::Stage;
 use tenantry_core::cause::chain;
 use tenantry_core::reason::{Reason, Refusal};
@@ -45,11 +45,11 @@ pub(super) async fn prepare<'c>(
     entry: &mut Entry,
 ) -> Result<Ready<'c>, Stopped> {
     let mut proven = own::own(desk.caller, permitted, desk.deadline, entry).await?;
-    let Some(Owned::Object(object)) = proven.subject.take() else {
-        let refusal = Refusal::new(Reason::InternalFault, "the tool changes no object");
+    let Some(place) = proven.subject.take() else {
+        let refusal = Refusal::new(Reason::InternalFault, "the tool changes nothing");
         return Err(Stopped::failed(Stage::Own, refusal));
     };
-    let prepared = prepared(desk, &proven, object, entry).await?;
+    let prepared = prepared(desk, &proven, place, entry).await?;
     as_foreseen(wish, &prepared)?;
     Ok(Ready { proven, prepared })
 }
@@ -71,14 +71,14 @@ pub(super) async fn again(
     ready: &Ready<'_>,
     entry: &mut Entry,
 ) -> Result<Prepared, Stopped> {
-    let object = ready.prepared.object.clone();
-    prepared(desk, &ready.proven, object, entry).await
+    let place = ready.prepared.place.clone();
+    prepared(desk, &ready.proven, place, entry).await
 }
 
 async fn prepared(
     desk: Desk<'_>,
     proven: &Proven<'_>,
-    object: OwnedObject,
+    place: Owned,
     entry: &mut Entry,
 ) -> Result<Prepared, Stopped> {
     let checked = &proven.permitted.checked;
@@ -86,7 +86,7 @@ async fn prepared(
     let now = desk.now();
     let work = proven
         .corridor
-        .prepare(tool, &checked.arguments, object, now, desk.deadline);
+        .prepare(tool, &checked.arguments, place, now, desk.deadline);
     let prepared = credentials::counting(entry.vendor_requests(), work).await;
     prepared.map_err(|error| match &error {
         PrepareError::Call(cause) => {

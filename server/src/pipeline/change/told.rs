@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tenantry_connectors::change::Prepared;
-use tenantry_connectors::change::view::View;
+use tenantry_connectors::change::view::{Settings, View};
+use tenantry_connectors::change::{Made, Prepared, Sent};
+use tenantry_connectors::corridor::owned::Owned;
 use tenantry_core::answer::{ChangeAnswer, Envelope, RuleAnswer, Status};
 use tenantry_core::audit::change_record::{ChangeRecord, Deed, Target};
 use tenantry_core::audit::{Actor, Arguments, Stage};
@@ -226,8 +227,8 @@ pub(super) fn record(
     entry: &Entry,
 ) -> Map<String, Value> {
     let found = &ready.checked().found;
-    let object = &ready.prepared.object;
-    let view = ready.prepared.view();
+    let prepared = &ready.prepared;
+    let view = prepared.view();
     let arguments = entry.kept_arguments().cloned();
     let record = ChangeRecord {
         call_id: entry.call_id().to_owned(),
@@ -236,13 +237,14 @@ pub(super) fn record(
         actor: Actor::of(&desk.caller.key),
         tool: found.tool.name.clone(),
         class: found.tool.class,
-        deed: Deed::Update,
+        deed: if prepared.creates() {
+            Deed::Create
+        } else {
+            Deed::Update
+        },
         connector: found.connector.name().clone(),
-        account: object.account().id().clone(),
-        object: Some(Target {
-            kind: object.kind().to_owned(),
-            id: object.id().to_owned(),
-        }),
+        account: prepared.place.account().id().clone(),
+        object: changed(prepared),
         arguments: arguments.unwrap_or_else(|| Arguments::unchecked(&Map::new())),
         before: Some(value(&view.before)),
         after: Some(value(&view.after)),
@@ -253,10 +255,34 @@ pub(super) fn record(
     record.to_map()
 }
 
-/// The same, with what the vendor calls the requests of the change.
-pub(super) fn with_requests(mut record: Map<String, Value>, ids: &[String]) -> Map<String, Value> {
-    if !ids.is_empty() {
-        record.insert("vendor_request_ids".into(), json!(ids));
+/// The object that changes; what is about to be made has no id yet.
+fn changed(prepared: &Prepared) -> Option<Target> {
+    match &prepared.place {
+        Owned::Object(object) if !prepared.creates() => Some(Target {
+            kind: object.kind().to_owned(),
+            id: object.id().to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+/// The same, with what the vendor calls the requests of the change, and what it
+/// made.
+pub(super) fn with_requests(
+    mut record: Map<String, Value>,
+    sent: &Sent,
+    prepared: &Prepared,
+) -> Map<String, Value> {
+    if !sent.request_ids.is_empty() {
+        record.insert("vendor_request_ids".into(), json!(sent.request_ids));
+    }
+    if let Made::Applied(Settings { id: Some(id), .. }) = &sent.made {
+        let kind = prepared.kind.clone();
+        let made = Target {
+            kind,
+            id: id.clone(),
+        };
+        record.insert("object".into(), value(&made));
     }
     record
 }

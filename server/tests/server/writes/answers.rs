@@ -308,12 +308,23 @@ async fn every_changing_tool_changes_what_it_says() {
             "meta_set_budget",
             json!({"ad_set_id": AD_SET, "daily_budget": eur("31.00")}),
         ),
+        (
+            "meta_create_campaign",
+            json!({
+                "account": "act_1001", "name": "Winter", "objective": "OUTCOME_SALES",
+                "special_ad_categories": [],
+            }),
+        ),
+        (
+            "meta_create_ad",
+            json!({"ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": "77"}}),
+        ),
     ] {
         let mut arguments = arguments;
         arguments["idempotency_key"] = json!(new_key());
         let told = call(&world, tool, arguments).await;
         assert_eq!(told["status"], "done", "{tool}: {told}");
     }
-    assert_eq!(world.fake.effects().len(), 5);
+    assert_eq!(world.fake.effects().len(), 7);
     world.end().await;
 }

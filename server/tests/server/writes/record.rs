@@ -10,7 +10,7 @@ use super::{AD_SET, new_key, set, world, world_with};
 use crate::world::{World, until};
 
 /// The lines of changes, once there are that many.
-async fn lines(world: &World, count: usize) -> Vec<String> {
+pub async fn lines(world: &World, count: usize) -> Vec<String> {
     let found = || {
         let text = world.audit.text();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);

@@ -8,6 +8,7 @@ use super::asked::Asked;
 use super::creates;
 use super::faults::Faults;
 use super::fields::{ACCOUNT, ACTIVITY, AD, Node, PAGE, PERIOD, REPORT};
+use super::filtering;
 use super::insights;
 use super::paging::{Part, View};
 use super::schedules;
@@ -155,7 +156,8 @@ fn edge_rows(
             return Err(GraphError::no_such_field(edge, above.kind.node().name));
         }
     }
-    let rows = view.below(parent, kind, asked.parameter("effective_status"))?;
+    let mut rows = view.below(parent, kind, asked.parameter("effective_status"))?;
+    filtering::keep(&mut rows, asked.parameter("filtering"))?;
     view.page(&Part::of(asked), &rows, kind.node())
 }
 

@@ -57,6 +57,7 @@ struct Known {
     overspend: BTreeMap<String, u32>,
     pending_of_key: u32,
     pending_of_tenant: u32,
+    twin: Option<String>,
 }
 
 /// What is decided over.
@@ -198,6 +199,7 @@ fn facts(case: &Case) -> Facts {
             .iter()
             .map(|(name, percent)| (ConnectorName::parse(name).unwrap(), *percent))
             .collect(),
+        twin: known.twin.clone(),
         pending_of_key: known.pending_of_key,
         pending_of_tenant: known.pending_of_tenant,
     }

@@ -1,0 +1,202 @@
+//! Making something new: in an account, or below one of its objects. It is made
+//! paused, under a name that nothing beside it has, so that it is found again
+//! when the answer never comes.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tenantry_core::effect::Impossible;
+use tenantry_core::name::ObjectId;
+use tokio::time::Instant;
+use url::Url;
+
+use super::Corridor;
+use super::exchange::{Tally, Urgency};
+use super::limits::within;
+use super::owned::{Owned, OwnedAccount, OwnedObject};
+use super::path::{self, Slot};
+use super::progress::query_text;
+use super::spend_root::{id, malformed};
+use crate::call_error::CallError;
+use crate::change::doubt::{Doubt, Sighting, Standing};
+use crate::change::draft::Draft;
+use crate::change::view::Settings;
+use crate::change::{PrepareError, Prepared, Target};
+use crate::plan::change::{CreatePlan, CreatesPlan};
+use crate::plan::spend_root::LevelPlan;
+use crate::snapshot::Row;
+
+/// An object that was found, and what it is like.
+struct Found {
+    id: String,
+    row: Row,
+}
+
+impl Corridor {
+    /// Says what a new object would do, and makes sure that it could be told
+    /// from all others. Two requests more than reading what it stands below.
+    pub(super) async fn prepare_new(
+        &self,
+        plan: &CreatePlan,
+        args: &Map<String, Value>,
+        place: Owned,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Prepared, PrepareError> {
+        let currency = place.account().currency();
+        let draft = Draft::of(plan, args, currency)?;
+        let (root, level) = self.level_of(&plan.makes)?;
+        // What the vendor cannot be told is refused before it is asked.
+        let mut said = draft.parameters(level, root.unit, currency)?;
+        let settings = plan.settings.iter();
+        said.extend(settings.filter_map(|(parameter, value)| {
+            Some((parameter.clone(), query_text(value, args, None)?))
+        }));
+        let (above, snapshot) = match &place {
+            Owned::Account(account) => {
+                let mut tally = Tally::default();
+                self.ask_currency(account, deadline, &mut tally).await?;
+                (None, None)
+            }
+            Owned::Object(object) => {
+                let snapshot = self.spend_root(object, deadline).await?;
+                let above = id(object.id())?;
+                let node = snapshot.root.node(&above);
+                if node.is_none_or(|node| node.kind != object.kind()) {
+                    return Err(Impossible::Unknown(above).into());
+                }
+                let field = root.below(&plan.makes).map(|below| &below.parent_field);
+                said.extend(field.map(|field| (field.clone(), object.id().to_owned())));
+                (Some(above), Some(snapshot))
+            }
+        };
+        let around = above.as_ref().zip(snapshot.as_ref());
+        let effect = draft.effect(&plan.makes, around, currency, now)?;
+        let account = place.account();
+        let found = self.named(account, level, above.as_ref(), &draft.name, deadline);
+        if let Some(twin) = found.await?.first() {
+            return Err(PrepareError::NameTaken {
+                kind: plan.makes.clone(),
+                id: twin.id.clone(),
+            });
+        }
+        let path = around.map(|(id, snapshot)| snapshot.path(id));
+        Ok(Prepared {
+            connector: self.connector.name.clone(),
+            kind: plan.makes.clone(),
+            id: above,
+            word: level.off_word.clone(),
+            said,
+            place,
+            target: Target::New(draft),
+            path: path.unwrap_or_default(),
+            snapshot,
+            effect,
+            is_reached: false,
+        })
+    }
+
+    /// Where new objects of a level are made, and all of an account are listed.
+    pub(super) fn edge(&self, level: &LevelPlan, account: &OwnedAccount) -> Result<Url, CallError> {
+        // INVARIANT: the loader admits tools that make something only where both
+        // are said.
+        let edge = level.create.as_ref();
+        let edge = edge.ok_or_else(|| malformed("nothing new of this kind is made"))?;
+        let version = &self.connector.api.version;
+        let path = path::fill(edge, version, Slot::Account(account));
+        Ok(self.exchange.url(path))
+    }
+
+    /// What was just made, by the id that the vendor answered with.
+    pub(super) async fn look_at_new(
+        &self,
+        change: &Prepared,
+        answer: &Value,
+        deadline: Instant,
+    ) -> Result<Sighting, CallError> {
+        let plans = self.plans()?;
+        let made = self.creates()?.made.find(answer).and_then(Value::as_str);
+        let made = made.filter(|id| plans.objects.pattern.admits(id));
+        let made = made.ok_or_else(|| malformed("the vendor does not say what it made"))?;
+        let (_, level) = self.level_of(&change.kind)?;
+        let account = change.place.account();
+        let object = OwnedObject::told(account.clone(), &change.kind, made);
+        let row = self
+            .read_alone(&object, level, Urgency::Usual, deadline)
+            .await?;
+        let found = Found {
+            id: made.to_owned(),
+            row,
+        };
+        Ok(sighting(&change.doubt(), &[found], account))
+    }
+
+    /// What there is by the name of something that may have been made.
+    pub(super) async fn look_for_new(
+        &self,
+        doubt: &Doubt,
+        deadline: Instant,
+    ) -> Result<Sighting, CallError> {
+        let account = self.account_of(doubt)?;
+        let (_, level) = self.level_of(&doubt.kind)?;
+        let Target::New(draft) = &doubt.target else {
+            return Err(malformed("nothing new is looked for"));
+        };
+        let found = self
+            .named(&account, level, doubt.id.as_ref(), &draft.name, deadline)
+            .await?;
+        Ok(sighting(doubt, &found, &account))
+    }
+
+    fn creates(&self) -> Result<&CreatesPlan, CallError> {
+        let creates = self.plans()?.changes.creates.as_ref();
+        creates.ok_or_else(|| malformed("this connector makes nothing new"))
+    }
+
+    /// Everything of a level by that very name, below that object if there is one.
+    async fn named(
+        &self,
+        account: &OwnedAccount,
+        level: &LevelPlan,
+        above: Option<&ObjectId>,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Found>, CallError> {
+        let creates = self.creates()?;
+        let mut url = self.edge(level, account)?;
+        let (before, after) = &creates.locate_around;
+        let value = format!("{before}{}{after}", Value::from(name));
+        url.query_pairs_mut()
+            .append_pair(&creates.locate_parameter, &value);
+        let work = self.listed(account, level, above, &url, deadline);
+        let rows = within(deadline, "what there is by a name", work).await?;
+        // Vendors search for a part of a name, in their own idea of letters.
+        let found = rows.into_iter().filter(|row| row.name == name);
+        let found = found.map(|row| Found {
+            id: row.node.id.to_string(),
+            row,
+        });
+        Ok(found.collect())
+    }
+}
+
+/// How what was found stands to what was to be made.
+fn sighting(doubt: &Doubt, found: &[Found], account: &OwnedAccount) -> Sighting {
+    let show = |found: &Found| Settings {
+        id: Some(found.id.clone()),
+        ..Settings::found(&doubt.target, found.row.seen(), account.currency())
+    };
+    match found {
+        [] => Sighting {
+            standing: Standing::AsBefore,
+            found: Settings::default(),
+        },
+        [only] => Sighting {
+            standing: doubt.standing(only.row.seen()),
+            found: show(only),
+        },
+        [first, ..] => Sighting {
+            standing: Standing::Otherwise,
+            found: show(first),
+        },
+    }
+}
