@@ -20,7 +20,7 @@ use crate::call_error::CallError;
 use crate::change::doubt::Doubt;
 use crate::change::draft::Draft;
 use crate::change::view::{Moved, Settings, View};
-use crate::corridor::owned::Owned;
+use crate::corridor::owned::{NotOwned, Owned};
 use crate::plan::change::ChangePlan;
 use crate::plan::spend_root::{LevelPlan, SpendRootPlan};
 use crate::snapshot::{LONGEST_NAME, Seen, Snapshot, unspent};
@@ -127,6 +127,9 @@ pub enum PrepareError {
         /// Its id.
         id: String,
     },
+    /// It would use an object that is not the account's.
+    #[error(transparent)]
+    NotOwned(NotOwned),
     /// An argument says nothing that could be done.
     #[error("{0}")]
     Arguments(String),
@@ -257,6 +260,7 @@ impl PrepareError {
                     "give the amount in `{account}`; amounts are never converted"
                 ))
             }
+            Self::NotOwned(error) => error.refusal(),
             Self::NameTaken { .. } => Refusal::new(Reason::ArgumentsInvalid, self.to_string())
                 .with_remedy("use the one that is there, or give another name"),
             Self::Impossible(_) | Self::Amount(_) | Self::Arguments(_) => {

@@ -172,6 +172,14 @@ impl Tool {
 }
 
 impl ClaimedObject {
+    /// An object that stands within an argument.
+    pub(crate) fn within(kind: &str, id: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+        }
+    }
+
     /// What kind of object it is said to be, in the connector file's word.
     pub fn kind(&self) -> &str {
         &self.kind

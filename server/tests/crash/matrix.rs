@@ -10,6 +10,7 @@ use tenantry_server::crash::Step;
 /// Of the campaign with that number at the fake's account in Berlin.
 const CAMPAIGN: &str = "12001001004";
 const AD_SET: &str = "120010010042";
+const CREATIVE: &str = "771200100100421";
 const PAUSED_CAMPAIGN: &str = "12001001003";
 
 /// A tool that changes something.
@@ -226,7 +227,7 @@ impl Tool {
                 "special_ad_categories": [],
             }),
             Self::CreateAd => json!({
-                "ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": "77"},
+                "ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": CREATIVE},
             }),
         }
     }

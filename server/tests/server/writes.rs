@@ -24,6 +24,8 @@ use crate::world::{Setup, World, record, until};
 /// In Berlin: a campaign of two live ad sets, of 20.00 and 30.50 EUR a day.
 const CAMPAIGN: &str = "12001001004";
 pub const AD_SET: &str = "120010010042";
+/// What an ad of it shows.
+const CREATIVE: &str = "771200100100421";
 pub const OTHER_AD_SET: &str = "120010010041";
 
 /// A key with every scope.

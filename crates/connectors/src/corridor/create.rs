@@ -12,7 +12,7 @@ use url::Url;
 use super::Corridor;
 use super::exchange::{Tally, Urgency};
 use super::limits::within;
-use super::owned::{Owned, OwnedAccount, OwnedObject};
+use super::owned::{NotOwned, Owned, OwnedAccount, OwnedObject};
 use super::path::{self, Slot};
 use super::progress::query_text;
 use super::spend_root::{id, malformed};
@@ -21,7 +21,8 @@ use crate::change::doubt::{Doubt, Sighting, Standing};
 use crate::change::draft::Draft;
 use crate::change::view::Settings;
 use crate::change::{PrepareError, Prepared, Target};
-use crate::plan::change::{CreatePlan, CreatesPlan};
+use crate::connector::ClaimedObject;
+use crate::plan::change::{CreatePlan, CreatesPlan, OwnedPlan};
 use crate::plan::spend_root::LevelPlan;
 use crate::snapshot::Row;
 
@@ -51,6 +52,8 @@ impl Corridor {
         said.extend(settings.filter_map(|(parameter, value)| {
             Some((parameter.clone(), query_text(value, args, None)?))
         }));
+        self.own_settings(plan, args, place.account(), deadline)
+            .await?;
         let (above, snapshot) = match &place {
             Owned::Account(account) => {
                 let mut tally = Tally::default();
@@ -93,6 +96,46 @@ impl Corridor {
             effect,
             is_reached: false,
         })
+    }
+
+    /// Whether the objects that it uses are the account's own, by the vendor's
+    /// word: one of another account is not there.
+    async fn own_settings(
+        &self,
+        plan: &CreatePlan,
+        args: &Map<String, Value>,
+        account: &OwnedAccount,
+        deadline: Instant,
+    ) -> Result<(), PrepareError> {
+        for OwnedPlan {
+            argument,
+            member,
+            kind,
+        } in &plan.owned
+        {
+            let id = args.get(argument).and_then(|object| object.get(member));
+            let Some(id) = id.and_then(Value::as_str) else {
+                continue;
+            };
+            if !self.plans()?.objects.pattern.admits(id) {
+                let message = format!("{argument} holds no id of a {kind}");
+                return Err(PrepareError::Arguments(message));
+            }
+            let object = ClaimedObject::within(kind, id);
+            let owned = self.own_object(&object, deadline).await;
+            let owned = owned.map_err(|error| match error {
+                NotOwned::Unasked { cause, .. } => PrepareError::Call(cause),
+                other => PrepareError::NotOwned(other),
+            })?;
+            if owned.account() != account {
+                let account = owned.account().id().clone();
+                return Err(PrepareError::NotOwned(NotOwned::Foreign {
+                    object,
+                    account,
+                }));
+            }
+        }
+        Ok(())
     }
 
     /// Where new objects of a level are made, and all of an account are listed.

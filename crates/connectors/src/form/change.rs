@@ -76,4 +76,17 @@ pub(crate) struct CreateForm {
     pub bid: Option<String>,
     /// What else the vendor wants to know, by parameter.
     pub settings: Entries<QueryForm>,
+    /// Ids within settings, of objects that are to be the account's own.
+    #[serde(default)]
+    pub owned: Vec<OwnedForm>,
+}
+
+/// An id within the object that an argument is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnedForm {
+    pub argument: String,
+    pub member: String,
+    /// A kind of `objects`.
+    pub kind: String,
 }

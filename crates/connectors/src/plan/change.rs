@@ -50,4 +50,13 @@ pub(crate) struct CreatePlan {
     pub bid: Option<String>,
     /// What else the vendor wants to know, and holds no money.
     pub settings: Vec<(String, QueryValue)>,
+    pub owned: Vec<OwnedPlan>,
+}
+
+/// Where an argument holds the id of an object that is to be the account's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnedPlan {
+    pub argument: String,
+    pub member: String,
+    pub kind: String,
 }

@@ -19,6 +19,9 @@ use crate::changes::prepare;
 /// and an ad of it.
 const CAMPAIGN: &str = "12001001004";
 const AD_SET: &str = "120010010042";
+/// What an ad of it shows, and what one of another account does.
+const CREATIVE: &str = "771200100100421";
+const FOREIGN_CREATIVE: &str = "771200200100111";
 /// In Taipei: a campaign with a budget of its own.
 const OF_TAIPEI: &str = "12001002001";
 
@@ -45,7 +48,7 @@ pub fn ad_set() -> (&'static str, Value) {
 
 pub fn ad() -> (&'static str, Value) {
     let asked = json!({
-        "ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": "77"},
+        "ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": CREATIVE},
     });
     ("meta_create_ad", asked)
 }
@@ -207,6 +210,22 @@ async fn what_cannot_be_made_is_refused_before_anything_is_sent() {
         }
     }
     assert_eq!(bench.fake.effects(), []);
+}
+
+#[tokio::test]
+async fn what_a_new_object_uses_is_the_accounts_own() {
+    let bench = Bench::start().await;
+    let using = |id: &str| with(ad(), "creative", json!({"creative_id": id}));
+    let refused = async |id: &str| {
+        let refused = wish(&bench, using(id)).await.unwrap_err().refusal();
+        assert_eq!(refused.reason, Reason::NotFound, "{refused:?}");
+        refused.message.replace(id, "x")
+    };
+    // Of another account under the same token, and of none: to the letter.
+    let foreign = refused(FOREIGN_CREATIVE).await;
+    assert_eq!(foreign, refused("4711").await);
+    assert_eq!(bench.fake.effects(), []);
+    made(&bench, using(CREATIVE)).await;
 }
 
 #[tokio::test]

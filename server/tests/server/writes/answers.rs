@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Faults, Order, SANDBOX_TOKEN};
 
-use super::{AD_SET, CAMPAIGN, budget, budgets, call, eur, new_key, set, world, world_with};
+use super::{
+    AD_SET, CAMPAIGN, CREATIVE, budget, budgets, call, eur, new_key, set, world, world_with,
+};
 use crate::world::{World, until};
 
 /// Writes that reached the vendor, rehearsals included.
@@ -317,7 +319,7 @@ async fn every_changing_tool_changes_what_it_says() {
         ),
         (
             "meta_create_ad",
-            json!({"ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": "77"}}),
+            json!({"ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": CREATIVE}}),
         ),
     ] {
         let mut arguments = arguments;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tenantry_fakes::meta::{Answers, Applies, EffectKind, Order};
 
 use super::record::lines;
-use super::{AD_SET, CAMPAIGN, QUIET, call, eur, looked_at, new_key, world, world_with};
+use super::{AD_SET, CAMPAIGN, CREATIVE, QUIET, call, eur, looked_at, new_key, world, world_with};
 use crate::world::{PATIENCE, World};
 
 fn campaign(name: &str, key: &str) -> Value {
@@ -181,7 +181,7 @@ async fn limits_on_what_appears_hold_and_a_dry_run_makes_nothing() {
     let told = call(&world, "meta_create_campaign", dry).await;
     assert_eq!(told["status"], "done", "{told}");
     let ad = json!({
-        "ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": "77"},
+        "ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": CREATIVE},
         "idempotency_key": new_key(),
     });
     let told = call(&world, "meta_create_ad", ad).await;

@@ -168,6 +168,11 @@ fn ad(world: &World, call: &Call<'_>, account: &str) -> Result<Map<String, Value
     let creative = creative.ok_or_else(|| {
         GraphError::parameter("Param creative must have a creative_id").blaming(&["creative"])
     })?;
+    let found = world.creative(creative, call.seen);
+    if found.is_none_or(|found| text(&found, "account_id") != bare(account)) {
+        let message = "Ad creative does not exist in this ad account";
+        return Err(GraphError::parameter(message).blaming(&["creative"]));
+    }
     Ok(object(json!({
         "campaign_id": text(ad_set, "campaign_id"),
         "adset_id": text(ad_set, "id"),

@@ -138,6 +138,14 @@ pub(super) const AD: Node = Node {
     ],
 };
 
+/// What ads show.
+pub(super) const CREATIVE: Node = Node {
+    name: "AdCreative",
+    fields: &["id", "account_id"],
+    always: &["id"],
+    edges: &[],
+};
+
 /// A high-demand period.
 pub(super) const PERIOD: Node = Node {
     name: "HighDemandPeriod",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::asked::Asked;
 use super::creates;
 use super::faults::Faults;
-use super::fields::{ACCOUNT, ACTIVITY, AD, Node, PAGE, PERIOD, REPORT};
+use super::fields::{ACCOUNT, ACTIVITY, AD, CREATIVE, Node, PAGE, PERIOD, REPORT};
 use super::filtering;
 use super::insights;
 use super::paging::{Part, View};
@@ -121,6 +121,9 @@ fn found(
     }
     if let Some(object) = world.object(id, seen) {
         return Some((object.row.clone(), object.kind.node()));
+    }
+    if let Some(creative) = world.creative(id, seen) {
+        return Some((creative, &CREATIVE));
     }
     if let Some(report) = world.report(id, seen) {
         return Some((report.row(), &REPORT));

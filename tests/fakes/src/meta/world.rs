@@ -225,6 +225,18 @@ impl World {
             .collect()
     }
 
+    /// What an ad shows, as far as there is one that does.
+    pub fn creative(&self, id: &str, seen: &BTreeSet<String>) -> Option<Map<String, Value>> {
+        let is_shown =
+            |object: &&Object| object.row.get("creative").is_some_and(|it| it["id"] == id);
+        let ad = self.objects.iter().find(is_shown)?;
+        let creative = json!({"id": id, "account_id": ad.row.get("account_id")});
+        creative
+            .as_object()
+            .filter(|row| is_seen(row, seen))
+            .cloned()
+    }
+
     pub fn object(&self, id: &str, seen: &BTreeSet<String>) -> Option<&Object> {
         let found = self
             .objects

@@ -27,7 +27,7 @@ const AD_SET: &[(&str, &str)] = &[
 const AD: &[(&str, &str)] = &[
     ("name", "Film"),
     ("adset_id", "120010010041"),
-    ("creative", r#"{"creative_id":"77"}"#),
+    ("creative", r#"{"creative_id":"771200100100421"}"#),
     ("status", "PAUSED"),
 ];
 

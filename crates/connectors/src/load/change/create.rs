@@ -7,10 +7,10 @@ use super::super::subject::ACCOUNT;
 use super::super::{Doubt, command_free, doubt, pointer, tool};
 use crate::connector::Subject;
 use crate::form::SchemaForm;
-use crate::form::change::{ChangeForm, CreateForm, CreatesForm};
+use crate::form::change::{ChangeForm, CreateForm, CreatesForm, OwnedForm};
 use crate::plan::ApiPlan;
 use crate::plan::QueryValue;
-use crate::plan::change::{CreatePlan, CreatesPlan};
+use crate::plan::change::{CreatePlan, CreatesPlan, OwnedPlan};
 use crate::plan::spend_root::{LevelPlan, SpendRootPlan};
 
 /// What stands for the name.
@@ -46,7 +46,16 @@ pub(super) fn plan(form: &CreateForm, input: &SchemaForm) -> Result<CreatePlan, 
         ends: form.ends.clone(),
         bid: form.bid.clone(),
         settings: tool::query(&form.settings, input)?,
+        owned: form.owned.iter().map(owned).collect(),
     })
+}
+
+fn owned(form: &OwnedForm) -> OwnedPlan {
+    OwnedPlan {
+        argument: form.argument.clone(),
+        member: form.member.clone(),
+        kind: form.kind.clone(),
+    }
 }
 
 /// Whether it can be made where it is to be, said whole, and found again.
@@ -89,6 +98,16 @@ pub(super) fn check(
         return doubt(
             change,
             format!("`{}` has nothing that `{argument}` could be", plan.makes),
+        );
+    }
+    let kinds = api.objects.as_ref().map(|objects| &objects.kinds);
+    let is_known = |kind: &String| kinds.is_some_and(|kinds| kinds.contains(kind));
+    let mut owned = plan.owned.iter();
+    if let Some(odd) = owned.find(|one| !plan.is_setting(&one.argument) || !is_known(&one.kind)) {
+        let OwnedPlan { argument, kind, .. } = odd;
+        return doubt(
+            change,
+            format!("`{argument}` is no setting that holds an object of kind `{kind}`"),
         );
     }
     let rehearse = changes.map(|changes| changes.rehearse.0.as_str());
