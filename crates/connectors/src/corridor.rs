@@ -7,6 +7,7 @@ mod change;
 mod confirm;
 mod credentials;
 mod exchange;
+mod exposure;
 mod limits;
 pub mod owned;
 mod ownership;
@@ -234,6 +235,11 @@ impl Corridor {
             account.id.clone(),
             account.currency.clone(),
         ))
+    }
+
+    /// Whether budgets of advertising are held there.
+    pub fn holds_budgets(&self) -> bool {
+        self.connector.api.spend_root.is_some()
     }
 
     /// The quotas as the vendor last described them, over all calls.

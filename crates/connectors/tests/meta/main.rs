@@ -5,6 +5,7 @@ mod bench;
 mod changes;
 mod departures;
 mod doubts;
+mod exposure;
 mod failures;
 mod objects;
 mod outcomes;
