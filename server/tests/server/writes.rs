@@ -3,6 +3,7 @@
 
 mod answers;
 mod describe;
+mod exposure;
 mod gates;
 mod keys;
 mod ledger;
