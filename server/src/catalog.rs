@@ -109,6 +109,13 @@ impl Catalog {
         self.connectors.get(name)
     }
 
+    /// How far each vendor may overspend a daily budget, in percent of it.
+    pub fn overspend_percent(&self) -> BTreeMap<ConnectorName, u32> {
+        let all = self.connectors.iter();
+        all.filter_map(|(name, connector)| Some((name.clone(), connector.overspend_percent()?)))
+            .collect()
+    }
+
     /// The tool of that name.
     pub fn find(&self, name: &str) -> Option<Found<'_>> {
         let entry = self.tools.get(name)?;

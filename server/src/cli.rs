@@ -18,6 +18,7 @@ use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use crate::credentials::Credentials;
+use crate::exposure;
 use crate::report::Pod;
 use crate::run::Settings;
 use crate::settler::Pace;
@@ -205,6 +206,7 @@ impl Cli {
                 every: SETTLE_EVERY,
                 credit: Duration::ZERO,
             },
+            exposure: exposure::Pace::PRODUCTION,
             corridor_limits: CorridorLimits::PRODUCTION,
             // Meta's tokens live 60 days; a question an hour costs next to nothing.
             inspect_tokens: Some(Duration::from_hours(1)),

@@ -13,6 +13,7 @@ use tenantry_core::digest::Digest;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{AccountId, ConnectorName};
+use tenantry_core::policy::facts::ExposureTerms;
 use tenantry_core::tenant::{ConnectorConfig, ContractError, TenantConfig};
 use url::Url;
 
@@ -73,6 +74,8 @@ pub struct InForce {
     pub limiter: Arc<Limiter>,
     /// What identifies the policies under which changes are decided.
     pub policy_digest: Digest,
+    /// What counts where policies limit all live budgets together.
+    pub exposure_terms: ExposureTerms,
     connectors: BTreeMap<ConnectorName, Arc<Embassy>>,
 }
 
@@ -127,6 +130,10 @@ impl Workshop {
         let policies = serde_json::to_vec(&tenant.policies).unwrap_or_default();
         Ok(InForce {
             policy_digest: Digest::of(&policies),
+            exposure_terms: ExposureTerms {
+                accounts: tenant.changeable_accounts(),
+                overspend_percent: self.catalog.overspend_percent(),
+            },
             tenant,
             source,
             limiter,
@@ -241,6 +248,11 @@ impl InForce {
                 .corridor
                 .narrowed(|account| visible.contains(account)),
         ))
+    }
+
+    /// The way to `connector`, over all its accounts.
+    pub fn corridor(&self, connector: &ConnectorName) -> Option<&Corridor> {
+        Some(&self.connectors.get(connector)?.corridor)
     }
 
     /// The connectors, each with its access to the vendor.

@@ -17,6 +17,7 @@ pub mod control_plane;
 pub mod counter;
 pub mod crash;
 pub mod credentials;
+pub mod exposure;
 pub mod gate;
 pub mod in_force;
 pub mod isolation;

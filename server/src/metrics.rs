@@ -56,6 +56,8 @@ pub struct Metrics {
     pub control_plane_age: Gauge<f64, AtomicU64>,
     /// By how many seconds the ledger's clock is ahead of the machine's.
     pub ledger_clock_ahead: Gauge<f64, AtomicU64>,
+    /// When all live budgets were last read, in seconds since 1970; 0 is never.
+    pub exposure_read: Gauge,
     /// Whether this replica takes calls.
     pub serving: Gauge,
 }
@@ -89,6 +91,7 @@ impl Metrics {
             contract_refused: Gauge::default(),
             control_plane_age: Gauge::default(),
             ledger_clock_ahead: Gauge::default(),
+            exposure_read: Gauge::default(),
             serving: Gauge::default(),
         };
         metrics.register();
@@ -220,6 +223,11 @@ impl Metrics {
             "ledger_clock_ahead_seconds",
             "By how much the ledger's clock, which never goes back, is ahead of the machine's",
             self.ledger_clock_ahead.clone(),
+        );
+        registry.register(
+            "exposure_read_timestamp_seconds",
+            "When all live budgets were last read, where policies limit them together",
+            self.exposure_read.clone(),
         );
     }
 

@@ -38,7 +38,7 @@ use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
 use crate::report::{self, Pod};
 use crate::settler::Pace;
-use crate::{activity, gate, isolation, listener, mcp, token_watch};
+use crate::{activity, exposure, gate, isolation, listener, mcp, token_watch};
 
 /// For the last report; the cluster may be what is in trouble.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -73,6 +73,8 @@ pub struct Settings {
     pub journal: Option<PathBuf>,
     /// How changes are settled of which nobody knows what became.
     pub settle: Pace,
+    /// How often all live budgets are read, where policies limit them together.
+    pub exposure: exposure::Pace,
     /// The bounds of every corridor.
     pub corridor_limits: CorridorLimits,
     /// How often vendors are asked about their tokens; never if absent.
@@ -347,7 +349,11 @@ impl Server {
             });
         }
         let counter = Arc::clone(&self.counter);
-        background.spawn(keeper::keep(counter, self.settings.settle));
+        background.spawn(keeper::keep(
+            counter,
+            self.settings.settle,
+            self.settings.exposure,
+        ));
         let counter = Arc::clone(&self.counter);
         let changed = Arc::clone(&self.changed);
         background.spawn(async move {

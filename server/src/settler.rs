@@ -357,11 +357,7 @@ impl Settler {
         };
         let standing = self.counter.standing();
         let in_force = standing.in_force.as_deref();
-        let corridor = in_force.and_then(|in_force| {
-            let mut grants = in_force.grants();
-            let own = grants.find(|(name, _)| Some(*name) == connector(change));
-            own.map(|(_, grant)| grant.corridor)
-        });
+        let corridor = in_force.and_then(|in_force| in_force.corridor(connector(change)?));
         let Some((corridor, settling)) = corridor.and_then(with_settling) else {
             return Seen::Nothing("the organisation does not use the connector any more".into());
         };

@@ -11,7 +11,9 @@ use tenantry_api::compile::policy::duration;
 use tenantry_core::access::ToolClass;
 use tenantry_core::effect::{Effect, Primitive};
 use tenantry_core::name::{AccountId, ConnectorName, Currency, KeyId, ObjectId, ToolName};
-use tenantry_core::policy::facts::{Charge, ExposureSnapshot, Facts, Standing, Subject};
+use tenantry_core::policy::facts::{
+    Charge, ExposureSnapshot, ExposureTerms, Facts, Standing, Subject,
+};
 
 use super::object::micros;
 use super::question::CaseFlaw;
@@ -116,10 +118,13 @@ impl Usage {
             exposure: exposure
                 .map(|exposure| exposure.snapshot(&subject.connector, now))
                 .transpose()?,
-            overspend_percent: overspend
-                .map(|percent| (subject.connector.clone(), percent))
-                .into_iter()
-                .collect(),
+            exposure_terms: ExposureTerms {
+                overspend_percent: overspend
+                    .map(|percent| (subject.connector.clone(), percent))
+                    .into_iter()
+                    .collect(),
+                ..ExposureTerms::default()
+            },
             twin: self.twin.clone(),
             pending_of_key: self.pending_of_key,
             pending_of_tenant: self.pending_of_tenant,
@@ -214,6 +219,7 @@ impl Exposure {
         });
         Ok(ExposureSnapshot {
             as_of: before(now, &self.ago)?,
+            accounts: BTreeSet::new(),
             active_daily_micros: active.collect::<Result<_, CaseFlaw>>()?,
         })
     }

@@ -75,8 +75,8 @@ pub enum CallError {
         /// Its word for it.
         status: String,
     },
-    /// What would have to be read before a change is more than can be.
-    #[error("more than {most} objects of kind `{kind}` stand below one root")]
+    /// What would have to be read as a whole is more than can be.
+    #[error("more than {most} objects of kind `{kind}` would have to be read")]
     RootTooLarge {
         /// Of which there are too many.
         kind: String,

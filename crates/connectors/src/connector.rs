@@ -106,6 +106,12 @@ impl Connector {
         &self.api.base_url
     }
 
+    /// How much of a daily budget the vendor may spend on one day, in percent,
+    /// if the file says.
+    pub fn overspend_percent(&self) -> Option<u32> {
+        Some(self.api.exposure.as_ref()?.overspend_percent)
+    }
+
     /// Its tools, in the order of the file.
     pub fn tools(&self) -> impl Iterator<Item = &Tool> {
         self.tools.iter()

@@ -8,6 +8,7 @@ mod confirm;
 mod create;
 mod credentials;
 mod exchange;
+mod exposure;
 mod limits;
 pub mod owned;
 mod ownership;
@@ -235,6 +236,11 @@ impl Corridor {
             account.id.clone(),
             account.currency.clone(),
         ))
+    }
+
+    /// Whether budgets of advertising are held there.
+    pub fn holds_budgets(&self) -> bool {
+        self.connector.api.spend_root.is_some()
     }
 
     /// The quotas as the vendor last described them, over all calls.

@@ -2,6 +2,7 @@
 //! field is known and keeps its line. What it means is decided in `load`.
 
 pub(crate) mod change;
+pub(crate) mod exposure;
 pub(crate) mod spend_root;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub(crate) struct ConnectorForm {
     pub accounts: AccountsForm,
     pub objects: Option<ObjectsForm>,
     pub spend_root: Option<spend_root::SpendRootForm>,
+    pub exposure: Option<exposure::ExposureForm>,
     pub changes: Option<change::ChangesForm>,
     pub error_body: ErrorBodyForm,
     pub errors: Vec<Spanned<ErrorForm>>,

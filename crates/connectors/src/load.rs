@@ -2,6 +2,7 @@
 //! fully understand, with the line and the reason.
 
 mod change;
+mod exposure;
 mod output;
 mod rules;
 mod schema;
@@ -121,6 +122,7 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
         confirm: form.accounts.confirm.as_ref().map(confirm).transpose()?,
         objects: form.objects.as_ref().map(objects).transpose()?,
         spend_root: None,
+        exposure: None,
         changes: None,
         error_body: ErrorBodyPlan {
             code: pointer(&body.code)?,
@@ -133,6 +135,10 @@ fn api(form: &ConnectorForm) -> Result<ApiPlan, Doubt> {
     let spend_root = form.spend_root.as_ref();
     api.spend_root = spend_root
         .map(|form| spend_root::compile(form, &api))
+        .transpose()?;
+    let exposure = form.exposure.as_ref();
+    api.exposure = exposure
+        .map(|form| exposure::compile(form, &api))
         .transpose()?;
     let changes = form.changes.as_ref();
     api.changes = changes
@@ -342,6 +348,26 @@ fn word(name: &Spanned<String>) -> Result<String, Doubt> {
 fn command_free(name: &Spanned<String>) -> Result<String, Doubt> {
     schema::refuse_command(name)?;
     word(name)
+}
+
+/// Refuses parameters that one request would have twice.
+fn sent_once<'n, T>(
+    place: &Spanned<T>,
+    parameters: impl Iterator<Item = &'n str>,
+) -> Result<(), Doubt> {
+    match twin(parameters) {
+        Some(twice) => doubt(
+            place,
+            format!("parameter `{twice}` is sent with two values"),
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The first name that stands twice.
+fn twin<'n>(mut names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let mut seen = BTreeSet::new();
+    names.find(|name| !seen.insert(*name))
 }
 
 fn bounded(number: &Spanned<u32>, bounds: RangeInclusive<u32>) -> Result<u32, Doubt> {

@@ -2,6 +2,7 @@
 //! checked by the loader; nothing here is looked at twice.
 
 pub(crate) mod change;
+pub(crate) mod exposure;
 pub(crate) mod spend_root;
 
 use http::HeaderName;
@@ -27,6 +28,7 @@ pub(crate) struct ApiPlan {
     pub confirm: Option<ConfirmPlan>,
     pub objects: Option<ObjectsPlan>,
     pub spend_root: Option<spend_root::SpendRootPlan>,
+    pub exposure: Option<exposure::ExposurePlan>,
     pub changes: Option<change::ChangesPlan>,
     pub error_body: ErrorBodyPlan,
     pub errors: Vec<ErrorRule>,

@@ -28,13 +28,6 @@ impl Pointer {
             .iter()
             .try_fold(within, |value, name| value.get(name))
     }
-
-    /// The same, to take it out.
-    pub fn find_mut<'v>(&self, within: &'v mut Value) -> Option<&'v mut Value> {
-        self.0
-            .iter()
-            .try_fold(within, |value, name| value.get_mut(name))
-    }
 }
 
 impl fmt::Display for Pointer {

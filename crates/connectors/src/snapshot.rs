@@ -1,6 +1,8 @@
 //! From a vendor's rows to a spend root: every value is read exactly one way,
 //! and what does not fit together refuses the whole. Pure.
 
+pub(crate) mod account;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

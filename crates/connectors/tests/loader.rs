@@ -10,6 +10,8 @@ const OBJECTS: &str = include_str!("loader/objects.yaml");
 const DOUBTFUL_OBJECTS: &str = include_str!("loader/doubtful_objects.yaml");
 const SPEND_ROOT: &str = include_str!("loader/spend_root.yaml");
 const DOUBTFUL_SPEND_ROOT: &str = include_str!("loader/doubtful_spend_root.yaml");
+const EXPOSURE: &str = include_str!("loader/exposure.yaml");
+const DOUBTFUL_EXPOSURE: &str = include_str!("loader/doubtful_exposure.yaml");
 const CHANGES: &str = include_str!("loader/changes.yaml");
 const DOUBTFUL_CHANGES: &str = include_str!("loader/doubtful_changes.yaml");
 const CREATES: &str = include_str!("loader/creates.yaml");
@@ -34,7 +36,10 @@ fn the_minimal_file_loads() {
     assert_eq!(connector.tools().count(), 1);
     let connector = Connector::load("objects.yaml", OBJECTS).unwrap();
     assert_eq!(connector.tools().count(), 2);
-    Connector::load("spend_root.yaml", SPEND_ROOT).unwrap();
+    let connector = Connector::load("spend_root.yaml", SPEND_ROOT).unwrap();
+    assert_eq!(connector.overspend_percent(), None);
+    let connector = Connector::load("exposure.yaml", EXPOSURE).unwrap();
+    assert_eq!(connector.overspend_percent(), Some(175));
     let connector = Connector::load("changes.yaml", CHANGES).unwrap();
     assert!(connector.tools().all(Tool::makes_changes));
     let connector = Connector::load("creates.yaml", CREATES).unwrap();
@@ -47,6 +52,7 @@ fn every_doubtful_change_is_refused_with_its_line_and_reason() {
         (MINIMAL, DOUBTFUL, 75),
         (OBJECTS, DOUBTFUL_OBJECTS, 35),
         (SPEND_ROOT, DOUBTFUL_SPEND_ROOT, 18),
+        (EXPOSURE, DOUBTFUL_EXPOSURE, 24),
         (CHANGES, DOUBTFUL_CHANGES, 25),
         (CREATES, DOUBTFUL_CREATES, 26),
     ];

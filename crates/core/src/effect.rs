@@ -23,6 +23,7 @@ use crate::name::{Currency, ObjectId};
 use crate::spend_root::{Budget, Node, SpendRoot, Switch};
 
 pub use apply::Impossible;
+pub use difference::active_daily;
 pub use step::Step;
 
 /// A change to a spend root.

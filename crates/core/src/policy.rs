@@ -91,6 +91,14 @@ pub fn longest_window(policies: &[Policy]) -> SignedDuration {
     SignedDuration::from_millis(windows.max().unwrap_or(0))
 }
 
+/// Whether any of `policies` limits what all live budgets may spend, or would if
+/// it were enforced.
+pub fn limit_exposure(policies: &[Policy]) -> bool {
+    policies
+        .iter()
+        .any(|policy| policy.budget.exposure.is_some())
+}
+
 impl Policy {
     /// A policy that enforces nothing yet, over everything.
     pub fn named(name: impl Into<String>) -> Self {

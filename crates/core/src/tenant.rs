@@ -190,6 +190,17 @@ impl TenantConfig {
         self.connectors.iter().find(|mine| mine.name == *name)
     }
 
+    /// The accounts in which changes can be made, or could if nothing were frozen.
+    pub fn changeable_accounts(&self) -> BTreeSet<(ConnectorName, AccountId)> {
+        let all = self.connectors.iter().flat_map(|connector| {
+            let accounts = connector.accounts.iter();
+            accounts.map(move |account| (&connector.name, account))
+        });
+        all.filter(|(_, account)| self.access.strictest(account.access).permits_stops())
+            .map(|(connector, account)| (connector.clone(), account.id.clone()))
+            .collect()
+    }
+
     /// What the organisation as a whole allows now.
     pub fn access_in_force(&self) -> Access {
         if self.missing_policies.is_empty() {

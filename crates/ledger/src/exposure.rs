@@ -1,9 +1,10 @@
 //! The last reading of all live budgets.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use tenantry_core::name::{ConnectorName, Currency};
+use serde::{Deserialize, Serialize};
+use tenantry_core::name::{AccountId, ConnectorName, Currency};
 use tenantry_core::policy::facts::ExposureSnapshot;
 
 use crate::change::json;
@@ -11,6 +12,14 @@ use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::page::Page;
 use crate::sql::args;
+
+/// What was read, in a form that JSON has: its keys are no pairs.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Kept {
+    accounts: BTreeSet<(ConnectorName, AccountId)>,
+    daily_micros: Vec<((ConnectorName, Currency), i64)>,
+}
 
 impl Ledger {
     /// Keeps a reading of all live budgets, unless a later one is kept. It can
@@ -24,26 +33,28 @@ impl Ledger {
              ON CONFLICT (one) DO UPDATE SET as_of = excluded.as_of, active = excluded.active \
              WHERE exposure.as_of < excluded.as_of";
         let mut page = self.turn(now).await?;
-        // A map by pairs has no JSON form; a list of its entries has.
-        let active: Vec<_> = snapshot.active_daily_micros.iter().collect();
+        let kept = Kept {
+            accounts: snapshot.accounts.clone(),
+            daily_micros: snapshot.active_daily_micros.clone().into_iter().collect(),
+        };
         let as_of = snapshot.as_of.min(page.now);
-        page.tx.run(KEEP, args![as_of, json(&active)]).await?;
+        page.tx.run(KEEP, args![as_of, json(&kept)]).await?;
         page.close().await
     }
 }
 
 impl Page<'_> {
     pub(crate) async fn exposure(&mut self) -> Result<Option<ExposureSnapshot>, LedgerError> {
-        type Entries = Vec<((ConnectorName, Currency), i64)>;
         const READ: &str = "SELECT as_of, active FROM exposure WHERE one = 1";
         let Some(row) = self.tx.row(READ, args![]).await? else {
             return Ok(None);
         };
-        let active: Option<Entries> = row.maybe_json("active")?;
-        let active = active.ok_or_else(|| LedgerError::damaged("the exposure is missing"))?;
+        let kept: Option<Kept> = row.maybe_json("active")?;
+        let kept = kept.ok_or_else(|| LedgerError::damaged("the exposure is missing"))?;
         Ok(Some(ExposureSnapshot {
             as_of: row.time("as_of")?,
-            active_daily_micros: BTreeMap::from_iter(active),
+            accounts: kept.accounts,
+            active_daily_micros: kept.daily_micros.into_iter().collect(),
         }))
     }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tenantry_core::effect::Primitive;
-use tenantry_core::name::{ConnectorName, Currency, ObjectId};
-use tenantry_core::policy::facts::{Charge, ExposureSnapshot, Facts, Proposal, Standing, Subject};
+use tenantry_core::name::{Currency, ObjectId};
+use tenantry_core::policy::facts::{
+    Charge, ExposureSnapshot, ExposureTerms, Facts, Proposal, Standing, Subject,
+};
 
 use crate::change::ChangeId;
 use crate::error::LedgerError;
@@ -85,7 +87,7 @@ impl Reading {
     pub(crate) fn facts(
         &self,
         proposal: &Proposal,
-        overspend_percent: &BTreeMap<ConnectorName, u32>,
+        exposure_terms: &ExposureTerms,
         left_out: &BTreeSet<ChangeId>,
     ) -> Facts {
         let counted = self.counted();
@@ -106,7 +108,7 @@ impl Reading {
             pending_of_tenant: count(pending().count()),
             lowest_micros: self.lowest_micros.clone(),
             exposure: self.exposure.clone(),
-            overspend_percent: overspend_percent.clone(),
+            exposure_terms: exposure_terms.clone(),
             charges,
             twin: None,
         }

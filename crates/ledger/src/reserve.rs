@@ -1,14 +1,14 @@
 //! Deciding and reserving, in one transaction: what was read is still so when
 //! the money is set aside, on every replica.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use tenantry_core::digest::Digest;
-use tenantry_core::name::{ConnectorName, ObjectId};
+use tenantry_core::name::ObjectId;
 use tenantry_core::policy::decide::{Decision, Permitted, Ruling, Terms};
-use tenantry_core::policy::facts::{Facts, Proposal};
+use tenantry_core::policy::facts::{ExposureTerms, Facts, Proposal};
 
 use crate::change::{ChangeId, Intent, Lease, Progress, Recorded, json, select_changes};
 use crate::error::LedgerError;
@@ -34,8 +34,8 @@ pub struct Asked<'a> {
     pub likeness: Option<Likeness>,
     /// The longest window that a policy has.
     pub lookback: SignedDuration,
-    /// How far each vendor may overspend.
-    pub overspend_percent: &'a BTreeMap<ConnectorName, u32>,
+    /// What an exposure is made of, beside what was read.
+    pub exposure_terms: &'a ExposureTerms,
     /// Actor and redacted arguments, for every audit line of the change.
     pub record: &'a Map<String, Value>,
 }
@@ -121,13 +121,14 @@ impl Ledger {
         &self,
         proposal: &Proposal,
         lookback: SignedDuration,
+        exposure_terms: &ExposureTerms,
         now: Timestamp,
     ) -> Result<(Facts, Timestamp), LedgerError> {
         let mut page = self.turn(now).await?;
         // No change has this name, so none is left out.
         let nobody = ChangeId::of_random([0; 16]);
         let reading = page.read_facts(&nobody, proposal, lookback).await?;
-        let facts = reading.facts(proposal, &BTreeMap::new(), &BTreeSet::new());
+        let facts = reading.facts(proposal, exposure_terms, &BTreeSet::new());
         Ok((facts, page.now))
     }
 
@@ -291,7 +292,7 @@ impl Page<'_> {
         let rule = |left_out: &BTreeSet<ChangeId>| {
             let facts = Facts {
                 twin: twin.as_ref().map(ToString::to_string),
-                ..reading.facts(asked.proposal, asked.overspend_percent, left_out)
+                ..reading.facts(asked.proposal, asked.exposure_terms, left_out)
             };
             decide(&Moment { facts: &facts, now })
         };

@@ -1,5 +1,6 @@
 //! Who keeps the book: opens it, brings its lines out, settles what nobody is
-//! working on, and takes out what has been kept long enough.
+//! working on, has all live budgets read, and takes out what has been kept long
+//! enough.
 
 pub mod duty;
 
@@ -17,6 +18,7 @@ use super::outbox;
 use crate::book;
 use crate::clock::Clock;
 use crate::counter::Counter;
+use crate::exposure;
 use crate::settler::{Pace, Settler};
 use duty::{Duty, supervised};
 
@@ -27,9 +29,9 @@ const SWEEP: Duration = Duration::from_mins(10);
 /// Between attempts to put an acceptance on record.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(5);
 
-/// Keeps the book of the first contract in force, settling at that pace, for
-/// as long as it is polled. No duty ends with another.
-pub async fn keep(counter: Arc<Counter>, pace: Pace) {
+/// Keeps the book of the first contract in force, settling and reading live
+/// budgets at those paces, for as long as it is polled. No duty ends with another.
+pub async fn keep(counter: Arc<Counter>, pace: Pace, reading: exposure::Pace) {
     let in_force = counter.in_force().await;
     let watch = (&counter.book.failed, counter.metrics.as_ref());
     let open = async || {
@@ -44,11 +46,13 @@ pub async fn keep(counter: Arc<Counter>, pace: Pace) {
     let settle = || Settler::new(Arc::clone(&counter), Arc::clone(&ledger), pace).keep_settled();
     let empty = || outbox::keep_emptied(&counter, &ledger);
     let accept = || accept_when_told(&counter, &ledger);
+    let read = || exposure::keep_read(&counter, &ledger, reading);
     let sweep = || keep_swept(&ledger, &counter.clock);
     futures::join!(
         supervised(watch, Duty::BringOut, empty),
         supervised(watch, Duty::Settle, settle),
         supervised(watch, Duty::Sweep, sweep),
+        supervised(watch, Duty::ReadExposure, read),
         supervised(watch, Duty::Accept, accept),
     );
 }

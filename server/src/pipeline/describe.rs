@@ -195,9 +195,11 @@ impl View<'_> {
     /// What has been used, and the ledger's time; nothing while it is away.
     async fn facts(&self, proposal: &Proposal) -> Option<(Facts, Timestamp)> {
         let ledger = self.counter.book.ledger().ok()?;
-        let lookback = longest_window(&self.caller.in_force.tenant.policies);
+        let in_force = &self.caller.in_force;
+        let lookback = longest_window(&in_force.tenant.policies);
         let now = self.counter.clock.now();
-        let facts = ledger.facts(proposal, lookback, now).await;
+        let facts = ledger.facts(proposal, lookback, &in_force.exposure_terms, now);
+        let facts = facts.await;
         facts
             .inspect_err(|error| {
                 tracing::warn!(error = chain(error), "what is left of limits is not known");

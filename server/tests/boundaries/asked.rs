@@ -74,6 +74,9 @@ fn is_reachable(case: &Case) -> Result<(), &'static str> {
     if !case.facts.overspend.is_empty() {
         return Err("vendors that overspend");
     }
+    if !case.facts.must_hold.is_empty() {
+        return Err("live budgets of other accounts");
+    }
     let exposure = case.facts.exposure.as_deref().unwrap_or_default();
     if exposure.starts_with("in:") {
         return Err("a reading of the future");

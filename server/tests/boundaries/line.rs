@@ -57,6 +57,8 @@ pub struct Known {
     pub lowest: BTreeMap<String, String>,
     /// What is live, and since when that is known.
     pub exposure: Option<String>,
+    /// The accounts in which it had to be known.
+    pub must_hold: Vec<String>,
     /// How far a vendor overspends.
     pub overspend: BTreeMap<String, u32>,
     /// How many changes of the key wait for people.
@@ -88,8 +90,20 @@ impl Case {
             (Some(several), _) => several.clone(),
             (None, one) => vec![one.clone().unwrap_or_else(|| json!({}))],
         };
-        policies.into_iter().map(policy).collect()
+        policies
+            .into_iter()
+            .map(policy)
+            .map(|policy| Ok(of_no_vendor(policy?)))
+            .collect()
     }
+}
+
+/// The tables know no vendor's own factor unless they name it.
+fn of_no_vendor(mut policy: Policy) -> Policy {
+    if let Some(exposure) = &mut policy.budget.exposure {
+        exposure.overspend_percent.get_or_insert(100);
+    }
+    policy
 }
 
 fn policy(mut value: Value) -> Result<Policy, String> {

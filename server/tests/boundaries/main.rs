@@ -36,7 +36,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tenantry_core::access::Access;
 use tenantry_core::key::{KeyRecord, Scope};
-use tenantry_fakes::meta::SANDBOX_TOKEN;
+use tenantry_fakes::meta::{Fault, Faults, SANDBOX_TOKEN};
 use tenantry_server::clock::Clock;
 use world::{Ledger, Setup, World, account, record};
 
@@ -105,6 +105,12 @@ async fn run(case: &Case, asked: &Asked) -> Result<(), String> {
 fn open(setup: &mut Setup) {
     setup.tenant.access = Access::ReadWrite;
     setup.clock = Clock::still(moment::NOW);
+    // What is live is so by its line, and is not read anew.
+    setup.faults = Faults {
+        fail: Some(Fault::Unavailable),
+        fail_path: Some("/campaigns".into()),
+        ..Faults::default()
+    };
     setup.keys = ["bot", "boss"].map(spender).into();
 }
 

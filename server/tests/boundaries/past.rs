@@ -1,17 +1,17 @@
 //! What was before a line: earlier changes and what is known, put down in the
 //! ledger that the server then opens.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use tenantry_core::digest::Digest;
 use tenantry_core::ledger_mark::LedgerId;
-use tenantry_core::name::{Currency, Organization};
+use tenantry_core::name::{AccountId, ConnectorName, Currency, Organization};
 use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Agreed, Decision, Ruling, Terms, decide};
-use tenantry_core::policy::facts::{ExposureSnapshot, Proposal};
+use tenantry_core::policy::facts::{ExposureSnapshot, ExposureTerms, Proposal};
 use tenantry_ledger::change::{ChangeId, Intent, Principal};
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::error::LedgerError;
@@ -19,6 +19,7 @@ use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger, MOST_WAITING, Opening};
 use tenantry_ledger::reserve::{Asked, Moment, Reservation};
 use tenantry_ledger::settle::Outcome;
 
+use crate::ACCOUNT;
 use crate::line::{Case, id, micros};
 use crate::moment::{NOW, ago};
 use crate::world::sqlite;
@@ -97,7 +98,7 @@ impl Charge {
             },
             likeness: None,
             lookback: SignedDuration::from_hours(24),
-            overspend_percent: &BTreeMap::new(),
+            exposure_terms: &ExposureTerms::default(),
             record: &Map::new(),
         };
         let decided = |moment: &Moment<'_>| self.ruling(moment);
@@ -246,14 +247,16 @@ fn snapshot(text: &str) -> ExposureSnapshot {
     let active = words.map(|word| {
         let (place, amount) = word.split_once('=').unwrap();
         let (connector, currency) = place.split_once('/').unwrap();
-        let connector = tenantry_core::name::ConnectorName::parse(connector).unwrap();
+        let connector = ConnectorName::parse(connector).unwrap();
         (
             (connector, Currency::parse(currency).unwrap()),
             micros(amount),
         )
     });
+    let meta = ConnectorName::parse("meta").unwrap();
     ExposureSnapshot {
         as_of,
+        accounts: [(meta, AccountId::parse(ACCOUNT).unwrap())].into(),
         active_daily_micros: active.collect(),
     }
 }

@@ -22,11 +22,12 @@ use tenantry_core::tenant::{
     AccountConfig, CONTRACT_VERSION, ConnectorConfig, LedgerTerms, Limits, RateLimit, TenantConfig,
     ToolRules,
 };
-use tenantry_fakes::meta::{FakeMeta, SANDBOX_TOKEN};
+use tenantry_fakes::meta::{FakeMeta, Faults, SANDBOX_TOKEN};
 use tenantry_ledger::place::{Place, SqlitePlace};
 use tenantry_server::catalog::Catalog;
 use tenantry_server::clock::Clock;
 use tenantry_server::credentials::Credentials;
+use tenantry_server::exposure;
 use tenantry_server::report::Pod;
 use tenantry_server::run::{self, OpenPorts, Parts, RunError, Settings};
 use tenantry_server::settler::Pace;
@@ -40,6 +41,12 @@ use crate::control::{InMemory, raw};
 
 /// How long anything may take before a test gives it up for lost.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Without the patience of production.
+const AT_ONCE: exposure::Pace = exposure::Pace {
+    every: Duration::from_millis(20),
+    again: Duration::from_millis(5),
+};
 
 /// Text that many may write to.
 #[derive(Clone, Default)]
@@ -89,6 +96,10 @@ pub struct Setup {
     /// What former replicas have reported of it.
     pub ledgers: BTreeMap<String, LedgerReport>,
     pub settle_every: Duration,
+    /// How often live budgets are read, where a policy asks for it.
+    pub exposure: exposure::Pace,
+    /// What is the matter with the vendor from the start.
+    pub faults: Faults,
     pub audit_out: Option<Box<dyn Write + Send>>,
     pub has_contract: bool,
     pub clock: Clock,
@@ -204,6 +215,8 @@ impl Setup {
             ledger: Ledger::Own,
             ledgers: BTreeMap::new(),
             settle_every: Duration::from_millis(20),
+            exposure: AT_ONCE,
+            faults: Faults::default(),
             audit_out: None,
             has_contract: true,
             clock: Clock::default(),
@@ -223,6 +236,7 @@ impl World {
         let fake = FakeMeta::start().await.unwrap();
         let mut setup = Setup::usual(&fake);
         change(&mut setup);
+        fake.set_faults(setup.faults);
         let audit = Captured::default();
         let credentials = TempDir::new().unwrap();
         if let Some(token) = setup.token {
@@ -252,6 +266,7 @@ impl World {
             ledger: dir.as_ref().map(|dir| sqlite(dir, least_free_bytes)),
             journal: dir.map(|dir| dir.join("ledger.journal")),
             settle: at(setup.settle_every),
+            exposure: setup.exposure,
             inspect_tokens: setup.inspect_tokens,
             stale_after: setup.stale_after,
             drain: setup.drain,
@@ -455,6 +470,7 @@ fn settings(credentials: &Path) -> Settings {
         ledger: None,
         journal: None,
         settle: at(Duration::from_secs(1)),
+        exposure: AT_ONCE,
         inspect_tokens: None,
         stale_after: Duration::from_hours(1),
         drain: PATIENCE,

@@ -4,6 +4,7 @@
 mod answers;
 mod creates;
 mod describe;
+mod exposure;
 mod gates;
 mod keys;
 mod ledger;

@@ -129,7 +129,8 @@ impl FakeMeta {
     }
 
     /// Adds an object with these fields, as Meta would keep them: its own id, the
-    /// ids of what is above it, its status and whatever the test is about.
+    /// ids of what is above it, its status and whatever the test is about. What
+    /// Meta's own look at it came to, such as `DISAPPROVED`, stands in `review`.
     pub fn put(&self, kind: Kind, fields: Value) {
         self.shared.lock().world.put(kind, world::object(fields));
     }

@@ -139,14 +139,16 @@ pub enum WindowScope {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exposure {
-    /// The largest sum of live daily budgets; a lifetime budget counts what is
-    /// left of it for each day that is left.
+    /// The largest sum of live daily budgets in all accounts where changes are
+    /// allowed; a lifetime budget counts what is left of it for each day that is
+    /// left. They are read every 5 minutes; while the last reading is older than
+    /// 15 minutes, people are asked.
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(validation = Rule::new("self.matches('^(0|[1-9][0-9]{0,11})([.][0-9]{1,6})?$')").message("maxActiveDaily is a decimal amount in quotes, such as \"500.00\""))]
     pub max_active_daily: String,
 
-    /// How far the vendor may overspend a daily budget, such as "1.75". Left
-    /// out, what is known of the vendor.
+    /// How far the vendor may overspend a daily budget, such as "1.75"; each
+    /// counts that many times. Left out, what is known of the vendor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 5))]
     #[x_kube(validation = Rule::new("self.matches('^[1-9]([.][0-9]{1,2})?$')").message("overspendFactor is a number from 1 to 9.99 in quotes, such as \"1.75\""))]

@@ -15,7 +15,7 @@ use super::limits::within;
 use super::owned::{NotOwned, Owned, OwnedAccount, OwnedObject};
 use super::path::{self, Slot};
 use super::progress::query_text;
-use super::spend_root::{id, malformed};
+use super::spend_root::{List, Reading, id, malformed, with};
 use crate::call_error::CallError;
 use crate::change::doubt::{Doubt, Sighting, Standing};
 use crate::change::draft::Draft;
@@ -23,7 +23,7 @@ use crate::change::view::Settings;
 use crate::change::{PrepareError, Prepared, Target};
 use crate::connector::ClaimedObject;
 use crate::plan::change::{CreatePlan, CreatesPlan, OwnedPlan};
-use crate::plan::spend_root::LevelPlan;
+use crate::plan::spend_root::{BelowPlan, FIELDS, LevelPlan};
 use crate::snapshot::Row;
 
 /// An object that was found, and what it is like.
@@ -210,15 +210,33 @@ impl Corridor {
         let value = format!("{before}{}{after}", Value::from(name));
         url.query_pairs_mut()
             .append_pair(&creates.locate_parameter, &value);
-        let work = self.listed(account, level, above, &url, deadline);
-        let rows = within(deadline, "what there is by a name", work).await?;
-        // Vendors search for a part of a name, in their own idea of letters.
-        let found = rows.into_iter().filter(|row| row.name == name);
-        let found = found.map(|row| Found {
-            id: row.node.id.to_string(),
-            row,
-        });
-        Ok(found.collect())
+        let mut reading = self.reading(account, Urgency::Usual, deadline)?;
+        let below = reading.plan.below(&level.kind);
+        let above_fields = below.into_iter().flat_map(BelowPlan::above_fields);
+        let fields: Vec<&str> = level.fields().chain(above_fields).collect();
+        let list = List {
+            kind: &level.kind,
+            url: with(&url, FIELDS, &reading.fields(&fields)),
+            pages: &reading.plan.pages,
+        };
+        let amounts = reading.amounts();
+        let mut found = Vec::new();
+        let take = |reading: &Reading<'_>, row: &Value| {
+            let row = match below {
+                Some(below) => reading.row(below, amounts, row)?.1,
+                None => reading.top(amounts, row)?,
+            };
+            // Vendors search for a part of a name, in their own idea of letters.
+            let is_there = above.is_none() || row.parent.as_ref() == above;
+            if is_there && row.name == name {
+                let id = row.node.id.to_string();
+                found.push(Found { id, row });
+            }
+            Ok(())
+        };
+        let work = self.read_list(&list, &mut reading, take);
+        within(deadline, "what there is by a name", work).await?;
+        Ok(found)
     }
 }
 

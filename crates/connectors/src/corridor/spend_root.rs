@@ -14,19 +14,27 @@ use super::path::{self, Slot};
 use crate::answer;
 use crate::call_error::CallError;
 use crate::plan::ObjectsPlan;
-use crate::plan::spend_root::{BelowPlan, LevelPlan, SpendRootPlan};
+use crate::plan::spend_root::{BelowPlan, FIELDS, LevelPlan, PagesPlan, SpendRootPlan};
 use crate::snapshot::{self, Amounts, Row, Snapshot};
 
 /// Of a vendor's cursor.
 const LONGEST_CURSOR: usize = 2_000;
 
-/// One reading of a spend root.
-struct Reading<'r> {
-    plan: &'r SpendRootPlan,
-    objects: &'r ObjectsPlan,
-    account: &'r OwnedAccount,
-    deadline: Instant,
-    tally: Tally,
+/// One reading of spend roots.
+pub(super) struct Reading<'r> {
+    pub plan: &'r SpendRootPlan,
+    pub objects: &'r ObjectsPlan,
+    pub account: &'r OwnedAccount,
+    pub deadline: Instant,
+    pub tally: Tally,
+}
+
+/// A list that is read to its end.
+pub(super) struct List<'l> {
+    pub kind: &'l str,
+    /// Its first page, without how long one is.
+    pub url: Url,
+    pub pages: &'l PagesPlan,
 }
 
 impl Corridor {
@@ -47,7 +55,7 @@ impl Corridor {
         urgency: Urgency,
         deadline: Instant,
     ) -> Result<Snapshot, CallError> {
-        let mut reading = self.reading(object, urgency, deadline)?;
+        let mut reading = self.reading(object.account(), urgency, deadline)?;
         let work = self.read_root(object, &mut reading);
         let snapshot = within(deadline, "the spend root within the deadline", work).await?;
         self.tell(&self.warnings(&reading.tally));
@@ -73,7 +81,7 @@ impl Corridor {
             object = object.id(),
             "switching off what cannot be read whole: {error}"
         );
-        let mut reading = self.reading(object, Urgency::Stop, deadline)?;
+        let mut reading = self.reading(object.account(), Urgency::Stop, deadline)?;
         let asked = self.root_of(object, &mut reading);
         let root = within(deadline, "the root of an object", asked).await?;
         let row = self
@@ -91,7 +99,7 @@ impl Corridor {
         urgency: Urgency,
         deadline: Instant,
     ) -> Result<Row, CallError> {
-        let mut reading = self.reading(object, urgency, deadline)?;
+        let mut reading = self.reading(object.account(), urgency, deadline)?;
         let fields: Vec<&str> = level.fields().collect();
         let asked = self.object(object, &fields, &mut reading);
         let body = within(deadline, "an object within the deadline", asked).await?;
@@ -99,16 +107,7 @@ impl Corridor {
         snapshot::read(level, reading.amounts(), &id, None, &body).map_err(malformed)
     }
 
-    fn reading<'r>(
-        &'r self,
-        object: &'r OwnedObject,
-        urgency: Urgency,
-        deadline: Instant,
-    ) -> Result<Reading<'r>, CallError> {
-        self.reading_in(object.account(), urgency, deadline)
-    }
-
-    fn reading_in<'r>(
+    pub(super) fn reading<'r>(
         &'r self,
         account: &'r OwnedAccount,
         urgency: Urgency,
@@ -209,65 +208,49 @@ impl Corridor {
         reading: &mut Reading<'_>,
     ) -> Result<Vec<Row>, CallError> {
         let mut fields: Vec<&str> = below.level.fields().collect();
-        fields.extend([below.parent_field.as_str(), below.root_field.as_str()]);
-        fields.dedup();
+        fields.extend(below.above_fields());
         let version = &self.connector.api.version;
         let path = path::fill(&below.list, version, Slot::Owned(root));
-        let first = self.asking(path, &reading.fields(&fields));
-        let rows = self.whole_list(&below.level.kind, first, reading).await?;
-        let rows = rows.iter();
-        rows.map(|row| reading.row(below, root_id, amounts, row))
-            .collect()
-    }
-
-    /// Every object of a level in an account that a list has, below that object
-    /// if there is one.
-    pub(super) async fn listed(
-        &self,
-        account: &OwnedAccount,
-        level: &LevelPlan,
-        above: Option<&ObjectId>,
-        list: &Url,
-        deadline: Instant,
-    ) -> Result<Vec<Row>, CallError> {
-        let mut reading = self.reading_in(account, Urgency::Usual, deadline)?;
-        let below = reading.plan.below(&level.kind);
-        let parent = below.map(|below| below.parent_field.as_str());
-        let fields: Vec<&str> = level.fields().chain(parent).collect();
-        let first = with(list, "fields", &reading.fields(&fields));
-        let rows = self.whole_list(&level.kind, first, &mut reading).await?;
-        let mut found = Vec::new();
-        for row in &rows {
-            let parent = parent.map(|field| reading.named(field, row)).transpose()?;
-            if above.is_some() && parent.as_ref() != above {
-                continue;
-            }
-            reading.check_account(row)?;
-            let id = reading.named(&reading.objects.id_field, row)?;
-            let row = snapshot::read(level, reading.amounts(), &id, parent, row);
-            found.push(row.map_err(malformed)?);
-        }
-        Ok(found)
-    }
-
-    /// The rows of all pages of a list.
-    async fn whole_list(
-        &self,
-        kind: &str,
-        first: Url,
-        reading: &mut Reading<'_>,
-    ) -> Result<Vec<Value>, CallError> {
-        let plan = reading.plan;
-        let pages = &plan.pages;
-        let first = with(&first, &pages.limit_parameter, &pages.most_rows.to_string());
+        let list = List {
+            kind: &below.level.kind,
+            url: self.asking(path, &reading.fields(&fields)),
+            pages: &reading.plan.pages,
+        };
         let mut rows = Vec::new();
+        let take = |reading: &Reading<'_>, row: &Value| {
+            let (own_root, row) = reading.row(below, amounts, row)?;
+            if own_root != *root_id {
+                return Err(malformed("a row that stands below another root"));
+            }
+            rows.push(row);
+            Ok(())
+        };
+        self.read_list(&list, reading, take).await?;
+        Ok(rows)
+    }
+
+    /// Reads a list to its end, or not at all.
+    pub(super) async fn read_list(
+        &self,
+        list: &List<'_>,
+        reading: &mut Reading<'_>,
+        mut take: impl FnMut(&Reading<'_>, &Value) -> Result<(), CallError>,
+    ) -> Result<(), CallError> {
+        let pages = list.pages;
+        let first = with(
+            &list.url,
+            &pages.limit_parameter,
+            &pages.most_rows.to_string(),
+        );
         let mut url = first.clone();
         for _ in 0..pages.most_pages {
-            let mut body = self.ask_once_more(&url, reading).await?;
-            let found = pages.rows.find_mut(&mut body).and_then(Value::as_array_mut);
-            rows.append(found.ok_or_else(|| malformed("a page without rows"))?);
+            let body = self.ask_once_more(&url, reading).await?;
+            let found = pages.rows.find(&body).and_then(Value::as_array);
+            for row in found.ok_or_else(|| malformed("a page without rows"))? {
+                take(reading, row)?;
+            }
             if pages.next.find(&body).is_none_or(Value::is_null) {
-                return Ok(rows);
+                return Ok(());
             }
             let cursor = pages.cursor.find(&body).and_then(Value::as_str);
             let cursor = cursor.filter(|cursor| cursor.len() <= LONGEST_CURSOR);
@@ -279,13 +262,13 @@ impl Corridor {
             url = next;
         }
         Err(CallError::RootTooLarge {
-            kind: kind.to_owned(),
-            most: u64::from(pages.most_pages) * u64::from(pages.most_rows),
+            kind: list.kind.to_owned(),
+            most: pages.most(),
         })
     }
 
-    fn asking<'s>(&self, path: impl Iterator<Item = &'s str>, fields: &str) -> Url {
-        with(&self.exchange.url(path), "fields", fields)
+    pub(super) fn asking<'s>(&self, path: impl Iterator<Item = &'s str>, fields: &str) -> Url {
+        with(&self.exchange.url(path), FIELDS, fields)
     }
 
     async fn ask_once_more(
@@ -301,7 +284,7 @@ impl Corridor {
 }
 
 impl<'r> Reading<'r> {
-    fn amounts(&self) -> Amounts<'r> {
+    pub fn amounts(&self) -> Amounts<'r> {
         Amounts {
             unit: self.plan.unit,
             currency: self.account.currency(),
@@ -309,7 +292,7 @@ impl<'r> Reading<'r> {
     }
 
     /// What is asked of every object, and these.
-    fn fields(&self, fields: &[&str]) -> String {
+    pub fn fields(&self, fields: &[&str]) -> String {
         let own = [self.objects.id_field.as_str(), &self.objects.account.field];
         [&own, fields].concat().join(",")
     }
@@ -324,33 +307,36 @@ impl<'r> Reading<'r> {
         })
     }
 
-    fn row(
+    /// An object below a root, and which root that is.
+    pub fn row(
         &self,
         below: &BelowPlan,
-        root: &ObjectId,
         amounts: Amounts<'_>,
         row: &Value,
-    ) -> Result<Row, CallError> {
+    ) -> Result<(ObjectId, Row), CallError> {
         self.check_account(row)?;
-        if self.named(&below.root_field, row)? != *root {
-            return Err(malformed("a row that stands below another root"));
-        }
-        let parent = Some(self.named(&below.parent_field, row)?);
-        let id = self.named(&self.objects.id_field, row)?;
-        snapshot::read(&below.level, amounts, &id, parent, row).map_err(malformed)
+        let root = self.id_in(&below.root_field, row)?;
+        let parent = Some(self.id_in(&below.parent_field, row)?);
+        let id = self.id_in(&self.objects.id_field, row)?;
+        let read = snapshot::read(&below.level, amounts, &id, parent, row);
+        Ok((root, read.map_err(malformed)?))
     }
-}
 
-impl Reading<'_> {
-    /// The id in a field of a row.
-    fn named(&self, field: &str, row: &Value) -> Result<ObjectId, CallError> {
+    /// A root among others of the account.
+    pub fn top(&self, amounts: Amounts<'_>, row: &Value) -> Result<Row, CallError> {
+        self.check_account(row)?;
+        let id = self.id_in(&self.objects.id_field, row)?;
+        snapshot::read(&self.plan.top, amounts, &id, None, row).map_err(malformed)
+    }
+
+    fn id_in(&self, field: &str, row: &Value) -> Result<ObjectId, CallError> {
         let text = row.get(field).and_then(Value::as_str);
         let text = text.filter(|id| self.objects.pattern.admits(id));
         id(text.ok_or_else(|| malformed(format!("field `{field}` is no id")))?)
     }
 }
 
-fn with(url: &Url, parameter: &str, value: &str) -> Url {
+pub(super) fn with(url: &Url, parameter: &str, value: &str) -> Url {
     let mut url = url.clone();
     url.query_pairs_mut().append_pair(parameter, value);
     url

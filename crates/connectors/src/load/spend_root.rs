@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 use tenantry_core::spend_root::Switch;
 
 use super::output::unit;
-use super::{Doubt, bounded, command_free, doubt, path_with_slot, pointer, word};
+use super::{Doubt, bounded, command_free, doubt, path_with_slot, pointer, sent_once, twin, word};
 use crate::form::spend_root::{BudgetForm, LevelForm, PagesForm, SpendRootForm, SwitchForm};
 use crate::plan::spend_root::{BelowPlan, BudgetPlan, LevelPlan, PagesPlan, SpendRootPlan};
 use crate::plan::{ApiPlan, ObjectsPlan, Segment};
@@ -15,9 +15,6 @@ use crate::plan::{ApiPlan, ObjectsPlan, Segment};
 const MOST_ROWS: u32 = 1_000;
 /// Pages of one level, as many as fit into the time of a call.
 const MOST_PAGES: u32 = 50;
-/// The parameter that says what is asked of each object.
-const FIELDS: &str = "fields";
-
 pub(super) fn compile(form: &SpendRootForm, api: &ApiPlan) -> Result<SpendRootPlan, Doubt> {
     let Some(top) = form.levels.first() else {
         return doubt(&form.pages.rows, "a spend root has no levels");
@@ -61,22 +58,17 @@ pub(super) fn compile(form: &SpendRootForm, api: &ApiPlan) -> Result<SpendRootPl
 }
 
 fn pages(form: &PagesForm) -> Result<PagesPlan, Doubt> {
-    let (limit, after) = (command_free(&form.limit)?, command_free(&form.after)?);
-    let mut sent = [FIELDS, &limit, &after];
-    sent.sort_unstable();
-    if let Some([twice, _]) = sent.array_windows().find(|[one, other]| one == other) {
-        let reason = format!("parameter `{twice}` is sent with two values");
-        return doubt(&form.limit, reason);
-    }
-    Ok(PagesPlan {
+    let plan = PagesPlan {
         rows: pointer(&form.rows)?,
         next: pointer(&form.next)?,
         cursor: pointer(&form.cursor)?,
-        limit_parameter: limit,
-        after_parameter: after,
+        limit_parameter: command_free(&form.limit)?,
+        after_parameter: command_free(&form.after)?,
         most_rows: bounded(&form.most_rows, 1..=MOST_ROWS)?,
         most_pages: bounded(&form.most_pages, 1..=MOST_PAGES)?,
-    })
+    };
+    sent_once(&form.limit, plan.parameters())?;
+    Ok(plan)
 }
 
 fn below(form: &LevelForm, objects: &ObjectsPlan) -> Result<BelowPlan, Doubt> {
@@ -111,14 +103,11 @@ fn level(form: &LevelForm, objects: &ObjectsPlan) -> Result<LevelPlan, Doubt> {
         create: form.create.as_ref().map(edge).transpose()?,
     };
     let above = [&form.parent, &form.root].into_iter().flatten();
-    let mut names: Vec<&str> = plan.fields().collect();
-    names.extend([objects.id_field.as_str(), objects.account.field.as_str()]);
+    let own = [objects.id_field.as_str(), objects.account.field.as_str()];
     // Where the root is the parent, both are read from one field.
     let mut above: Vec<&str> = above.map(|field| field.value.as_str()).collect();
     above.dedup();
-    names.extend(above);
-    names.sort_unstable();
-    if let Some([twice, _]) = names.array_windows().find(|[one, other]| one == other) {
+    if let Some(twice) = twin(plan.fields().chain(own).chain(above)) {
         return doubt(&form.kind, format!("field `{twice}` is read as two things"));
     }
     Ok(plan)

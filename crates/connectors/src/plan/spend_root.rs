@@ -17,8 +17,11 @@ pub(crate) struct SpendRootPlan {
     pub below: Vec<BelowPlan>,
 }
 
+/// The parameter that says what is asked of each object.
+pub(crate) const FIELDS: &str = "fields";
+
 /// How all objects of a level are listed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PagesPlan {
     pub rows: Pointer,
     pub next: Pointer,
@@ -87,6 +90,27 @@ impl SpendRootPlan {
     /// The level of that kind below the root.
     pub fn below(&self, kind: &str) -> Option<&BelowPlan> {
         self.below.iter().find(|below| below.level.kind == kind)
+    }
+}
+
+impl PagesPlan {
+    /// The parameters that every page is asked for with.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        [FIELDS, &self.limit_parameter, &self.after_parameter].into_iter()
+    }
+
+    /// How many objects are read at most.
+    pub fn most(&self) -> u64 {
+        u64::from(self.most_pages) * u64::from(self.most_rows)
+    }
+}
+
+impl BelowPlan {
+    /// The fields in which an object names what is above it.
+    pub fn above_fields(&self) -> impl Iterator<Item = &str> {
+        let (parent, root) = (self.parent_field.as_str(), self.root_field.as_str());
+        // Where the root is the parent, both are read from one field.
+        [parent].into_iter().chain((root != parent).then_some(root))
     }
 }
 

@@ -6,6 +6,7 @@ mod changes;
 mod creates;
 mod departures;
 mod doubts;
+mod exposure;
 mod failures;
 mod objects;
 mod outcomes;

@@ -14,6 +14,19 @@ use crate::spend_root::{Budget, Placed, SpendRoot};
 /// A budget before, if there was one, and after.
 type Pair<'r> = (Option<Placed<'r>>, Placed<'r>);
 
+/// What can be spent a day from all live budgets of `root`. Nothing can be told
+/// of one in which the vendor raises a budget by a schedule of its own.
+pub fn active_daily(root: &SpendRoot, now: Timestamp) -> Result<i64, Impossible> {
+    let pairs = root.budgets(now).into_values();
+    let live = pairs.filter(|placed| placed.is_live);
+    let live: Vec<Pair<'_>> = live.map(|placed| (None, placed)).collect();
+    let mut family = root.top.family();
+    match family.find(|node| node.has_budget_schedule) {
+        Some(node) if !live.is_empty() => Err(Impossible::Scheduled(node.id.clone())),
+        _ => exposure(&live, now),
+    }
+}
+
 /// What there is in `after` and was not in `before`.
 pub(super) fn between(
     before: Option<&SpendRoot>,

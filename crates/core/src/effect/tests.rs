@@ -1,5 +1,6 @@
 //! What changes do: builders, and a page for each thing that must hold.
 
+mod active;
 mod doubt;
 mod moves;
 mod percent;

@@ -6,8 +6,11 @@ use serde::Serialize;
 
 use super::amount::Amount;
 use super::facts::{Charge, Facts, Proposal, Subject};
-use super::limits::{Look, length};
+use super::limits::{Exposed, Look, exposed, length};
 use super::{Ask, Disclose, Match, Mode, Policy, Removal, Scope, When};
+
+/// What is said instead of a sum.
+const NOT_CONVERTED: &str = "not known: it holds a currency without a fresh exchange rate";
 
 /// What one policy limits on an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -95,6 +98,7 @@ fn limits(look: &Look<'_>, knows: bool) -> Vec<Limit> {
     all.extend(per_object(look));
     all.extend(windows(look, knows));
     all.extend(bids(look));
+    all.extend(exposure(look, knows));
     all.extend(others(look));
     all.extend(policy.approvals.iter().map(|ask| approval(look, ask)));
     let rules = policy.rules.iter();
@@ -250,7 +254,7 @@ impl Window {
         let used = || look.used(self.scope, self.ms, self.part);
         let left = knows.then(|| match used() {
             Some(used) => look.sum((i128::from(self.most.micros()) - used).max(0)),
-            None => "not known: it holds a currency without a fresh exchange rate".to_owned(),
+            None => NOT_CONVERTED.to_owned(),
         });
         Limit {
             left,
@@ -291,17 +295,31 @@ fn bids(look: &Look<'_>) -> Vec<Limit> {
     all.into_iter().flatten().collect()
 }
 
+/// What all live budgets may spend together, and what is left of that.
+fn exposure(look: &Look<'_>, knows: bool) -> Option<Limit> {
+    let limits = look.policy.budget.exposure.as_ref()?;
+    let most = limits.max_active_daily;
+    let left = knows.then(|| match exposed(look, limits, 0) {
+        Exposed::Unread => "not known: it was not read in the last 15 minutes".to_owned(),
+        Exposed::Unconverted => NOT_CONVERTED.to_owned(),
+        Exposed::Known(used) => {
+            let used = used / 100 + i128::from(used % 100 > 0);
+            look.sum(i128::from(most.micros()).saturating_sub(used).max(0))
+        }
+    });
+    let says = format!("live budgets may spend {} a day in all", look.amount(most));
+    Some(Limit {
+        left,
+        ..limit("budget.exposure.maxActiveDaily", says)
+    })
+}
+
 fn others(look: &Look<'_>) -> Vec<Limit> {
     let policy = look.policy;
     let mut all = Vec::new();
     let mut say = |rule: &str, says: Option<String>| {
         all.extend(says.map(|says| limit(rule, says)));
     };
-    if let Some(exposure) = &policy.budget.exposure {
-        let most = look.amount(exposure.max_active_daily);
-        let says = format!("live budgets may spend {most} a day in all");
-        say("budget.exposure.maxActiveDaily", Some(says));
-    }
     if let Some(create) = &policy.create {
         let paused = create.force_paused;
         say(
@@ -514,7 +532,7 @@ mod tests {
         bids.floor: a bid is at least 0.10 EUR
         bids.ceiling: a bid is at most 9.00 EUR
         bids.removal: no cap is taken away
-        budget.exposure.maxActiveDaily: live budgets may spend 8000.00 EUR a day in all
+        budget.exposure.maxActiveDaily: live budgets may spend 8000.00 EUR a day in all (left: not known: it was not read in the last 15 minutes)
         create.forcePaused: new objects are paused
         create.requireEndDate: new spending has an end date
         create.maxPerDay: 3 new objects in 24 h

@@ -82,11 +82,22 @@ pub enum Standing {
 /// All live budgets of the organisation at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExposureSnapshot {
-    /// When they were read.
+    /// When they were read: before the first was.
     pub as_of: Timestamp,
+    /// In which accounts.
+    pub accounts: BTreeSet<(ConnectorName, AccountId)>,
     /// What may be spent a day, by connector and currency: daily budgets, and
     /// what is left of lifetime budgets for each day that is left.
     pub active_daily_micros: BTreeMap<(ConnectorName, Currency), i64>,
+}
+
+/// What an exposure is made of, beside what was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExposureTerms {
+    /// The accounts whose live budgets must have been read.
+    pub accounts: BTreeSet<(ConnectorName, AccountId)>,
+    /// How far each vendor may overspend a budget in a day, in percent of it.
+    pub overspend_percent: BTreeMap<ConnectorName, u32>,
 }
 
 /// What is known at the moment of a decision.
@@ -100,8 +111,8 @@ pub struct Facts {
     pub lowest_micros: BTreeMap<ObjectId, i64>,
     /// The last reading of all live budgets.
     pub exposure: Option<ExposureSnapshot>,
-    /// How far each vendor may overspend a budget in a day, in percent of it.
-    pub overspend_percent: BTreeMap<ConnectorName, u32>,
+    /// What an exposure is made of, beside that.
+    pub exposure_terms: ExposureTerms,
     /// A change that has made the same as this one would within the last 24
     /// hours, or is about to.
     pub twin: Option<String>,

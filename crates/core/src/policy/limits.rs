@@ -4,11 +4,13 @@
 mod asking;
 mod bids;
 mod budgets;
+mod exposure;
 mod look;
 mod others;
 mod stop;
 mod waiting;
 
+pub(super) use exposure::{Exposed, exposed};
 pub(super) use look::{Look, length};
 pub(super) use waiting::pending;
 

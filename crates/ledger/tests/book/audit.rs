@@ -1,10 +1,9 @@
 //! The chain of changes, and its way out.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use tenantry_core::audit::chain::Head;
 use tenantry_core::audit::change_record::ChangeRecord;
+use tenantry_core::policy::facts::ExposureTerms;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger};
 use tenantry_ledger::line::verify;
@@ -231,8 +230,8 @@ async fn a_stream_that_stands_still_refuses_changes_but_ends_those_that_run(mut 
         matches!(refused, Err(LedgerError::Backlog { waiting: 2 })),
         "{refused:?}"
     );
-    let overspend = BTreeMap::new();
-    let asked = wish.asked(&overspend);
+    let terms = ExposureTerms::default();
+    let asked = wish.asked(&terms);
     let foreseen = ledger.foresee(&lease.change, &asked, at(0), wish::allow(&wish));
     let foreseen = foreseen.await;
     assert!(

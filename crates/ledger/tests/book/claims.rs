@@ -1,11 +1,11 @@
 //! Keys of idempotency.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
 use tenantry_core::digest::Digest;
 use tenantry_core::name::ToolName;
+use tenantry_core::policy::facts::ExposureTerms;
 use tenantry_ledger::change::{ChangeId, Principal, Progress};
 use tenantry_ledger::claim::{CLAIM_LASTS, Claim, Claimed, Replay};
 use tenantry_ledger::error::LedgerError;
@@ -199,8 +199,8 @@ async fn a_claim_that_nobody_decides_goes_to_the_next_after_a_minute(house: Hous
     let second = new(&ledger, "key", at(0) + CLAIM_LASTS).await;
     assert_eq!((&second.change, second.epoch), (&first.change, 2));
     let wish = Wish::raise("1", 1);
-    let overspend = BTreeMap::new();
-    let asked = wish.asked(&overspend);
+    let terms = ExposureTerms::default();
+    let asked = wish.asked(&terms);
     let late = ledger
         .decide_and_reserve(&first, &asked, at(61), allow(&wish))
         .await;

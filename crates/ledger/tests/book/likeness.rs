@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::json;
-use std::collections::BTreeMap;
+use tenantry_core::policy::facts::ExposureTerms;
 use tenantry_ledger::change::ChangeId;
 use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::reserve::Reservation;
@@ -65,8 +65,8 @@ async fn the_same_target_that_waits_for_people_is_named(house: House) {
 /// The twin that a decision over `wish` hears of; the wish is denied.
 async fn twin(ledger: &Ledger, wish: &Wish, now: jiff::Timestamp) -> Option<ChangeId> {
     let lease = new(ledger, &format!("probe {now}"), now).await;
-    let overspend = BTreeMap::new();
-    let asked = wish.asked(&overspend);
+    let terms = ExposureTerms::default();
+    let asked = wish.asked(&terms);
     let heard = std::sync::Mutex::new(None);
     let decide = |moment: &tenantry_ledger::reserve::Moment<'_>| {
         *heard.lock().unwrap() = moment.facts.twin.clone();

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use tenantry_core::name::{ConnectorName, Currency};
+use tenantry_core::name::{AccountId, ConnectorName, Currency};
 use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Decision, Ruling};
-use tenantry_core::policy::facts::{ExposureSnapshot, Facts, Standing};
+use tenantry_core::policy::facts::{ExposureSnapshot, ExposureTerms, Facts, Standing};
 use tenantry_ledger::change::Lease;
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger};
 use tenantry_ledger::reserve::{Moment, Reservation};
@@ -57,8 +57,8 @@ where
                 barrier.wait().await;
                 let lease = new(&ledger, &key, at(1)).await;
                 let wish = Wish::raise(&key, amount);
-                let overspend = BTreeMap::new();
-                let asked = wish.asked(&overspend);
+                let terms = ExposureTerms::default();
+                let asked = wish.asked(&terms);
                 ledger
                     .decide_and_reserve(&lease, &asked, at(1), |moment| decide(&wish, moment))
                     .await
@@ -88,8 +88,8 @@ async fn facts(ledger: &Ledger, now: Timestamp) -> Facts {
 
 async fn facts_for(ledger: &Ledger, wish: &Wish, now: Timestamp) -> Facts {
     let lease = new(ledger, &format!("probe {now} {:?}", wish.lookback), now).await;
-    let overspend = BTreeMap::new();
-    let asked = wish.asked(&overspend);
+    let terms = ExposureTerms::default();
+    let asked = wish.asked(&terms);
     let seen = std::sync::Mutex::new(Facts::default());
     let reservation = ledger
         .decide_and_reserve(&lease, &asked, now, |moment| {
@@ -248,7 +248,8 @@ async fn a_look_from_a_later_clock_lets_go_of_nothing(house: House) {
     assert_eq!(sum(&look(&ledger, at(101)).await), units(10));
     // Nor does a longer window hide from a shorter one, or the other way about.
     let wish = Wish::raise("probe", 0);
-    let longer = ledger.facts(&wish.proposal, DAY * 3, at(101) + DAY);
+    let terms = ExposureTerms::default();
+    let longer = ledger.facts(&wish.proposal, DAY * 3, &terms, at(101) + DAY);
     assert_eq!(sum(&longer.await.unwrap().0), units(10));
     assert_eq!(sum(&look(&ledger, at(101) + DAY).await), 0);
 }
@@ -256,7 +257,8 @@ async fn a_look_from_a_later_clock_lets_go_of_nothing(house: House) {
 /// What a decision would be made on; nothing is written down.
 async fn look(ledger: &Ledger, now: Timestamp) -> Facts {
     let wish = Wish::raise("probe", 0);
-    let facts = ledger.facts(&wish.proposal, wish.lookback, now);
+    let terms = ExposureTerms::default();
+    let facts = ledger.facts(&wish.proposal, wish.lookback, &terms, now);
     facts.await.unwrap().0
 }
 
@@ -282,8 +284,8 @@ async fn a_clock_set_back_opens_no_window(house: House) {
     for day in 1..9 {
         let lease = new(behind, &format!("day {day}"), at(0) + DAY * day).await;
         let wish = Wish::raise("2", units(1));
-        let overspend = BTreeMap::new();
-        let asked = wish.asked(&overspend);
+        let terms = ExposureTerms::default();
+        let asked = wish.asked(&terms);
         let moments = std::sync::Mutex::new(Vec::new());
         let reservation = behind
             .decide_and_reserve(&lease, &asked, at(0) + DAY * day, |moment| {
@@ -364,6 +366,10 @@ async fn the_lowest_live_value_of_a_day_is_known(house: House) {
 async fn the_latest_exposure_is_read(house: House) {
     let ledger = house.open().await;
     assert_eq!(facts(&ledger, at(0)).await.exposure, None);
+    let account = (
+        ConnectorName::parse("meta").unwrap(),
+        AccountId::parse("act_1").unwrap(),
+    );
     let snapshot = |second, micros| {
         let key = (
             ConnectorName::parse("meta").unwrap(),
@@ -371,6 +377,7 @@ async fn the_latest_exposure_is_read(house: House) {
         );
         ExposureSnapshot {
             as_of: at(second),
+            accounts: [account.clone()].into(),
             active_daily_micros: BTreeMap::from([(key, micros)]),
         }
     };

@@ -1,6 +1,6 @@
 //! The smallest valid changes, and the ways to get through the book with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use tenantry_core::digest::Digest;
 use tenantry_core::name::{ObjectId, ToolName};
 use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{self, Agreed, Permitted, Ruling};
-use tenantry_core::policy::facts::Proposal;
+use tenantry_core::policy::facts::{ExposureTerms, Proposal};
 use tenantry_ledger::change::{ChangeId, Intent, Lease, Principal};
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::error::LedgerError;
@@ -119,17 +119,14 @@ impl Wish {
         self
     }
 
-    pub fn asked<'w>(
-        &'w self,
-        overspend: &'w BTreeMap<tenantry_core::name::ConnectorName, u32>,
-    ) -> Asked<'w> {
+    pub fn asked<'w>(&'w self, exposure_terms: &'w ExposureTerms) -> Asked<'w> {
         Asked {
             proposal: &self.proposal,
             roots: &self.roots,
             intent: &self.intent,
             likeness: self.likeness,
             lookback: self.lookback,
-            overspend_percent: overspend,
+            exposure_terms,
             record: &self.record,
         }
     }
@@ -231,8 +228,8 @@ pub async fn decide(
     policies: &[Policy],
     now: Timestamp,
 ) -> Result<Reservation, LedgerError> {
-    let overspend = BTreeMap::new();
-    let asked = wish.asked(&overspend);
+    let terms = ExposureTerms::default();
+    let asked = wish.asked(&terms);
     ledger
         .decide_and_reserve(lease, &asked, now, by(wish, policies))
         .await

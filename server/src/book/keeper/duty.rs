@@ -27,6 +27,8 @@ pub enum Duty {
     Settle,
     /// Taking out what has been kept long enough.
     Sweep,
+    /// Reading all live budgets, where policies limit them together.
+    ReadExposure,
     /// Accepting a ledger that was not expected, once people say so.
     Accept,
 }
@@ -43,6 +45,7 @@ impl Duty {
             Self::BringOut => "bring_out",
             Self::Settle => "settle",
             Self::Sweep => "sweep",
+            Self::ReadExposure => "read_exposure",
             Self::Accept => "accept",
         }
     }

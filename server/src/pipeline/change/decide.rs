@@ -1,10 +1,10 @@
 //! The decision, inside the ledger's transaction: on facts that are still so
 //! when the money is set aside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
-use tenantry_core::name::{ConnectorName, ObjectId};
+use tenantry_core::name::ObjectId;
 use tenantry_core::policy::decide::{Agreed, Permitted as Permission, Ruling, decide};
 use tenantry_core::policy::facts::{Proposal, Subject};
 use tenantry_core::policy::longest_window;
@@ -17,6 +17,7 @@ use tenantry_ledger::reserve::{Asked, Foreseen, Likeness, Moment, Reservation};
 
 use super::prepare::Ready;
 use super::{Desk, Errand, claim, tell, told};
+use crate::in_force::InForce;
 use crate::pipeline::Ended;
 use crate::pipeline::record::Entry;
 use crate::pipeline::wish::Wish;
@@ -44,7 +45,6 @@ pub(super) struct Question {
     intent: Intent,
     likeness: Likeness,
     record: Map<String, Value>,
-    overspend_percent: BTreeMap<ConnectorName, u32>,
 }
 
 impl Question {
@@ -72,7 +72,6 @@ impl Question {
                 Likeness::Target(prepared.likeness())
             },
             record: told::record(desk, ready, wish, entry),
-            overspend_percent: BTreeMap::new(),
         }
     }
 
@@ -90,14 +89,14 @@ impl Question {
         (sending, self.record)
     }
 
-    fn asked(&self, tenant: &TenantConfig) -> Asked<'_> {
+    fn asked<'q>(&'q self, in_force: &'q InForce) -> Asked<'q> {
         Asked {
             proposal: &self.proposal,
             roots: &self.roots,
             intent: &self.intent,
             likeness: Some(self.likeness),
-            lookback: longest_window(&tenant.policies),
-            overspend_percent: &self.overspend_percent,
+            lookback: longest_window(&in_force.tenant.policies),
+            exposure_terms: &in_force.exposure_terms,
             record: &self.record,
         }
     }
@@ -120,10 +119,10 @@ impl Question {
         change: &ChangeId,
         desk: Desk<'_>,
     ) -> Result<Foreseen, LedgerError> {
-        let tenant = &desk.caller.in_force.tenant;
-        let rule = |moment: &Moment<'_>| self.ruling(tenant, moment);
-        let now = desk.now();
-        ledger.foresee(change, &self.asked(tenant), now, rule).await
+        let in_force = &desk.caller.in_force;
+        let rule = |moment: &Moment<'_>| self.ruling(&in_force.tenant, moment);
+        let asked = self.asked(in_force);
+        ledger.foresee(change, &asked, desk.now(), rule).await
     }
 }
 
@@ -138,10 +137,10 @@ impl Errand<'_> {
         if let Err(stopped) = self.desk.confirm(ready).await {
             return ended(self.release(stopped).await);
         }
-        let tenant = &self.desk.caller.in_force.tenant;
+        let in_force = &self.desk.caller.in_force;
         let question = Question::of(self.desk, ready, wish, entry);
-        let rule = |moment: &Moment<'_>| question.ruling(tenant, moment);
-        let asked = question.asked(tenant);
+        let rule = |moment: &Moment<'_>| question.ruling(&in_force.tenant, moment);
+        let asked = question.asked(in_force);
         let now = self.desk.now();
         let reserved = self
             .ledger

@@ -25,6 +25,7 @@ use tenantry_core::name::KeyId;
 use tenantry_server::catalog::Catalog;
 use tenantry_server::control_plane::{ControlPlane, Live, LiveError, ReportError};
 use tenantry_server::credentials::Credentials;
+use tenantry_server::exposure;
 use tenantry_server::knowledge::{Knowledge, RawContract, Topic};
 use tenantry_server::report::Pod;
 use tenantry_server::run::{self, Parts, Settings};
@@ -172,6 +173,7 @@ async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
             every: Duration::from_secs(10),
             credit: Duration::ZERO,
         },
+        exposure: exposure::Pace::PRODUCTION,
         mcp_listen: listen,
         admin_listen: any,
         activity_listen: any,

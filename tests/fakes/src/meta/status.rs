@@ -1,7 +1,7 @@
 //! What a campaign, an ad set or an ad does in fact, given what it and those
 //! above it are switched to.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::world::{Kind, World, text};
 
@@ -23,6 +23,10 @@ fn effective(own: &str, ad_set: Option<&str>, campaign: Option<&str>) -> &'stati
         (None, _, _, Some("PAUSED")) => "CAMPAIGN_PAUSED",
         _ => "ACTIVE",
     }
+}
+
+fn is_gone(status: &str) -> bool {
+    matches!(status, "DELETED" | "ARCHIVED")
 }
 
 impl World {
@@ -48,6 +52,12 @@ impl World {
             let ad_set = status_of(text(row, "adset_id"));
             let above = status_of(text(row, "campaign_id"));
             let status = effective(text(row, "status"), ad_set, above);
+            // What Meta makes of it itself is shown whatever stands above it.
+            let is_on = text(row, "status") == "ACTIVE" && !is_gone(status);
+            let review = row.get("review").and_then(Value::as_str).map(str::to_owned);
+            let status = review
+                .filter(|_| is_on)
+                .unwrap_or_else(|| status.to_owned());
             row.insert("effective_status".into(), json!(status));
         }
     }

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tenantry_fakes::meta::Kind;
 
 use crate::bench::{Bench, answer};
 
@@ -35,6 +36,31 @@ async fn a_switch_above_shows_below_and_an_own_one_comes_first() {
     switch(&bench, AD_SET, "ACTIVE").await;
     assert_eq!(effective(&bench), ["ACTIVE", "ACTIVE", "PAUSED"]);
     assert_eq!(bench.field("120010010042", "effective_status"), "ACTIVE");
+}
+
+#[tokio::test]
+async fn what_meta_makes_of_an_ad_shows_and_is_listed_by() {
+    let bench = Bench::start().await;
+    let ad = json!({
+        "id": "881", "account_id": "1001", "campaign_id": CAMPAIGN, "adset_id": AD_SET,
+        "status": "ACTIVE", "review": "DISAPPROVED",
+    });
+    bench.fake.put(Kind::Ad, ad);
+    let listed = async || {
+        let states = "effective_status=%5B%22DISAPPROVED%22%5D";
+        let fields = "fields=effective_status,adset%7Bstatus%7D";
+        let (_, told) = bench.get(&format!("act_1001/ads?{states}&{fields}")).await;
+        told["data"].clone()
+    };
+    let shown = |above: &str| {
+        let above = json!({"id": AD_SET, "status": above});
+        json!([{"id": "881", "effective_status": "DISAPPROVED", "adset": above}])
+    };
+    assert_eq!(listed().await, shown("ACTIVE"));
+    switch(&bench, AD_SET, "PAUSED").await;
+    assert_eq!(listed().await, shown("PAUSED"));
+    switch(&bench, "881", "PAUSED").await;
+    assert_eq!(listed().await, json!([]));
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Limits of advertising budgets.
 
-use jiff::SignedDuration;
-
+use super::exposure;
 use super::look::{DAY_MS, Look, Part, length};
 use crate::effect::{BudgetChange, Primitive, Step};
 use crate::policy::amount::Amount;
@@ -9,9 +8,6 @@ use crate::policy::decide::{Fired, Terms};
 use crate::policy::facts::Standing;
 use crate::policy::{PerWindow, Scope};
 use crate::spend_root::Budget;
-
-/// How old a reading of all live budgets may be (WRITES §4).
-const EXPOSURE_MAX_AGE: SignedDuration = SignedDuration::from_mins(15);
 
 pub(super) fn limits(look: &Look<'_>) -> Vec<Fired> {
     let mut fired = Vec::new();
@@ -22,7 +18,7 @@ pub(super) fn limits(look: &Look<'_>) -> Vec<Fired> {
     for window in &look.policy.budget.per_window {
         fired.extend(per_window(look, window));
     }
-    fired.extend(exposure(look));
+    fired.extend(exposure::limit(look));
     fired
 }
 
@@ -222,71 +218,5 @@ pub(super) fn in_window(
     Some(Fired {
         headroom: Some(format!("{} are used of {most}", look.sum(used))),
         ..look.deny(rule, message)
-    })
-}
-
-/// What all live budgets may add up to: the last reading, and every increase
-/// since.
-fn exposure(look: &Look<'_>) -> Option<Fired> {
-    const RULE: &str = "budget.exposure.maxActiveDaily";
-    let limits = look.policy.budget.exposure.as_ref()?;
-    let rise = look.proposal.effect.exposure_micros;
-    if rise <= 0 {
-        return None;
-    }
-    let fresh = look.facts.exposure.as_ref().filter(|snapshot| {
-        let age = look.now.duration_since(snapshot.as_of);
-        !age.is_negative() && age <= EXPOSURE_MAX_AGE
-    });
-    let Some(snapshot) = fresh else {
-        let message = "what is live was not read in the last 15 minutes";
-        return Some(look.ask(RULE, Terms::of_default(), message));
-    };
-    let active = snapshot
-        .active_daily_micros
-        .iter()
-        .map(|((connector, currency), micros)| (connector, Some(currency), *micros));
-    let since = look
-        .facts
-        .charges
-        .iter()
-        .filter(|charge| match charge.standing {
-            // What was applied at that very moment may not have been read.
-            Standing::Applied(at) => at >= snapshot.as_of,
-            Standing::Open | Standing::Pending => true,
-        });
-    let since = since.map(|charge| {
-        let connector = &charge.subject.connector;
-        (connector, charge.currency.as_ref(), charge.exposure_micros)
-    });
-    let subject = &look.proposal.subject;
-    let own = (
-        &subject.connector,
-        look.proposal.effect.currency.as_ref(),
-        rise,
-    );
-    // In hundredths: factors are percents.
-    let exposed: Option<i128> = active
-        .chain(since)
-        .chain([own])
-        .map(|(connector, currency, micros)| {
-            let known = look.facts.overspend_percent.get(connector).copied();
-            let said = limits.overspend_percent.or(known);
-            let percent = said.map_or(100, |percent| percent.max(100));
-            Some(look.worth(micros, currency)?.saturating_mul(percent.into()))
-        })
-        .try_fold(0_i128, |sum, one| Some(sum.saturating_add(one?)));
-    let Some(exposed) = exposed else {
-        let message = "live budgets are in a currency without a fresh exchange rate";
-        return Some(look.deny(RULE, message));
-    };
-    if exposed <= i128::from(limits.max_active_daily.micros()).saturating_mul(100) {
-        return None;
-    }
-    let most = look.amount(limits.max_active_daily);
-    let message = format!("live budgets could spend more than {most} a day then");
-    Some(Fired {
-        headroom: Some(format!("they could spend {}", look.sum(exposed / 100))),
-        ..look.deny(RULE, message)
     })
 }

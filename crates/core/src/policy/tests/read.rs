@@ -11,7 +11,7 @@ use crate::access::ToolClass;
 use crate::name::{AccountId, ConnectorName, Currency, KeyId, ObjectId, ToolName};
 use crate::policy::Policy;
 use crate::policy::decide::{Agreed, RuleName, Terms};
-use crate::policy::facts::{ExposureSnapshot, Facts, Proposal, Subject};
+use crate::policy::facts::{ExposureSnapshot, ExposureTerms, Facts, Proposal, Subject};
 use crate::spend_root::SpendRoot;
 
 /// One line of a table.
@@ -54,6 +54,8 @@ struct Known {
     lowest: BTreeMap<String, String>,
     /// `15m meta/EUR=9000 google/USD=1`
     exposure: Option<String>,
+    /// The accounts that it has to hold.
+    must_hold: Vec<String>,
     overspend: BTreeMap<String, u32>,
     pending_of_key: u32,
     pending_of_tenant: u32,
@@ -194,22 +196,37 @@ fn facts(case: &Case) -> Facts {
             .map(|(id, amount)| (words::id(id), words::micros(amount)))
             .collect::<BTreeMap<ObjectId, i64>>(),
         exposure: known.exposure.as_deref().map(exposure),
-        overspend_percent: known
-            .overspend
-            .iter()
-            .map(|(name, percent)| (ConnectorName::parse(name).unwrap(), *percent))
-            .collect(),
+        exposure_terms: ExposureTerms {
+            accounts: known.must_hold.iter().map(|text| account(text)).collect(),
+            overspend_percent: known
+                .overspend
+                .iter()
+                .map(|(name, percent)| (ConnectorName::parse(name).unwrap(), *percent))
+                .collect(),
+        },
         twin: known.twin.clone(),
         pending_of_key: known.pending_of_key,
         pending_of_tenant: known.pending_of_tenant,
     }
 }
 
+/// `meta/act_1`.
+fn account(text: &str) -> (ConnectorName, AccountId) {
+    let (connector, account) = text.split_once('/').unwrap();
+    let connector = ConnectorName::parse(connector).unwrap();
+    (connector, AccountId::parse(account).unwrap())
+}
+
+/// How long ago, in which accounts, and what: `5m meta/act_1 meta/EUR=100`.
 fn exposure(text: &str) -> ExposureSnapshot {
     let mut words = text.split_whitespace();
+    let as_of = moment::ago(words.next().unwrap());
+    let (accounts, words): (Vec<_>, Vec<_>) = words.partition(|word| !word.contains('='));
     ExposureSnapshot {
-        as_of: moment::ago(words.next().unwrap()),
+        as_of,
+        accounts: accounts.into_iter().map(account).collect(),
         active_daily_micros: words
+            .into_iter()
             .map(|word| {
                 let (place, amount) = word.split_once('=').unwrap();
                 let (connector, currency) = place.split_once('/').unwrap();
