@@ -164,10 +164,11 @@ async fn read_and_keep(
         accounts: in_force.exposure_terms.accounts.clone(),
         active_daily_micros,
     };
-    ledger
-        .keep_exposure(&snapshot, now)
-        .await
-        .map_err(Unread::Ledger)?;
+    let kept = ledger.keep_exposure(&snapshot, now).await;
+    if !kept.map_err(Unread::Ledger)? {
+        // Another replica has read later.
+        return Ok(());
+    }
     counter
         .metrics
         .exposure_read

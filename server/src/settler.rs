@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use tenantry_connectors::change::Target;
 use tenantry_connectors::change::doubt::Doubt;
 use tenantry_connectors::corridor::Corridor;
 use tenantry_core::cause::chain;
+use tenantry_core::name::ObjectId;
 use tenantry_ledger::approval::End;
 use tenantry_ledger::change::{ChangeId, Lease, Progress, Recorded};
 use tenantry_ledger::claim::CLAIM_LASTS;
@@ -26,6 +28,7 @@ use tokio::time::Instant;
 
 use crate::counter::Counter;
 use crate::crash::{self, Step};
+use crate::pipeline::change::told::with_object;
 use verdict::{Seen, Sightings, Verdict};
 
 /// For one reading of an object.
@@ -336,7 +339,11 @@ impl Settler {
         let Some(outcome) = verdict::outcome(&verdict, change, now) else {
             return Ok(false);
         };
-        self.ledger.settle(lease, &outcome, now).await?;
+        let record = match &verdict {
+            Verdict::Applied(found) => with_made(change, found),
+            _ => change.record.clone(),
+        };
+        self.ledger.settle_as(lease, &outcome, &record, now).await?;
         let id = lease.change.as_str();
         if let Verdict::NeedsHuman(why) = verdict {
             tracing::error!(
@@ -395,7 +402,24 @@ fn connector(change: &Recorded) -> Option<&tenantry_core::name::ConnectorName> {
     Some(&change.proposal.as_ref()?.subject.connector)
 }
 
+/// What was sent, and of something new what the vendor called it, if it has.
 fn doubt(change: &Recorded) -> Option<Doubt> {
     let target: &Value = &change.intent.as_ref()?.target;
-    serde::Deserialize::deserialize(target).ok()
+    let doubt: Doubt = serde::Deserialize::deserialize(target).ok()?;
+    if !matches!(doubt.target, Target::New(_)) {
+        return Some(doubt);
+    }
+    let made = change.record.get("object").and_then(|made| made.get("id"));
+    let made = made.and_then(Value::as_str).map(ObjectId::parse);
+    let made = made.transpose().ok()?;
+    Some(Doubt { made, ..doubt })
+}
+
+/// What the lines of a change carry, with the object that was found to be made.
+fn with_made(change: &Recorded, found: &Value) -> Map<String, Value> {
+    let record = change.record.clone();
+    match (doubt(change), found.get("id").and_then(Value::as_str)) {
+        (Some(doubt), Some(id)) => with_object(record, &doubt.kind, id),
+        _ => record,
+    }
 }

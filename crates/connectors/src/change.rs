@@ -87,6 +87,9 @@ pub struct Sent {
     /// What the vendor calls the request that made it or not; nothing of one
     /// that had no answer.
     pub request_ids: Vec<String>,
+    /// What the vendor calls something new, as far as it has answered: then it
+    /// was made, whatever else is known of it.
+    pub made_id: Option<ObjectId>,
 }
 
 /// When a change of which nothing is known counts as not made.
@@ -129,7 +132,7 @@ pub enum PrepareError {
     },
     /// It would use an object that is not the account's.
     #[error(transparent)]
-    NotOwned(NotOwned),
+    NotOwned(Box<NotOwned>),
     /// An argument says nothing that could be done.
     #[error("{0}")]
     Arguments(String),
@@ -143,6 +146,7 @@ impl Prepared {
             account: self.place.account().id().clone(),
             kind: self.kind.clone(),
             id: self.id.clone(),
+            made: None,
             target: self.target.clone(),
             before: self.before(),
         }
@@ -202,8 +206,10 @@ impl Prepared {
             let all = json!([self.connector, account, self.kind, self.id, target]);
             return Digest::of(all.to_string().as_bytes());
         };
-        // The name comes first.
+        // The name comes first, and lists have no order.
         let said = self.said.get(1..).unwrap_or_default();
+        let said = said.iter().map(|(field, said)| (field, unordered(said)));
+        let said: Vec<_> = said.collect();
         let all = json!([self.connector, account, self.kind, self.id, "new", said]);
         Digest::of(all.to_string().as_bytes())
     }
@@ -232,6 +238,23 @@ impl Prepared {
         }
         self.snapshot.as_ref()?.seen(self.id.as_ref()?)
     }
+}
+
+/// What a parameter says, with its lists in one order.
+fn unordered(said: &str) -> Value {
+    fn sort(value: &mut Value) {
+        match value {
+            Value::Array(all) => {
+                all.iter_mut().for_each(sort);
+                all.sort_by_cached_key(Value::to_string);
+            }
+            Value::Object(fields) => fields.values_mut().for_each(sort),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::from_str(said).unwrap_or_else(|_| said.into());
+    sort(&mut value);
+    value
 }
 
 /// An effect without what time alone changes: what is spent of a lifetime

@@ -88,13 +88,12 @@ impl Ledger {
              FROM claims WHERE claim = $1";
         let mut page = self.turn(now).await?;
         let name = claim.name();
-        let claimed = match page.claim_anew(&name, claim).await? {
-            Some(lease) => Claimed::New(lease),
-            None => {
-                let found = page.tx.row(FIND, args![name.as_str()]).await?;
-                let found = found.ok_or_else(|| LedgerError::damaged("a claim is missing"))?;
-                page.meet(&found, claim).await?
-            }
+        let claimed = if let Some(lease) = page.claim_anew(&name, claim).await? {
+            Claimed::New(lease)
+        } else {
+            let found = page.tx.row(FIND, args![name.as_str()]).await?;
+            let found = found.ok_or_else(|| LedgerError::damaged("a claim is missing"))?;
+            page.meet(&found, claim).await?
         };
         page.close().await?;
         Ok(claimed)

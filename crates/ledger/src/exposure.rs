@@ -22,24 +22,26 @@ struct Kept {
 }
 
 impl Ledger {
-    /// Keeps a reading of all live budgets, unless a later one is kept. It can
-    /// not have been made after now.
+    /// Keeps a reading of all live budgets, unless a later one is kept; answers
+    /// whether it did. It can not have been made after now, and one that was made
+    /// later than now, by a clock that has been set back, is none.
     pub async fn keep_exposure(
         &self,
         snapshot: &ExposureSnapshot,
         now: Timestamp,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         const KEEP: &str = "INSERT INTO exposure (one, as_of, active) VALUES (1, $1, $2) \
              ON CONFLICT (one) DO UPDATE SET as_of = excluded.as_of, active = excluded.active \
-             WHERE exposure.as_of < excluded.as_of";
+             WHERE exposure.as_of < excluded.as_of OR exposure.as_of > $3";
         let mut page = self.turn(now).await?;
         let kept = Kept {
             accounts: snapshot.accounts.clone(),
             daily_micros: snapshot.active_daily_micros.clone().into_iter().collect(),
         };
         let as_of = snapshot.as_of.min(page.now);
-        page.tx.run(KEEP, args![as_of, json(&kept)]).await?;
-        page.close().await
+        let is_kept = page.tx.run(KEEP, args![as_of, json(&kept), now]).await? > 0;
+        page.close().await?;
+        Ok(is_kept)
     }
 }
 

@@ -233,8 +233,9 @@ impl Ledger {
         if let (Engine::Sqlite(_), true) = (&self.engine, book.epoch != self.identity.epoch) {
             return Err(LedgerError::TakenAway);
         }
-        // Another replica may have been told.
-        self.learn_acceptance(&book);
+        // What another replica wrote and was seen must stay, and it may have been
+        // told of an acceptance.
+        self.has_seen(&book);
         let clock = book.clock.max(now);
         self.clock_us
             .fetch_max(clock.as_microsecond(), Ordering::Relaxed);

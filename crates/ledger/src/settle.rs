@@ -268,9 +268,13 @@ impl Page<'_> {
         change: &mut Recorded,
         record: &Map<String, Value>,
     ) -> Result<(), LedgerError> {
-        const KEEP: &str = "UPDATE changes SET record = $1 WHERE id = $2";
+        // What was made has its name from now on.
+        const KEEP: &str =
+            "UPDATE changes SET record = $1, object = COALESCE(object, $2) WHERE id = $3";
         let id = change.lease.change.as_str();
-        self.tx.run(KEEP, args![json(record), id]).await?;
+        let object = record.get("object").and_then(|object| object.get("id"));
+        let args = args![json(record), object.and_then(Value::as_str), id];
+        self.tx.run(KEEP, args).await?;
         change.record.clone_from(record);
         Ok(())
     }

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use tenantry_core::audit::chain::Head;
+use tenantry_core::digest::Digest;
 use tenantry_core::policy::facts::{Charge, Standing};
 
 use crate::change::{ChangeId, Progress};
@@ -37,7 +39,8 @@ pub(crate) struct Tally {
 /// Where the book stood when it was read.
 #[derive(Debug, Clone, Copy)]
 struct AsOf {
-    line: u64,
+    head: Head,
+    epoch: u64,
     erased: u64,
     clock: Timestamp,
 }
@@ -53,14 +56,14 @@ impl Tally {
     ) -> Result<Self, LedgerError> {
         const TOUCHED: &str = "SELECT id, progress, applied_at, charge FROM changes \
              WHERE touched > 0 AND touched > $1";
-        // A transaction that came to nothing may have had a later clock.
-        let known = self.as_of.filter(|as_of| {
-            as_of.erased == book.erased && as_of.clock <= book.clock && lookback <= self.lookback
-        });
-        let Some(known) = known else {
-            return Self::read(tx, book, lookback.max(self.lookback)).await;
+        let known = self
+            .as_of
+            .filter(|as_of| as_of.is_of(book) && lookback <= self.lookback);
+        let known = match known {
+            Some(known) if known.is_before(tx, book).await? => known,
+            _ => return Self::read(tx, book, lookback.max(self.lookback)).await,
         };
-        for row in tx.rows(TOUCHED, args![known.line]).await? {
+        for row in tx.rows(TOUCHED, args![known.head.sequence]).await? {
             self.take(&row)?;
         }
         self.settle_at(book)?;
@@ -102,7 +105,8 @@ impl Tally {
             return Err(LedgerError::TooManyCharges { most: MOST_CHARGES });
         }
         self.as_of = Some(AsOf {
-            line: book.head.sequence,
+            head: book.head,
+            epoch: book.epoch,
             erased: book.erased,
             clock: book.clock,
         });
@@ -118,16 +122,16 @@ impl Tally {
         let charges = Arc::make_mut(&mut self.charges);
         let change = row.read("id", |text| ChangeId::parse(text).ok())?;
         let progress = row.read("progress", Progress::parse)?;
-        let charged: Option<Charged> = row.maybe_json("charge")?;
+        let kept: Option<Charged> = row.maybe_json("charge")?;
         let standing = match (progress, row.maybe_time("applied_at")?) {
             (Progress::NotApplied, _) => None,
             (_, Some(at)) => Some(Standing::Applied(at)),
             (Progress::Pending | Progress::Executing, None) => Some(Standing::Pending),
             (_, None) => Some(Standing::Open),
         };
-        match (standing, charged) {
-            (Some(standing), Some(charged)) => {
-                charges.insert(change, Arc::new(charged.standing(standing)));
+        match (standing, kept) {
+            (Some(standing), Some(kept)) => {
+                charges.insert(change, Arc::new(kept.standing(standing)));
             }
             (Some(Standing::Applied(_)), None) => {
                 return Err(LedgerError::damaged("a charge is missing"));
@@ -135,6 +139,26 @@ impl Tally {
             _ => drop(charges.remove(&change)),
         }
         Ok(())
+    }
+}
+
+impl AsOf {
+    /// Whether the book has no rows less than then, and nobody opened it since.
+    /// A transaction that came to nothing may have had a later clock.
+    fn is_of(self, book: &Book) -> bool {
+        self.epoch == book.epoch && self.erased == book.erased && self.clock <= book.clock
+    }
+
+    /// Whether the book has come from there: one that was put back to an older
+    /// state and has grown since has another line in that place.
+    async fn is_before(self, tx: &mut Tx, book: &Book) -> Result<bool, LedgerError> {
+        const THERE: &str = "SELECT digest FROM events WHERE sequence = $1";
+        if self.head == book.head {
+            return Ok(true);
+        }
+        let row = tx.row(THERE, args![self.head.sequence]).await?;
+        let there = row.map(|row| row.read("digest", |text| Digest::parse(text).ok()));
+        Ok(there.transpose()? == Some(self.head.digest))
     }
 }
 

@@ -87,7 +87,7 @@ async fn own_object(
         }
         Err(error) => Err(match frozen(&error, may) {
             Some(refusal) => Stopped::refused(Stage::Own, refusal),
-            None => not_owned(claimed, &error, entry),
+            None => not_owned(&error, entry),
         }),
     }
 }
@@ -102,15 +102,16 @@ fn frozen(error: &NotOwned, may: impl Fn(&AccountId) -> Result<(), Refusal>) -> 
     (refusal.reason == Reason::Frozen).then_some(refusal)
 }
 
-fn not_owned(claimed: &ClaimedObject, error: &NotOwned, entry: &mut Entry) -> Stopped {
+/// What is not the organisation's is on record, whoever asked for it.
+pub(super) fn not_owned(error: &NotOwned, entry: &mut Entry) -> Stopped {
     let refusal = error.refusal();
     match error {
-        NotOwned::Foreign { account, .. } => {
-            entry.object(record(claimed, Standing::Foreign, Some(account)));
+        NotOwned::Foreign { object, account } => {
+            entry.object(record(object, Standing::Foreign, Some(account)));
             Stopped::refused(Stage::Own, refusal)
         }
-        NotOwned::Unknown { .. } => {
-            entry.object(record(claimed, Standing::Unknown, None));
+        NotOwned::Unknown { object, .. } => {
+            entry.object(record(object, Standing::Unknown, None));
             Stopped::refused(Stage::Own, refusal)
         }
         NotOwned::Unasked { .. } => {

@@ -20,7 +20,7 @@ use tenantry_core::key::{KeyRecord, Scope};
 use tenantry_core::policy::Policy;
 use tenantry_fakes::meta::{EffectKind, SANDBOX_TOKEN};
 
-use crate::world::{Setup, World, record, until};
+use crate::world::{PATIENCE, Setup, World, record, until};
 
 /// In Berlin: a campaign of two live ad sets, of 20.00 and 30.50 EUR a day.
 const CAMPAIGN: &str = "12001001004";
@@ -107,6 +107,21 @@ pub fn budget(ad_set: &str, amount: &str, key: &str) -> Value {
 async fn call(world: &World, tool: &str, arguments: Value) -> Value {
     let result = world.client("demo").call(tool, arguments).await;
     result["structuredContent"].clone()
+}
+
+/// Repeats a call until it is not `settling` any more.
+async fn settled(world: &World, tool: &str, arguments: Value) -> Value {
+    let patience = async {
+        loop {
+            let told = call(world, tool, arguments.clone()).await;
+            if told["status"] != "settling" {
+                return told;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, patience)
+        .await
+        .expect("it did not settle")
 }
 
 async fn set(world: &World, amount: &str, key: &str) -> Value {

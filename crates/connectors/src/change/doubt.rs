@@ -22,6 +22,9 @@ pub struct Doubt {
     /// stand in the account itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ObjectId>,
+    /// What the vendor has called something new, once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<ObjectId>,
     /// What it shall be.
     pub target: Target,
     /// What it was in that respect; absent where it was nothing, as without a budget.

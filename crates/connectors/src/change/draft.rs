@@ -8,6 +8,7 @@ use tenantry_core::effect::{Change, Effect, Impossible};
 use tenantry_core::money::{Money, MoneyError};
 use tenantry_core::name::{Currency, ObjectId};
 use tenantry_core::spend_root::{Budget, Node, Switch};
+use unicode_normalization::is_nfc;
 
 use super::{PrepareError, amount, name};
 use crate::plan::MoneyUnit;
@@ -60,7 +61,7 @@ impl Draft {
             }
         };
         Ok(Self {
-            name: name(args, &plan.name)?,
+            name: plain_name(args, &plan.name)?,
             budget,
             ends_at: moment(args, plan.ends.as_deref())?,
             bid_micros: given(&plan.bid)?,
@@ -136,6 +137,20 @@ impl Draft {
             ..self.clone()
         }
     }
+}
+
+/// A name that a vendor keeps as it is: some trim or compose what they get, and
+/// then it is not found by what was asked for.
+fn plain_name(args: &Map<String, Value>, argument: &str) -> Result<String, PrepareError> {
+    let text = name(args, argument)?;
+    let is_odd = |one: char| one.is_whitespace() && one != ' ';
+    let is_padded = text.trim() != text || text.contains("  ");
+    if is_padded || text.contains(is_odd) || !is_nfc(&text) {
+        return Err(PrepareError::Arguments(format!(
+            "{argument} begins or ends with a space, has two together or odd ones, or letters that are not composed (NFC)"
+        )));
+    }
+    Ok(text)
 }
 
 /// A moment of the arguments, to the second, as vendors keep them.

@@ -101,14 +101,22 @@ impl Corridor {
     /// changes nothing is none.
     pub async fn make(&self, change: &Prepared, deadline: Instant) -> Sent {
         let mut tally = tally(change);
-        let made = self.made(change, deadline, &mut tally).await;
+        let mut made_id = None;
+        let made = self.made(change, deadline, &mut tally, &mut made_id).await;
         Sent {
             made,
             request_ids: tally.request_ids,
+            made_id,
         }
     }
 
-    async fn made(&self, change: &Prepared, deadline: Instant, tally: &mut Tally) -> Made {
+    async fn made(
+        &self,
+        change: &Prepared,
+        deadline: Instant,
+        tally: &mut Tally,
+        made_id: &mut Option<ObjectId>,
+    ) -> Made {
         let form = form(&change.said);
         let plans = match self.plans() {
             Ok(plans) => plans,
@@ -122,12 +130,17 @@ impl Corridor {
             }) => return Made::NotApplied(error),
             Err(Failure { error, .. }) => return Made::Unknown(error),
         };
-        let seen = match &change.target {
-            Target::New(_) => self.look_at_new(change, &answer, deadline).await,
-            _ => match done(plans.changes, &answer) {
-                Ok(()) => self.look(&change.doubt(), deadline).await,
-                Err(error) => Err(error),
-            },
+        let said = match &change.target {
+            Target::New(_) => self.made_id(&answer).map(|made| *made_id = Some(made)),
+            _ => done(plans.changes, &answer),
+        };
+        let doubt = Doubt {
+            made: made_id.clone(),
+            ..change.doubt()
+        };
+        let seen = match said {
+            Ok(()) => self.look(&doubt, deadline).await,
+            Err(error) => Err(error),
         };
         match seen {
             Ok(Sighting {

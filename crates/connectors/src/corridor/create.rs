@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tenantry_core::effect::Impossible;
 use tenantry_core::name::ObjectId;
+use tenantry_core::spend_root::Switch;
 use tokio::time::Instant;
 use url::Url;
 
@@ -45,6 +46,9 @@ impl Corridor {
     ) -> Result<Prepared, PrepareError> {
         let currency = place.account().currency();
         let draft = Draft::of(plan, args, currency)?;
+        if draft.ends_at.is_some_and(|end| end <= now) {
+            return Err(Impossible::Meaningless("its end does not lie ahead").into());
+        }
         let (root, level) = self.level_of(&plan.makes)?;
         // What the vendor cannot be told is refused before it is asked.
         let mut said = draft.parameters(level, root.unit, currency)?;
@@ -113,26 +117,24 @@ impl Corridor {
             kind,
         } in &plan.owned
         {
-            let id = args.get(argument).and_then(|object| object.get(member));
-            let Some(id) = id.and_then(Value::as_str) else {
+            let Some(holder) = args.get(argument) else {
                 continue;
             };
-            if !self.plans()?.objects.pattern.admits(id) {
-                let message = format!("{argument} holds no id of a {kind}");
-                return Err(PrepareError::Arguments(message));
-            }
+            let pattern = &self.plans()?.objects.pattern;
+            let id = holder.get(member).and_then(Value::as_str);
+            let id = id.filter(|id| pattern.admits(id)).ok_or_else(|| {
+                PrepareError::Arguments(format!("{argument} holds no id of a {kind}"))
+            })?;
             let object = ClaimedObject::within(kind, id);
             let owned = self.own_object(&object, deadline).await;
             let owned = owned.map_err(|error| match error {
                 NotOwned::Unasked { cause, .. } => PrepareError::Call(cause),
-                other => PrepareError::NotOwned(other),
+                other => PrepareError::NotOwned(Box::new(other)),
             })?;
             if owned.account() != account {
                 let account = owned.account().id().clone();
-                return Err(PrepareError::NotOwned(NotOwned::Foreign {
-                    object,
-                    account,
-                }));
+                let foreign = NotOwned::Foreign { object, account };
+                return Err(PrepareError::NotOwned(Box::new(foreign)));
             }
         }
         Ok(())
@@ -149,31 +151,16 @@ impl Corridor {
         Ok(self.exchange.url(path))
     }
 
-    /// What was just made, by the id that the vendor answered with.
-    pub(super) async fn look_at_new(
-        &self,
-        change: &Prepared,
-        answer: &Value,
-        deadline: Instant,
-    ) -> Result<Sighting, CallError> {
+    /// What the vendor says that it made.
+    pub(super) fn made_id(&self, answer: &Value) -> Result<ObjectId, CallError> {
         let plans = self.plans()?;
         let made = self.creates()?.made.find(answer).and_then(Value::as_str);
         let made = made.filter(|id| plans.objects.pattern.admits(id));
-        let made = made.ok_or_else(|| malformed("the vendor does not say what it made"))?;
-        let (_, level) = self.level_of(&change.kind)?;
-        let account = change.place.account();
-        let object = OwnedObject::told(account.clone(), &change.kind, made);
-        let row = self
-            .read_alone(&object, level, Urgency::Usual, deadline)
-            .await?;
-        let found = Found {
-            id: made.to_owned(),
-            row,
-        };
-        Ok(sighting(&change.doubt(), &[found], account))
+        id(made.ok_or_else(|| malformed("the vendor does not say what it made"))?)
     }
 
-    /// What there is by the name of something that may have been made.
+    /// What there is of something that may have been made: by its id, if the
+    /// vendor has ever said one, and else by its name.
     pub(super) async fn look_for_new(
         &self,
         doubt: &Doubt,
@@ -181,6 +168,15 @@ impl Corridor {
     ) -> Result<Sighting, CallError> {
         let account = self.account_of(doubt)?;
         let (_, level) = self.level_of(&doubt.kind)?;
+        if let Some(made) = &doubt.made {
+            let object = OwnedObject::told(account.clone(), &doubt.kind, made.as_str());
+            let row = self.read_alone(&object, level, Urgency::Usual, deadline);
+            let found = Found {
+                id: made.to_string(),
+                row: row.await?,
+            };
+            return Ok(sighting(doubt, &[found], &account));
+        }
         let Target::New(draft) = &doubt.target else {
             return Err(malformed("nothing new is looked for"));
         };
@@ -222,13 +218,17 @@ impl Corridor {
         let amounts = reading.amounts();
         let mut found = Vec::new();
         let take = |reading: &Reading<'_>, row: &Value| {
+            // Vendors search for a part of a name, in their own idea of letters;
+            // what else there is need not read well.
+            reading.check_account(row)?;
+            if row.get(&level.name_field).and_then(Value::as_str) != Some(name) {
+                return Ok(());
+            }
             let row = match below {
                 Some(below) => reading.row(below, amounts, row)?.1,
                 None => reading.top(amounts, row)?,
             };
-            // Vendors search for a part of a name, in their own idea of letters.
-            let is_there = above.is_none() || row.parent.as_ref() == above;
-            if is_there && row.name == name {
+            if above.is_none() || row.parent.as_ref() == above {
                 let id = row.node.id.to_string();
                 found.push(Found { id, row });
             }
@@ -251,7 +251,8 @@ fn sighting(doubt: &Doubt, found: &[Found], account: &OwnedAccount) -> Sighting 
             standing: Standing::AsBefore,
             found: Settings::default(),
         },
-        [only] => Sighting {
+        // One that runs is not the one that was to be made.
+        [only] if only.row.node.switch == Switch::Off => Sighting {
             standing: doubt.standing(only.row.seen()),
             found: show(only),
         },

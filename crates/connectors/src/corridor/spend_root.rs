@@ -297,7 +297,7 @@ impl<'r> Reading<'r> {
         [&own, fields].concat().join(",")
     }
 
-    fn check_account(&self, row: &Value) -> Result<(), CallError> {
+    pub fn check_account(&self, row: &Value) -> Result<(), CallError> {
         let account = answer::row_account(&self.objects.account, row);
         if account.as_deref() == Some(self.account.id().as_str()) {
             return Ok(());

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::{Entries, QueryForm};
+use crate::plan::change::OwnedPlan;
 
 /// What holds for every change at a vendor.
 #[derive(Deserialize)]
@@ -78,15 +79,5 @@ pub(crate) struct CreateForm {
     pub settings: Entries<QueryForm>,
     /// Ids within settings, of objects that are to be the account's own.
     #[serde(default)]
-    pub owned: Vec<OwnedForm>,
-}
-
-/// An id within the object that an argument is.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OwnedForm {
-    pub argument: String,
-    pub member: String,
-    /// A kind of `objects`.
-    pub kind: String,
+    pub owned: Vec<OwnedPlan>,
 }

@@ -54,9 +54,12 @@ pub(crate) struct CreatePlan {
 }
 
 /// Where an argument holds the id of an object that is to be the account's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct OwnedPlan {
     pub argument: String,
+    /// Where it stands in the object that the argument is.
     pub member: String,
+    /// A kind of `objects`.
     pub kind: String,
 }

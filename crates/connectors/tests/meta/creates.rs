@@ -69,10 +69,9 @@ async fn wish(bench: &Bench, (tool, asked): (&str, Value)) -> Result<Prepared, P
 
 async fn made(bench: &Bench, wished: (&str, Value)) -> String {
     let change = wish(bench, wished).await.unwrap();
-    let Made::Applied(found) = bench.corridor.make(&change, at(10_000)).await.made else {
-        panic!("it was not made");
-    };
-    found.id.unwrap()
+    let sent = bench.corridor.make(&change, at(10_000)).await;
+    assert!(matches!(sent.made, Made::Applied(_)), "{:?}", sent.made);
+    sent.made_id.unwrap().to_string()
 }
 
 fn path(change: &Prepared) -> Vec<&str> {
@@ -186,6 +185,19 @@ async fn what_cannot_be_made_is_refused_before_anything_is_sent() {
         (with(campaign(), "lifetime_budget", eur("5")), "not both"),
         (with(campaign(), "daily_budget", eur("0.005")), ""),
         (with(campaign(), "name", json!("  ")), "empty"),
+        (with(campaign(), "name", json!(" Winter")), "a space"),
+        (with(campaign(), "name", json!("Winter ")), "a space"),
+        (with(campaign(), "name", json!("Win  ter")), "a space"),
+        (with(campaign(), "name", json!("Win\u{a0}ter")), "a space"),
+        (with(campaign(), "name", json!("Ku\u{308}che")), "NFC"),
+        (
+            with(campaign(), "stop_time", json!("2026-11-24T13:00:00+01:00")),
+            "lie ahead",
+        ),
+        (
+            with(campaign(), "stop_time", json!("1970-01-01T00:00:00Z")),
+            "lie ahead",
+        ),
         (
             with(campaign(), "name", json!("a\u{202e}b")),
             "cannot be seen",
@@ -253,6 +265,14 @@ async fn only_the_name_does_not_make_it_another() {
         likeness(with(campaign(), "name", json!("Other"))).await,
         own
     );
+    let in_countries = |countries: Value| {
+        let targeting = json!({"geo_locations": {"countries": countries}});
+        with(ad_set(), "targeting", targeting)
+    };
+    assert_eq!(
+        likeness(in_countries(json!(["DE", "AT"]))).await,
+        likeness(in_countries(json!(["AT", "DE"]))).await,
+    );
     for other in [
         with(campaign(), "objective", json!("OUTCOME_LEADS")),
         with(campaign(), "daily_budget", eur("21")),
@@ -286,6 +306,31 @@ async fn what_is_found_is_that_very_one_or_for_people() {
         standing(&doubt).await,
         (Standing::Reached, Some(id.clone()))
     );
+    // By its id it is that one, whatever it is called by now.
+    let rename = json!({"campaign_id": id, "name": "Spring"});
+    let rename = prepare(&bench, "meta_rename", rename).await.unwrap();
+    bench.corridor.make(&rename, at(10_000)).await;
+    assert_eq!(standing(&doubt).await, (Standing::AsBefore, None));
+    let named = Doubt {
+        made: Some(ObjectId::parse(&id).unwrap()),
+        ..doubt.clone()
+    };
+    assert_eq!(
+        standing(&named).await,
+        (Standing::Otherwise, Some(id.clone()))
+    );
+    let back = json!({"campaign_id": id, "name": "Winter"});
+    let back = prepare(&bench, "meta_rename", back).await.unwrap();
+    bench.corridor.make(&back, at(10_000)).await;
+    assert_eq!(standing(&named).await.0, Standing::Reached);
+    // One that runs is not what was to be made.
+    let activate = json!({"campaign_id": id});
+    let activate = prepare(&bench, "meta_activate", activate).await.unwrap();
+    bench.corridor.make(&activate, at(10_000)).await;
+    assert_eq!(standing(&doubt).await.0, Standing::Otherwise);
+    let pause = prepare(&bench, "meta_pause", json!({"campaign_id": id})).await;
+    bench.corridor.make(&pause.unwrap(), at(10_000)).await;
+    assert_eq!(standing(&doubt).await.0, Standing::Reached);
     // By another budget, or twice, it is not for us to say which it is.
     bench.fake.put(
         Kind::Campaign,

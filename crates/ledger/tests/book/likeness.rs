@@ -69,7 +69,7 @@ async fn twin(ledger: &Ledger, wish: &Wish, now: jiff::Timestamp) -> Option<Chan
     let asked = wish.asked(&terms);
     let heard = std::sync::Mutex::new(None);
     let decide = |moment: &tenantry_ledger::reserve::Moment<'_>| {
-        *heard.lock().unwrap() = moment.facts.twin.clone();
+        heard.lock().unwrap().clone_from(&moment.facts.twin);
         let mut ruling = allow(wish)(moment);
         ruling.decision = tenantry_core::policy::decide::Decision::Denied;
         ruling

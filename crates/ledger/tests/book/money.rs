@@ -393,4 +393,21 @@ async fn the_latest_exposure_is_read(house: House) {
         .unwrap();
     let ledger = house.reopen(ledger).await;
     assert_eq!(facts(&ledger, at(21)).await.exposure, Some(snapshot(20, 3)));
+    // By a clock that was ahead for a while: the next one is not kept out by it.
+    let ahead = ledger.keep_exposure(&snapshot(900, 4), at(900)).await;
+    assert!(ahead.unwrap());
+    assert!(
+        ledger
+            .keep_exposure(&snapshot(30, 5), at(30))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !ledger
+            .keep_exposure(&snapshot(29, 6), at(31))
+            .await
+            .unwrap()
+    );
+    let known = facts(&ledger, at(31)).await.exposure;
+    assert_eq!(known, Some(snapshot(30, 5)));
 }

@@ -98,6 +98,7 @@ async fn prepared(
             );
             Stopped::failed(Stage::Prepare, error.refusal())
         }
+        PrepareError::NotOwned(foreign) => own::not_owned(foreign, entry),
         _ => Stopped::refused(Stage::Prepare, error.refusal()),
     })
 }

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tenantry_connectors::change::view::{Settings, View};
-use tenantry_connectors::change::{Made, Prepared, Sent};
+use tenantry_connectors::change::view::View;
+use tenantry_connectors::change::{Prepared, Sent};
 use tenantry_connectors::corridor::owned::Owned;
 use tenantry_core::answer::{ChangeAnswer, Envelope, RuleAnswer, Status};
 use tenantry_core::audit::change_record::{ChangeRecord, Deed, Target};
@@ -276,14 +276,23 @@ pub(super) fn with_requests(
     if !sent.request_ids.is_empty() {
         record.insert("vendor_request_ids".into(), json!(sent.request_ids));
     }
-    if let Made::Applied(Settings { id: Some(id), .. }) = &sent.made {
-        let kind = prepared.kind.clone();
-        let made = Target {
-            kind,
-            id: id.clone(),
-        };
-        record.insert("object".into(), value(&made));
+    if let Some(id) = &sent.made_id {
+        record = with_object(record, &prepared.kind, id.as_str());
     }
+    record
+}
+
+/// The same, with what the vendor calls what it made.
+pub(crate) fn with_object(
+    mut record: Map<String, Value>,
+    kind: &str,
+    id: &str,
+) -> Map<String, Value> {
+    let made = Target {
+        kind: kind.to_owned(),
+        id: id.to_owned(),
+    };
+    record.insert("object".into(), value(&made));
     record
 }
 

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use tenantry_fakes::meta::{Answers, Applies, EffectKind, Order};
 
 use super::record::lines;
-use super::{AD_SET, CAMPAIGN, CREATIVE, QUIET, call, eur, looked_at, new_key, world, world_with};
-use crate::world::{PATIENCE, World};
+use super::{
+    AD_SET, CAMPAIGN, CREATIVE, QUIET, call, eur, looked_at, new_key, settled, world, world_with,
+};
+use crate::world::{World, until};
 
 fn campaign(name: &str, key: &str) -> Value {
     json!({
@@ -27,26 +29,22 @@ async fn create(world: &World, name: &str, key: &str) -> Value {
     call(world, "meta_create_campaign", campaign(name, key)).await
 }
 
+/// The last line of a change.
+fn last_line(world: &World, change: &Value) -> Value {
+    let text = world.audit.text();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let lines = whole
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let mut own = lines.filter(|line: &Value| line["metadata"]["correlation_uid"] == *change);
+    own.next_back().unwrap_or_default()
+}
+
 /// How many objects have appeared at the vendor.
 fn created(world: &World) -> usize {
     let effects = world.fake.effects();
     let created = effects.iter().filter(|one| one.kind == EffectKind::Create);
     created.count()
-}
-
-/// Repeats the call until it is not `settling` any more.
-async fn settled(world: &World, name: &str, key: &str) -> Value {
-    let patience = async {
-        loop {
-            let told = create(world, name, key).await;
-            if told["status"] != "settling" {
-                return told;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, patience)
-        .await
-        .expect("it did not settle")
 }
 
 #[tokio::test]
@@ -113,10 +111,18 @@ async fn what_may_have_been_made_is_found_by_its_name_and_never_made_twice() {
             looked_at(&world).await;
         }
         world.clock.advance(QUIET);
-        let end = settled(&world, "Winter", &key).await;
+        let end = settled(&world, "meta_create_campaign", campaign("Winter", &key)).await;
         assert_eq!(end["status"], status, "{end}");
         assert_eq!(created(&world), appeared);
         assert_eq!(end["after"]["id"].is_string(), appeared == 1, "{end}");
+        until("the line of the end", || {
+            let line = last_line(&world, &told["change_id"]);
+            let outcome = &line["api"]["response"]["data"]["outcome"];
+            outcome.is_string() && outcome != "unknown"
+        })
+        .await;
+        let line = last_line(&world, &told["change_id"]);
+        assert_eq!(line["resources"][1]["uid"], end["after"]["id"], "{line}");
         world.end().await;
     }
 }
@@ -188,5 +194,25 @@ async fn limits_on_what_appears_hold_and_a_dry_run_makes_nothing() {
     assert_eq!(told["reason"], "PolicyDenied", "{told}");
     assert_eq!(told["rules"][0]["rule"], "create.maxPerDay");
     assert_eq!(created(&world), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_object_of_another_account_within_a_setting_is_not_there_and_on_record() {
+    let world = world().await;
+    let ad = json!({
+        "ad_set_id": AD_SET, "name": "Film", "creative": {"creative_id": "771200200100111"},
+        "idempotency_key": new_key(),
+    });
+    let told = call(&world, "meta_create_ad", ad).await;
+    assert_eq!(told["reason"], "NotFound", "{told}");
+    let line = world.line(1).await;
+    let object = &line["object"];
+    assert_eq!(object["id"], "771200200100111", "{line}");
+    assert_eq!(
+        (&object["standing"], &object["account"]),
+        (&json!("foreign"), &json!("act_2001"))
+    );
+    assert_eq!(created(&world), 0);
     world.end().await;
 }

@@ -30,19 +30,9 @@ async fn in_doubt(world: &World, applies: Applies, answers: Answers) -> (String,
     (key, told)
 }
 
-/// Repeats the call until it is not `settling` any more.
+/// What becomes of a budget that somebody set.
 async fn settled(world: &World, amount: &str, key: &str) -> Value {
-    let patience = async {
-        loop {
-            let told = set(world, amount, key).await;
-            if told["status"] != "settling" {
-                return told;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, patience)
-        .await
-        .expect("it did not settle")
+    super::settled(world, "meta_set_budget", budget(AD_SET, amount, key)).await
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::super::subject::ACCOUNT;
 use super::super::{Doubt, command_free, doubt, pointer, tool};
 use crate::connector::Subject;
 use crate::form::SchemaForm;
-use crate::form::change::{ChangeForm, CreateForm, CreatesForm, OwnedForm};
+use crate::form::change::{ChangeForm, CreateForm, CreatesForm};
 use crate::plan::ApiPlan;
 use crate::plan::QueryValue;
 use crate::plan::change::{CreatePlan, CreatesPlan, OwnedPlan};
@@ -38,6 +38,14 @@ pub(super) fn plan(form: &CreateForm, input: &SchemaForm) -> Result<CreatePlan, 
             return doubt(parameter, "a setting is an argument or a constant");
         }
     }
+    if let Some(odd) = form.owned.iter().find(|one| !is_required(one, input)) {
+        let OwnedPlan {
+            argument, member, ..
+        } = odd;
+        let reason =
+            format!("`{argument}` does not require an `{member}`, whose owner was to be asked");
+        return Err(Doubt { line: 0, reason });
+    }
     Ok(CreatePlan {
         makes: form.makes.clone(),
         name: form.name.clone(),
@@ -46,16 +54,18 @@ pub(super) fn plan(form: &CreateForm, input: &SchemaForm) -> Result<CreatePlan, 
         ends: form.ends.clone(),
         bid: form.bid.clone(),
         settings: tool::query(&form.settings, input)?,
-        owned: form.owned.iter().map(owned).collect(),
+        owned: form.owned.clone(),
     })
 }
 
-fn owned(form: &OwnedForm) -> OwnedPlan {
-    OwnedPlan {
-        argument: form.argument.clone(),
-        member: form.member.clone(),
-        kind: form.kind.clone(),
-    }
+/// Whether what holds an id cannot come without it: it would not be asked about.
+fn is_required(owned: &OwnedPlan, input: &SchemaForm) -> bool {
+    let arguments = input.properties.as_ref();
+    let found = arguments.and_then(|arguments| arguments.get(&owned.argument));
+    found.is_some_and(|found| {
+        let mut required = found.value.required.iter().flatten();
+        required.any(|required| required.value == owned.member)
+    })
 }
 
 /// Whether it can be made where it is to be, said whole, and found again.

@@ -11,6 +11,11 @@ use crate::policy::facts::{ExposureSnapshot, Standing};
 /// How old a reading of all live budgets may be (WRITES §4).
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(15);
 
+/// What was applied so long before a reading may not be in it: vendors show
+/// changes late, and clocks of replicas differ. It counts twice rather than not
+/// at all.
+const MARGIN: SignedDuration = SignedDuration::from_mins(2);
+
 /// What all live budgets may spend a day.
 pub enum Exposed {
     /// Nobody has read them lately, or not in all accounts.
@@ -63,8 +68,7 @@ pub fn exposed(look: &Look<'_>, limits: &Exposure, rise: i64) -> Exposed {
         .map(|((connector, currency), micros)| (connector, Some(currency), *micros));
     let charges = look.facts.charges.iter();
     let since = charges.filter(|charge| match charge.standing {
-        // What was applied at that very moment may not have been read.
-        Standing::Applied(at) => at >= snapshot.as_of,
+        Standing::Applied(at) => snapshot.as_of.duration_since(at) <= MARGIN,
         Standing::Open | Standing::Pending => true,
     });
     let since = since.map(|charge| {
