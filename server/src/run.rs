@@ -101,8 +101,8 @@ pub struct Parts {
     pub open_ports: watch::Sender<OpenPorts>,
     /// The time of changes.
     pub clock: Arc<Clock>,
-    /// What carries requests to vendors instead of the network; only a
-    /// benchmark has one.
+    /// What carries requests to vendors instead of the network; only benchmarks
+    /// and tests have one.
     pub transport: Option<Arc<dyn Transport>>,
 }
 

@@ -6,11 +6,12 @@ pub mod turns;
 pub mod verdict;
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 use tenantry_connectors::change::Target;
@@ -26,6 +27,7 @@ use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::settle::Outcome;
 use tokio::time::Instant;
 
+use crate::book::keeper::duty::Duty;
 use crate::counter::Counter;
 use crate::crash::{self, Step};
 use crate::pipeline::change::told::with_object;
@@ -151,14 +153,33 @@ impl Settler {
         self.watch(&unsettled);
         let order = turns::in_turns(unsettled, |change| self.turns(change));
         let until = Instant::now() + ROUND;
-        let work = order.into_iter().map(|change| self.attend(change, until));
+        let work = order.into_iter().map(|change| self.guarded(change, until));
         let mut round = futures::stream::iter(work).buffer_unordered(AT_ONCE);
+        let mut failed = None;
         while let Some(ended) = round.next().await {
-            left += usize::from(!ended?);
+            match ended {
+                Ok(is_settled) => left += usize::from(!is_settled),
+                // The others are looked after all the same.
+                Err(error) => failed = Some(error),
+            }
         }
         counter.book.written.notify_one();
         self.tell_the_time();
-        Ok(left)
+        failed.map_or(Ok(left), Err)
+    }
+
+    /// Looks after one change, whatever is wrong with it: the others must not be
+    /// kept waiting by it in each round.
+    async fn guarded(&self, change: Recorded, until: Instant) -> Result<bool, LedgerError> {
+        let id = change.lease.change.clone();
+        // What is shared is behind locks that outlive a panic.
+        let attended = AssertUnwindSafe(self.attend(change, until)).catch_unwind();
+        let Ok(ended) = attended.await else {
+            self.counter.metrics.duty_failed(Duty::Settle);
+            tracing::error!(%id, "looking after a change failed; trying again");
+            return Ok(false);
+        };
+        ended
     }
 
     /// Looks after one change, unless the round is over or others do; answers

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tenantry_api::mcp_server::LedgerReport;
 use tenantry_connectors::corridor::CorridorLimits;
+use tenantry_connectors::transport::Transport;
 use tenantry_core::access::Access;
 use tenantry_core::audit::read::AuditLine;
 use tenantry_core::audit::verify::{Known, verify};
@@ -100,6 +101,8 @@ pub struct Setup {
     pub exposure: exposure::Pace,
     /// What is the matter with the vendor from the start.
     pub faults: Faults,
+    /// What stands between the server and its vendor, if not just the network.
+    pub transport: Option<Arc<dyn Transport>>,
     pub audit_out: Option<Box<dyn Write + Send>>,
     pub has_contract: bool,
     pub clock: Clock,
@@ -217,6 +220,7 @@ impl Setup {
             settle_every: Duration::from_millis(20),
             exposure: AT_ONCE,
             faults: Faults::default(),
+            transport: None,
             audit_out: None,
             has_contract: true,
             clock: Clock::default(),
@@ -260,7 +264,7 @@ impl World {
             audit_out: setup.audit_out.unwrap_or_else(|| Box::new(audit.clone())),
             open_ports,
             clock: Arc::clone(&clock),
-            transport: None,
+            transport: setup.transport,
         };
         let settings = Settings {
             ledger: dir.as_ref().map(|dir| sqlite(dir, least_free_bytes)),

@@ -1,10 +1,17 @@
 //! What becomes of a change whose answer never came: it is found out, and never
 //! sent again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::SignedDuration;
+use reqwest::Request;
 use serde_json::{Value, json};
+use tenantry_connectors::call_error::CallError;
+use tenantry_connectors::corridor::CorridorLimits;
+use tenantry_connectors::transport::{Network, Received, Transport};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
 
 use super::{
@@ -231,6 +238,49 @@ async fn what_the_vendor_does_not_show_holds_up_nothing_else() {
     }
     let (key, _) = in_doubt(&world, Applies::AtOnce, Answers::Break).await;
     assert_eq!(settled(&world, "40.00", &key).await["status"], "done");
+    world.end().await;
+}
+
+/// A way to the vendor that falls over one object, once it is armed.
+struct Tripping {
+    network: Network,
+    is_armed: AtomicBool,
+}
+
+impl Transport for Tripping {
+    fn carry(&self, request: Request) -> BoxFuture<'_, Result<Received, CallError>> {
+        let trips =
+            self.is_armed.load(Ordering::Relaxed) && request.url().path().ends_with(DEAD[0]);
+        assert!(!trips, "it falls over what is in its way");
+        self.network.carry(request)
+    }
+}
+
+#[tokio::test]
+async fn what_fails_each_time_holds_up_nothing_else() {
+    let mut way = None;
+    let world = World::start_with(|setup| {
+        open(setup);
+        let tripping = Arc::new(Tripping {
+            network: Network::new(false, None, CorridorLimits::PRODUCTION).unwrap(),
+            is_armed: AtomicBool::new(false),
+        });
+        way = Some(Arc::clone(&tripping));
+        setup.transport = Some(tripping);
+    })
+    .await;
+    world
+        .fake
+        .order(Order::next_write(Applies::Never, Answers::Break));
+    let asked = json!({"ad_set_id": DEAD[0], "idempotency_key": new_key()});
+    let told = call(&world, "meta_pause", asked).await;
+    assert_eq!(told["status"], "settling", "{told}");
+    way.unwrap().is_armed.store(true, Ordering::Relaxed);
+    let (key, _) = in_doubt(&world, Applies::AtOnce, Answers::Break).await;
+    assert_eq!(settled(&world, "40.00", &key).await["status"], "done");
+    let (_, metrics) = world.admin("/metrics").await;
+    let failed = r#"tenantry_server_ledger_duties_failed_total{duty="settle"}"#;
+    assert!(metrics.contains(failed), "{metrics}");
     world.end().await;
 }
 
