@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::{Router, middleware};
+use futures::FutureExt as _;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,7 +22,7 @@ use tenantry_connectors::transport::Transport;
 use tenantry_ledger::place::Place;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -132,6 +134,10 @@ pub enum RunError {
     /// There is no thread for the audit stream.
     #[error("starting the audit stream")]
     Audit(#[source] std::io::Error),
+    /// A part that all others rely on has failed, and the process stopped in
+    /// order, to be started anew.
+    #[error("a part of the server failed; see the line before that names it")]
+    PartFailed,
     /// Not every audit line could be written.
     #[error("the audit stream did not take every line before the end")]
     AuditUnfinished,
@@ -144,6 +150,8 @@ struct Server {
     settings: Settings,
     is_listening: Arc<AtomicBool>,
     changed: Arc<Notify>,
+    /// Cancelled when the process is told to stop, or a part of it has failed.
+    stop: CancellationToken,
 }
 
 /// Serves until `stop`, then drains and leaves.
@@ -188,12 +196,18 @@ pub async fn run(
         settings,
         is_listening: Arc::default(),
         changed: Arc::default(),
+        stop: stop.child_token(),
     };
     let mut background = JoinSet::new();
-    let ended = server.serve(&mut background, &open_ports, &stop).await;
+    let ended = server.serve(&mut background, &open_ports).await;
     background.shutdown().await;
     let flushed = server.leave(writer).await;
-    ended.and(flushed)
+    let has_failed = server.stop.is_cancelled() && !stop.is_cancelled();
+    ended.and(if has_failed {
+        Err(RunError::PartFailed)
+    } else {
+        flushed
+    })
 }
 
 impl Server {
@@ -201,7 +215,6 @@ impl Server {
         &self,
         background: &mut JoinSet<()>,
         open_ports: &watch::Sender<OpenPorts>,
-        stop: &CancellationToken,
     ) -> Result<(), RunError> {
         let admin = bind(self.settings.admin_listen).await?;
         let activity = bind(self.settings.activity_listen).await?;
@@ -209,14 +222,13 @@ impl Server {
             ports.admin = admin.local_addr().ok();
             ports.activity = activity.local_addr().ok();
         });
-        background.spawn(self.admin(admin));
-        background.spawn(aside(
-            activity,
-            activity::router(Arc::clone(&self.counter.audit)),
-        ));
+        let activities = activity::router(Arc::clone(&self.counter.audit));
+        self.begin(background, "admin", self.admin(admin));
+        self.begin(background, "activity", aside(activity, activities));
         self.follow(background);
-        let reporter = background.spawn(self.keep_reported());
-        if stop
+        let reporter = self.begin(background, "report", self.keep_reported());
+        if self
+            .stop
             .run_until_cancelled(self.ready_to_serve())
             .await
             .is_some()
@@ -226,24 +238,38 @@ impl Server {
             self.listening(true);
             let address = mcp.local_addr().unwrap_or(self.settings.mcp_listen);
             tracing::info!(%address, path = label::MCP_PATH, "serving");
-            self.answer(mcp, stop, &reporter).await;
+            self.answer(mcp, &reporter).await;
         }
         Ok(())
     }
 
-    /// Answers requests until `stop`, then until those in progress have ended.
-    async fn answer(
+    /// Has a part work for as long as the process lives. If it fails the process
+    /// stops: a server that hears of nothing new, or tells nobody, is none, and
+    /// the next one begins anew.
+    fn begin(
         &self,
-        mcp: TcpListener,
-        stop: &CancellationToken,
-        reporter: &tokio::task::AbortHandle,
-    ) {
+        background: &mut JoinSet<()>,
+        part: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortHandle {
+        let stop = self.stop.clone();
+        background.spawn(async move {
+            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                tracing::error!(part, "a part of the server has failed; it stops");
+                stop.cancel();
+            }
+        })
+    }
+
+    /// Answers requests until it is to stop, then until those in progress have
+    /// ended.
+    async fn answer(&self, mcp: TcpListener, reporter: &AbortHandle) {
         let closed = CancellationToken::new();
         let connections = self.counter.metrics.connections.clone();
         let drain = self.settings.drain;
         let serving = listener::serve(mcp, self.door(), connections, closed.clone(), drain);
         let stopping = async {
-            stop.cancelled().await;
+            self.stop.cancelled().await;
             tracing::info!("stopping: taking no more calls");
             self.counter.stop();
             self.is_listening.store(false, Ordering::Relaxed);
@@ -337,28 +363,29 @@ impl Server {
     fn follow(&self, background: &mut JoinSet<()>) {
         let knowledge = Arc::clone(&self.counter.knowledge);
         let control_plane = Arc::clone(&self.control_plane);
-        background.spawn(async move { control_plane.follow(knowledge).await });
+        let work = async move { control_plane.follow(knowledge).await };
+        self.begin(background, "follow", work);
         let counter = Arc::clone(&self.counter);
         let changed = Arc::clone(&self.changed);
-        background.spawn(async move { counter.obey(|| changed.notify_one()).await });
+        let work = async move { counter.obey(|| changed.notify_one()).await };
+        self.begin(background, "obey", work);
         if let Some(every) = self.settings.inspect_tokens {
             let counter = Arc::clone(&self.counter);
             let changed = Arc::clone(&self.changed);
-            background.spawn(async move {
+            let work = async move {
                 token_watch::keep_inspected(&counter, every, || changed.notify_one()).await;
-            });
+            };
+            self.begin(background, "inspect_tokens", work);
         }
         let counter = Arc::clone(&self.counter);
-        background.spawn(keeper::keep(
-            counter,
-            self.settings.settle,
-            self.settings.exposure,
-        ));
+        let work = keeper::keep(counter, self.settings.settle, self.settings.exposure);
+        self.begin(background, "ledger", work);
         let counter = Arc::clone(&self.counter);
         let changed = Arc::clone(&self.changed);
-        background.spawn(async move {
+        let work = async move {
             isolation::keep_proven(&counter, || changed.notify_one()).await;
-        });
+        };
+        self.begin(background, "isolation", work);
     }
 
     fn keep_reported(&self) -> impl Future<Output = ()> + use<> {

@@ -13,7 +13,7 @@ use tenantry_core::name::KeyId;
 use tenantry_core::tenant::TenantConfig;
 use tenantry_server::control_plane::{ControlPlane, Live, LiveError, ReportError};
 use tenantry_server::knowledge::{Knowledge, RawContract, Topic};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What stands in the namespace, and what the server makes of it.
 pub struct InMemory {
@@ -21,6 +21,8 @@ pub struct InMemory {
     live: Mutex<LiveAnswer>,
     knowledge: watch::Sender<Option<Arc<Knowledge>>>,
     reports: watch::Sender<Vec<ReplicaReport>>,
+    /// Told, following it fails.
+    fails: Notify,
 }
 
 /// What stands there.
@@ -66,6 +68,7 @@ impl InMemory {
             }),
             live: Mutex::default(),
             knowledge: watch::Sender::new(None),
+            fails: Notify::new(),
             reports: watch::Sender::new(Vec::new()),
         }
     }
@@ -74,6 +77,11 @@ impl InMemory {
     pub fn with_ledgers(self, ledgers: BTreeMap<String, LedgerReport>) -> Self {
         self.told.lock().unwrap().ledgers = ledgers;
         self
+    }
+
+    /// Following it fails now.
+    pub fn fail(&self) {
+        self.fails.notify_one();
     }
 
     /// From now on a live read is answered so.
@@ -138,7 +146,8 @@ impl ControlPlane for InMemory {
                 knowledge.heard(topic, Instant::now());
             }
             self.knowledge.send_replace(Some(knowledge));
-            std::future::pending::<()>().await;
+            self.fails.notified().await;
+            panic!("nobody can follow this");
         })
     }
 

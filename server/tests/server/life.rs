@@ -1,12 +1,15 @@
 //! From start to end: readiness, the report, changes of the contract, clients
 //! that hang up, and an orderly end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tenantry_api::mcp_server::{Isolation, IsolationReport, ReplicaReport};
+use tenantry_core::audit::verify::{Known, verify};
 use tenantry_core::tenant::CONTRACT_VERSION;
 use tenantry_fakes::meta::Faults;
+use tenantry_server::run::RunError;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -18,6 +21,26 @@ fn held() -> Faults {
         hold: true,
         ..Faults::default()
     }
+}
+
+#[tokio::test]
+async fn a_part_that_fails_ends_the_process_in_order() {
+    let world = World::start().await;
+    let (control, audit) = (Arc::clone(&world.control), world.audit.clone());
+    let campaigns = json!({"account": "act_1001"});
+    let told = world
+        .client("demo")
+        .call("meta_list_campaigns", campaigns)
+        .await;
+    assert_eq!(told["structuredContent"]["status"], "done", "{told}");
+    control.fail();
+    let ended = world.ended().await;
+    assert!(matches!(ended, Err(RunError::PartFailed)), "{ended:?}");
+    // It said goodbye, and every line is there, the last one among them.
+    assert!(!control.reports().last().unwrap().serving);
+    let text = audit.text();
+    let proof = verify(text.lines().map(str::as_bytes), Known::default()).unwrap();
+    assert!(proof.has_ended, "{proof}");
 }
 
 #[tokio::test]

@@ -340,6 +340,12 @@ impl World {
         self.stop.cancel();
     }
 
+    /// How the server ends of itself.
+    pub async fn ended(self) -> Result<(), RunError> {
+        let ended = tokio::time::timeout(2 * PATIENCE, self.ended).await;
+        ended.expect("it did not stop").unwrap()
+    }
+
     /// Stops the server and looks through everything that was said.
     pub async fn end(self) -> Vec<Value> {
         self.stop.cancel();
