@@ -372,10 +372,7 @@ impl Target {
         let budget = level.budget.as_ref();
         let (field, text) = match self {
             Self::Budget(budget_meant) => {
-                let field = budget.map(|fields| match budget_meant {
-                    Budget::Daily { .. } => fields.daily.clone(),
-                    Budget::Lifetime { .. } => fields.lifetime.clone(),
-                });
+                let field = budget.map(|fields| fields.field(*budget_meant).to_owned());
                 (field, said(budget_meant.amount_micros())?)
             }
             Self::Switch(switch) => {

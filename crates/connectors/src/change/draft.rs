@@ -81,11 +81,8 @@ impl Draft {
             (level.switch_field.clone(), level.off_word.clone()),
         ];
         if let (Some(budget), Some(fields)) = (self.budget, &level.budget) {
-            let field = match budget {
-                Budget::Daily { .. } => &fields.daily,
-                Budget::Lifetime { .. } => &fields.lifetime,
-            };
-            all.push((field.clone(), said(budget.amount_micros())?));
+            let field = fields.field(budget).to_owned();
+            all.push((field, said(budget.amount_micros())?));
         }
         if let (Some(at), Some(field)) = (self.ends_at, &level.ends_field) {
             let text = at.strftime(MOMENT).to_string();

@@ -44,15 +44,12 @@ impl Corridor {
         deadline: Instant,
     ) -> Result<Prepared, PrepareError> {
         self.check(tool, args, Some(&place))?;
-        let object = match (&tool.plan, &place) {
+        let (plan, object) = match (&tool.plan, &place) {
             (ToolPlan::Change(ChangePlan::Create(plan)), _) => {
                 return self.prepare_new(plan, args, place, now, deadline).await;
             }
-            (ToolPlan::Change(_), Owned::Object(object)) => object,
+            (ToolPlan::Change(plan), Owned::Object(object)) => (plan, object),
             _ => return Err(foreign(tool).into()),
-        };
-        let ToolPlan::Change(plan) = &tool.plan else {
-            return Err(foreign(tool).into());
         };
         let target = Target::of(plan, args, object.account().currency())?;
         // What the vendor cannot be told is refused before it is asked.
@@ -158,8 +155,8 @@ impl Corridor {
     /// word of now. The same request proves that it is still the account's,
     /// which must be one of this corridor's.
     pub async fn look(&self, doubt: &Doubt, deadline: Instant) -> Result<Sighting, CallError> {
-        if let Target::New(_) = &doubt.target {
-            return self.look_for_new(doubt, deadline).await;
+        if let Target::New(draft) = &doubt.target {
+            return self.look_for_new(doubt, draft, deadline).await;
         }
         let (account, object) = self.object_of(doubt)?;
         let (_, level) = self.level_of(&doubt.kind)?;

@@ -164,6 +164,7 @@ impl Corridor {
     pub(super) async fn look_for_new(
         &self,
         doubt: &Doubt,
+        draft: &Draft,
         deadline: Instant,
     ) -> Result<Sighting, CallError> {
         let account = self.account_of(doubt)?;
@@ -177,9 +178,6 @@ impl Corridor {
             };
             return Ok(sighting(doubt, &[found], &account));
         }
-        let Target::New(draft) = &doubt.target else {
-            return Err(malformed("nothing new is looked for"));
-        };
         let found = self
             .named(&account, level, doubt.id.as_ref(), &draft.name, deadline)
             .await?;

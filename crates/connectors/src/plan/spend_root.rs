@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tenantry_core::spend_root::Switch;
+use tenantry_core::spend_root::{Budget, Switch};
 
 use super::{MoneyUnit, Segment};
 use crate::pointer::Pointer;
@@ -111,6 +111,16 @@ impl BelowPlan {
         let (parent, root) = (self.parent_field.as_str(), self.root_field.as_str());
         // Where the root is the parent, both are read from one field.
         [parent].into_iter().chain((root != parent).then_some(root))
+    }
+}
+
+impl BudgetPlan {
+    /// The field that holds a budget of that kind.
+    pub fn field(&self, budget: Budget) -> &str {
+        match budget {
+            Budget::Daily { .. } => &self.daily,
+            Budget::Lifetime { .. } => &self.lifetime,
+        }
     }
 }
 
