@@ -123,10 +123,15 @@ fn is_labelled(output: &Path) -> bool {
 }
 
 /// Lines are up to 16 KiB long, and rsyslog cuts at 8 by itself.
+///
+/// It looks by itself every second. Woken by inotify it closes a file that is put aside as soon
+/// as its successor is there, and what the runtime still writes into it is lost: 9 lines in 430
+/// rotations, none in 540 this way (rsyslog 8.2302). One second is less than the kubelet's three,
+/// so that no file is put aside twice between two looks.
 fn configuration(folder: &Path, output: &Path) -> String {
     format!(
         r#"global(workDirectory="{folder}/state" maxMessageSize="64k")
-module(load="imfile")
+module(load="imfile" mode="polling" pollingInterval="1")
 module(load="mmnormalize")
 module(load="mmkubernetes"
   kubernetesurl="https://{CONTROL_PLANE_ADDRESS}:6443"
