@@ -12,7 +12,6 @@ use tenantry_core::cause::chain;
 use tenantry_core::effect::{Impossible, active_daily};
 use tenantry_core::name::{AccountId, ConnectorName, Currency};
 use tenantry_core::policy::facts::ExposureSnapshot;
-use tenantry_core::policy::limit_exposure;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
 use tokio::time::{Instant, timeout_at};
@@ -93,7 +92,7 @@ pub async fn keep_read(counter: &Counter, ledger: &Ledger, pace: Pace) {
     let mut plan = Plan::new(pace, Instant::now());
     loop {
         let in_force = standings.borrow_and_update().in_force.clone();
-        let in_force = in_force.filter(|now| limit_exposure(&now.tenant.policies));
+        let in_force = in_force.filter(|now| now.limited_exposure().is_some());
         plan.follow(in_force.as_deref(), Instant::now());
         let Some(in_force) = in_force else {
             // The sender lives as long as `counter`, so there is nothing to fail.

@@ -14,6 +14,7 @@ use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::{AccountId, ConnectorName};
 use tenantry_core::policy::facts::ExposureTerms;
+use tenantry_core::policy::limit_exposure;
 use tenantry_core::tenant::{ConnectorConfig, ContractError, TenantConfig};
 use url::Url;
 
@@ -222,6 +223,12 @@ impl Embassy {
 }
 
 impl InForce {
+    /// What counts where policies limit all live budgets together; nothing where
+    /// none does.
+    pub fn limited_exposure(&self) -> Option<&ExposureTerms> {
+        limit_exposure(&self.tenant.policies).then_some(&self.exposure_terms)
+    }
+
     /// Whether the organisation uses `connector`.
     pub fn uses(&self, connector: &ConnectorName) -> bool {
         self.connectors.contains_key(connector)

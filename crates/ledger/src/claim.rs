@@ -241,8 +241,9 @@ impl Page<'_> {
         change: &Recorded,
         answer: Option<&str>,
     ) -> Result<(), LedgerError> {
+        // In words that do not lead to the index of all that can expire.
         const ANSWER: &str = "UPDATE claims SET answer = $1, answered_at = $2 \
-             WHERE change_id = $3 AND is_expired = 0";
+             WHERE change_id = $3 AND is_expired <> 1";
         let args = args![answer, self.now, change.lease.change.as_str()];
         self.tx.run(ANSWER, args).await?;
         Ok(())

@@ -2,6 +2,7 @@
 //! that a caller can act on; in doubt the write is refused.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sqlx::error::DatabaseError;
 
@@ -14,22 +15,22 @@ pub enum LedgerError {
     /// No answer from the database, or none in time: nothing is known of what
     /// was asked last.
     #[error("the ledger cannot be reached")]
-    Unreachable(#[source] sqlx::Error),
+    Unreachable(#[source] Arc<sqlx::Error>),
     /// Somebody else kept the book longer than a call may wait.
     #[error("the ledger is busy")]
-    Busy(#[source] sqlx::Error),
+    Busy(#[source] Arc<sqlx::Error>),
     /// The disk is full.
     #[error("the disk of the ledger is full")]
-    Full(#[source] sqlx::Error),
+    Full(#[source] Arc<sqlx::Error>),
     /// The book cannot be written to.
     #[error("the ledger is read-only")]
-    ReadOnly(#[source] Option<sqlx::Error>),
+    ReadOnly(#[source] Option<Arc<sqlx::Error>>),
     /// Another process has the file.
     #[error("another process holds the ledger")]
-    Held(#[source] sqlx::Error),
+    Held(#[source] Arc<sqlx::Error>),
     /// The database would not do it.
     #[error("the ledger's database refused")]
-    Refused(#[source] sqlx::Error),
+    Refused(#[source] Arc<sqlx::Error>),
     /// Little is left of the disk; running changes may end, none may begin.
     #[error("{free_bytes} bytes are free for the ledger; below {least_bytes} no change begins")]
     LowSpace {
@@ -146,8 +147,15 @@ impl LedgerError {
 
 impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
+        Arc::new(error).into()
+    }
+}
+
+/// What befell several calls at once, each is told.
+impl From<Arc<sqlx::Error>> for LedgerError {
+    fn from(error: Arc<sqlx::Error>) -> Self {
         use sqlx::Error as Sql;
-        let class = match &error {
+        let class = match error.as_ref() {
             Sql::Database(database) => of_code(database.as_ref()),
             Sql::ColumnNotFound(_)
             | Sql::ColumnIndexOutOfBounds { .. }
@@ -159,9 +167,9 @@ impl From<sqlx::Error> for LedgerError {
     }
 }
 
-type Class = fn(sqlx::Error) -> LedgerError;
+type Class = fn(Arc<sqlx::Error>) -> LedgerError;
 
-fn read_only(error: sqlx::Error) -> LedgerError {
+fn read_only(error: Arc<sqlx::Error>) -> LedgerError {
     LedgerError::ReadOnly(Some(error))
 }
 

@@ -45,6 +45,7 @@ pub(crate) struct Reading {
     accepted: Option<Arc<Charge>>,
     lowest_micros: BTreeMap<ObjectId, i64>,
     exposure: Option<ExposureSnapshot>,
+    exposure_terms: ExposureTerms,
 }
 
 impl Charged {
@@ -84,12 +85,7 @@ impl Charged {
 impl Reading {
     /// The facts, as they are for a change of `proposal` without the changes in
     /// `left_out`.
-    pub(crate) fn facts(
-        &self,
-        proposal: &Proposal,
-        exposure_terms: &ExposureTerms,
-        left_out: &BTreeSet<ChangeId>,
-    ) -> Facts {
+    pub(crate) fn facts(&self, proposal: &Proposal, left_out: &BTreeSet<ChangeId>) -> Facts {
         let counted = self.counted();
         let charges: Vec<Arc<Charge>> = counted
             .filter(|(change, _)| !left_out.contains(change))
@@ -108,7 +104,7 @@ impl Reading {
             pending_of_tenant: count(pending().count()),
             lowest_micros: self.lowest_micros.clone(),
             exposure: self.exposure.clone(),
-            exposure_terms: exposure_terms.clone(),
+            exposure_terms: self.exposure_terms.clone(),
             charges,
             twin: None,
         }
@@ -139,6 +135,7 @@ impl Page<'_> {
         own: &ChangeId,
         proposal: &Proposal,
         lookback: SignedDuration,
+        exposure_terms: Option<&ExposureTerms>,
     ) -> Result<Reading, LedgerError> {
         // Limits by the day hold whatever windows a policy has.
         let lookback = lookback.max(DAY);
@@ -152,23 +149,38 @@ impl Page<'_> {
         Ok(Reading {
             own: own.clone(),
             since: self.now - lookback,
-            charges,
             accepted: accepted_at.map(|at| Arc::new(full(proposal, at))),
-            lowest_micros: self.lowest(proposal).await?,
-            exposure: self.exposure().await?,
+            lowest_micros: self.lowest(proposal, &charges).await?,
+            exposure: match exposure_terms {
+                Some(_) => self.exposure().await?,
+                None => None,
+            },
+            exposure_terms: exposure_terms.cloned().unwrap_or_default(),
+            charges,
         })
     }
 
     async fn lowest(
         &mut self,
         proposal: &Proposal,
+        charges: &Charges,
     ) -> Result<BTreeMap<ObjectId, i64>, LedgerError> {
         const READ: &str = "SELECT MIN(micros) AS lowest FROM lows \
              WHERE object = $1 AND account = $2 AND connector = $3 AND at > $4";
         let subject = &proposal.subject;
         let after = self.now - DAY;
         let mut lowest = BTreeMap::new();
-        for budget in &proposal.effect.budgets {
+        // Only what was applied leaves one, and has a charge.
+        let is_applied = |object: &ObjectId| {
+            let of_account = charges.values().filter(|charge| {
+                charge.subject.account == subject.account
+                    && charge.subject.connector == subject.connector
+            });
+            let mut of_object = of_account.filter(|charge| charge.budgets.contains(object));
+            of_object.any(|charge| matches!(charge.standing, Standing::Applied(at) if at > after))
+        };
+        let budgets = proposal.effect.budgets.iter();
+        for budget in budgets.filter(|budget| is_applied(&budget.object)) {
             let args = args![
                 budget.object.as_str(),
                 subject.account.as_str(),

@@ -12,6 +12,7 @@ use tenantry_core::name::Organization;
 
 use crate::change::json;
 use crate::error::LedgerError;
+use crate::group_commit::GroupCommit;
 use crate::identity::{Found, Identity, Recognition};
 use crate::line::Event;
 use crate::page::{Book, Page};
@@ -50,6 +51,7 @@ pub struct Opening<'o> {
 #[derive(Debug)]
 pub struct Ledger {
     pub(crate) engine: Engine,
+    group_commit: GroupCommit,
     pub(crate) identity: Identity,
     retention_ms: AtomicI64,
     pub(crate) most_waiting: u64,
@@ -99,6 +101,7 @@ impl Ledger {
         book.keep(&mut tx).await?;
         tx.commit().await?;
         Ok(Self {
+            group_commit: GroupCommit::of(engine.clone()),
             engine,
             identity: Identity {
                 id: book.id,
@@ -142,6 +145,7 @@ impl Ledger {
 
     /// Closes the book: what is in its log goes into the file.
     pub async fn close(&self) {
+        self.group_commit.flush().await;
         self.engine.close().await;
     }
 
@@ -223,8 +227,8 @@ impl Ledger {
 
     /// Takes the book for one transaction, at one moment of its own clock.
     pub(crate) async fn turn(&self, now: Timestamp) -> Result<Page<'_>, LedgerError> {
-        let mut tx = self.engine.begin().await?;
-        let book = Book::lock(&mut tx).await?;
+        let turn = self.group_commit.turn().await?;
+        let book = &turn.book;
         let seen = self.seen().head.sequence;
         if book.id != self.identity.id || book.head.sequence < seen {
             let found = book.head.sequence;
@@ -234,12 +238,14 @@ impl Ledger {
             return Err(LedgerError::TakenAway);
         }
         // What another replica wrote and was seen must stay, and it may have been
-        // told of an acceptance.
-        self.has_seen(&book);
+        // told of an acceptance. What this one wrote may not be on the disk yet.
+        if turn.is_first() {
+            self.has_seen(book);
+        }
         let clock = book.clock.max(now);
         self.clock_us
             .fetch_max(clock.as_microsecond(), Ordering::Relaxed);
-        Ok(Page::new(self, tx, book, now))
+        Ok(Page::new(self, turn, now))
     }
 
     fn learn_acceptance(&self, book: &Book) {
@@ -276,7 +282,7 @@ fn millis(duration: SignedDuration) -> i64 {
 }
 
 /// Writes the first page of a new book; an old one stays as it is.
-async fn begin_book(
+pub(crate) async fn begin_book(
     tx: &mut Tx,
     id: &LedgerId,
     organization: &Organization,
@@ -313,7 +319,7 @@ async fn recognize(
 
 impl Book {
     /// Writes down what may have changed.
-    pub(crate) async fn keep(&self, tx: &mut Tx) -> Result<(), LedgerError> {
+    pub(crate) async fn keep(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
         const KEEP: &str = "UPDATE book SET epoch = $1, clock = $2, sequence = $3, digest = $4, \
              emitted = $5, erased = $6, accepted_at = $7, accepted_over = $8 WHERE one = 1";
         let over = self.accepted_over.as_ref().map(json);
@@ -327,7 +333,6 @@ impl Book {
             self.accepted_at,
             over.as_deref(),
         ];
-        tx.run(KEEP, args).await?;
-        Ok(())
+        tx.execute(KEEP, args).await.map(drop)
     }
 }

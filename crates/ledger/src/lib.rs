@@ -15,6 +15,7 @@ pub mod claim;
 pub mod error;
 pub mod exposure;
 mod facts;
+mod group_commit;
 pub mod identity;
 pub mod ledger;
 pub mod line;

@@ -10,12 +10,13 @@ use tenantry_core::name::Organization;
 
 use crate::change::ChangeId;
 use crate::error::LedgerError;
+use crate::group_commit::Turn;
 use crate::ledger::Ledger;
 use crate::line::{Draft, Event};
 use crate::sql::{Row, Tx, args};
 
 /// The one row that every transaction locks first.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Book {
     pub id: LedgerId,
     pub organization: Organization,
@@ -35,7 +36,7 @@ pub(crate) struct Book {
 /// A transaction that has the book.
 pub(crate) struct Page<'l> {
     ledger: &'l Ledger,
-    pub tx: Tx,
+    pub tx: Turn,
     pub book: Book,
     /// The moment of all that happens in it.
     pub now: Timestamp,
@@ -81,7 +82,8 @@ impl Book {
 
 impl<'l> Page<'l> {
     /// `now` is what the caller's clock says; the book's own never goes back.
-    pub(crate) fn new(ledger: &'l Ledger, tx: Tx, mut book: Book, now: Timestamp) -> Self {
+    pub(crate) fn new(ledger: &'l Ledger, tx: Turn, now: Timestamp) -> Self {
+        let mut book = tx.book.clone();
         // As it is kept: what was decided at a moment reads back as that moment.
         let micros = now.as_microsecond();
         let now = Timestamp::from_microsecond(micros)
@@ -149,9 +151,8 @@ impl<'l> Page<'l> {
     }
 
     /// Makes it all durable.
-    pub(crate) async fn close(mut self) -> Result<(), LedgerError> {
-        self.book.keep(&mut self.tx).await?;
-        self.tx.commit().await?;
+    pub(crate) async fn close(self) -> Result<(), LedgerError> {
+        self.tx.close(self.book.clone()).await?;
         self.ledger.has_seen(&self.book);
         Ok(())
     }

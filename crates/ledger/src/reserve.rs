@@ -34,8 +34,9 @@ pub struct Asked<'a> {
     pub likeness: Option<Likeness>,
     /// The longest window that a policy has.
     pub lookback: SignedDuration,
-    /// What an exposure is made of, beside what was read.
-    pub exposure_terms: &'a ExposureTerms,
+    /// What an exposure is made of, beside what was read; nothing, if no policy
+    /// asks for it.
+    pub exposure_terms: Option<&'a ExposureTerms>,
     /// Actor and redacted arguments, for every audit line of the change.
     pub record: &'a Map<String, Value>,
 }
@@ -121,14 +122,16 @@ impl Ledger {
         &self,
         proposal: &Proposal,
         lookback: SignedDuration,
-        exposure_terms: &ExposureTerms,
+        exposure_terms: Option<&ExposureTerms>,
         now: Timestamp,
     ) -> Result<(Facts, Timestamp), LedgerError> {
         let mut page = self.turn(now).await?;
         // No change has this name, so none is left out.
         let nobody = ChangeId::of_random([0; 16]);
-        let reading = page.read_facts(&nobody, proposal, lookback).await?;
-        let facts = reading.facts(proposal, exposure_terms, &BTreeSet::new());
+        let reading = page
+            .read_facts(&nobody, proposal, lookback, exposure_terms)
+            .await?;
+        let facts = reading.facts(proposal, &BTreeSet::new());
         Ok((facts, page.now))
     }
 
@@ -286,13 +289,15 @@ impl Page<'_> {
         asked: &Asked<'_>,
         decide: impl Fn(&Moment<'_>) -> Ruling,
     ) -> Result<(Ruling, Vec<Recorded>), LedgerError> {
-        let reading = self.read_facts(own, asked.proposal, asked.lookback).await?;
+        let reading = self
+            .read_facts(own, asked.proposal, asked.lookback, asked.exposure_terms)
+            .await?;
         let twin = self.twin(own, asked).await?;
         let now = self.now;
         let rule = |left_out: &BTreeSet<ChangeId>| {
             let facts = Facts {
                 twin: twin.as_ref().map(ToString::to_string),
-                ..reading.facts(asked.proposal, asked.exposure_terms, left_out)
+                ..reading.facts(asked.proposal, left_out)
             };
             decide(&Moment { facts: &facts, now })
         };

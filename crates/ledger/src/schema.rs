@@ -39,5 +39,5 @@ pub(crate) async fn bring_up(engine: &Engine) -> Result<(), LedgerError> {
         tx.run(keep, args![i64::try_from(known).unwrap_or(i64::MAX)])
             .await?;
     }
-    tx.commit().await
+    Ok(tx.commit().await?)
 }

@@ -159,9 +159,8 @@ impl Ledger {
         if change.progress != Progress::Reserved {
             return Err(change.out_of_order());
         }
-        page.tx
-            .run(BACK, args![page.now, page.touch(), lease.change.as_str()])
-            .await?;
+        let args = args![page.now, page.touch(), lease.change.as_str()];
+        page.tx.run(BACK, args).await?;
         page.free_roots(&change).await?;
         let own = Some(&lease.change);
         let detail = json!({ "why": why });
@@ -319,9 +318,8 @@ impl Page<'_> {
         const MOVE: &str =
             "UPDATE changes SET progress = $1, since = $2, touched = $3 WHERE id = $4";
         let id = change.lease.change.as_str();
-        self.tx
-            .run(MOVE, args![progress.as_str(), self.now, self.touch(), id])
-            .await?;
+        let args = args![progress.as_str(), self.now, self.touch(), id];
+        self.tx.run(MOVE, args).await?;
         Ok(())
     }
 

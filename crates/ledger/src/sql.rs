@@ -7,13 +7,14 @@ use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 use crate::error::LedgerError;
 
 /// Where statements run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Engine {
     Sqlite(SqlitePool),
     Postgres(PgPool),
 }
 
 /// A transaction; dropped, it is undone.
+#[derive(Debug)]
 pub(crate) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
@@ -90,6 +91,15 @@ impl Tx {
         sql: &'static str,
         args: &[Arg],
     ) -> Result<u64, LedgerError> {
+        Ok(self.execute(sql, args).await?)
+    }
+
+    /// The same, with the engine's own error.
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &'static str,
+        args: &[Arg],
+    ) -> Result<u64, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(tx) => {
                 let done = bound!(sql, args).execute(&mut **tx).await?;
@@ -138,12 +148,11 @@ impl Tx {
         Ok(())
     }
 
-    pub(crate) async fn commit(self) -> Result<(), LedgerError> {
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
         }
-        Ok(())
     }
 }
 

@@ -47,24 +47,34 @@ struct AsOf {
 
 impl Tally {
     /// Brings it to what the book says now, for `lookback` at least. Only in
-    /// transactions that have not written yet: what they undo would stay here.
+    /// turns that have not written yet: what they undo would stay here. What
+    /// turns before it wrote and a failed disk write undoes, the chain tells:
+    /// its last line is another one then.
     pub(crate) async fn catch_up(
         mut self,
         tx: &mut Tx,
         book: &Book,
         lookback: SignedDuration,
     ) -> Result<Self, LedgerError> {
-        const TOUCHED: &str = "SELECT id, progress, applied_at, charge FROM changes \
+        // The line that it knows as the last one, and what was touched since.
+        const SINCE: &str = "SELECT digest AS id, 'line' AS progress, NULL AS applied_at, \
+             NULL AS charge FROM events WHERE sequence = $1 \
+             UNION ALL SELECT id, progress, applied_at, charge FROM changes \
              WHERE touched > 0 AND touched > $1";
-        let known = self
-            .as_of
-            .filter(|as_of| as_of.is_of(book) && lookback <= self.lookback);
-        let known = match known {
-            Some(known) if known.is_before(tx, book).await? => known,
-            _ => return Self::read(tx, book, lookback.max(self.lookback)).await,
+        let as_of = self.as_of;
+        let known = as_of.filter(|as_of| as_of.is_of(book) && lookback <= self.lookback);
+        let Some(known) = known else {
+            return self.anew(tx, book, lookback).await;
         };
-        for row in tx.rows(TOUCHED, args![known.head.sequence]).await? {
-            self.take(&row)?;
+        let rows = tx.rows(SINCE, args![known.head.sequence]).await?;
+        let (lines, touched): (Vec<_>, Vec<_>) = rows
+            .iter()
+            .partition(|row| row.text("progress").is_ok_and(|word| word == "line"));
+        if !known.is_before(book, lines.first().copied())? {
+            return self.anew(tx, book, lookback).await;
+        }
+        for row in touched {
+            self.take(row)?;
         }
         self.settle_at(book)?;
         #[cfg(debug_assertions)]
@@ -73,6 +83,15 @@ impl Tally {
             assert_eq!(self.charges, whole.charges, "a charge changed untouched");
         }
         Ok(self)
+    }
+
+    async fn anew(
+        self,
+        tx: &mut Tx,
+        book: &Book,
+        lookback: SignedDuration,
+    ) -> Result<Self, LedgerError> {
+        Self::read(tx, book, lookback.max(self.lookback)).await
     }
 
     async fn read(tx: &mut Tx, book: &Book, lookback: SignedDuration) -> Result<Self, LedgerError> {
@@ -151,14 +170,12 @@ impl AsOf {
 
     /// Whether the book has come from there: one that was put back to an older
     /// state and has grown since has another line in that place.
-    async fn is_before(self, tx: &mut Tx, book: &Book) -> Result<bool, LedgerError> {
-        const THERE: &str = "SELECT digest FROM events WHERE sequence = $1";
+    fn is_before(self, book: &Book, line_there: Option<&Row>) -> Result<bool, LedgerError> {
         if self.head == book.head {
             return Ok(true);
         }
-        let row = tx.row(THERE, args![self.head.sequence]).await?;
-        let there = row.map(|row| row.read("digest", |text| Digest::parse(text).ok()));
-        Ok(there.transpose()? == Some(self.head.digest))
+        let digest_there = line_there.map(|row| row.read("id", |text| Digest::parse(text).ok()));
+        Ok(digest_there.transpose()? == Some(self.head.digest))
     }
 }
 

@@ -198,7 +198,7 @@ impl View<'_> {
         let in_force = &self.caller.in_force;
         let lookback = longest_window(&in_force.tenant.policies);
         let now = self.counter.clock.now();
-        let facts = ledger.facts(proposal, lookback, &in_force.exposure_terms, now);
+        let facts = ledger.facts(proposal, lookback, in_force.limited_exposure(), now);
         let facts = facts.await;
         facts
             .inspect_err(|error| {

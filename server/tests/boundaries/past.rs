@@ -11,7 +11,7 @@ use tenantry_core::ledger_mark::LedgerId;
 use tenantry_core::name::{AccountId, ConnectorName, Currency, Organization};
 use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Agreed, Decision, Ruling, Terms, decide};
-use tenantry_core::policy::facts::{ExposureSnapshot, ExposureTerms, Proposal};
+use tenantry_core::policy::facts::{ExposureSnapshot, Proposal};
 use tenantry_ledger::change::{ChangeId, Intent, Principal};
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::error::LedgerError;
@@ -98,7 +98,7 @@ impl Charge {
             },
             likeness: None,
             lookback: SignedDuration::from_hours(24),
-            exposure_terms: &ExposureTerms::default(),
+            exposure_terms: None,
             record: &Map::new(),
         };
         let decided = |moment: &Moment<'_>| self.ruling(moment);

@@ -13,7 +13,7 @@ use tenantry_core::ledger_mark::LedgerId;
 use tenantry_core::name::{ObjectId, Organization, ToolName};
 use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Agreed, Permitted, decide};
-use tenantry_core::policy::facts::{ExposureTerms, Proposal};
+use tenantry_core::policy::facts::Proposal;
 use tenantry_ledger::change::{ChangeId, Intent, Lease, Principal};
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger, MOST_WAITING, Opening};
@@ -125,7 +125,7 @@ impl Changes {
             intent: &intent(),
             likeness: Some(Likeness::Target(Digest::of(object.as_bytes()))),
             lookback: DAY,
-            exposure_terms: &ExposureTerms::default(),
+            exposure_terms: None,
             record: &record(&object),
         };
         let agreed = Agreed::default();

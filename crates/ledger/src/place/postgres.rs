@@ -18,8 +18,13 @@ const QUEUE: Duration = Duration::from_secs(10);
 /// What holds in every session. Whoever holds the book and falls silent (a
 /// paused node) is cut off, so that the others go on; who waits for it gives up
 /// in time to answer its caller.
-const SETTINGS: [(&str, &str); 5] = [
+///
+/// Every statement has its index. Before its first statistics a new database
+/// would rather read whole tables, and keeps to that while they grow.
+const SETTINGS: [(&str, &str); 7] = [
     ("synchronous_commit", "on"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
     ("default_transaction_isolation", "read committed"),
     ("lock_timeout", "8s"),
     ("statement_timeout", "10s"),

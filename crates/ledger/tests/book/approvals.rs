@@ -6,7 +6,6 @@ use jiff::SignedDuration;
 use serde_json::json;
 use tenantry_core::digest::Digest;
 use tenantry_core::policy::decide::{self, Decision};
-use tenantry_core::policy::facts::ExposureTerms;
 use tenantry_ledger::approval::{End, Execution, Shown};
 use tenantry_ledger::change::{Lease, Progress};
 use tenantry_ledger::claim::Claimed;
@@ -180,11 +179,10 @@ async fn an_execution_is_decided_without_its_own_reservation(house: House) {
         .map(|fired| (fired.name, terms(fired.verdict)));
     let rules: decide::Agreed = rules.collect();
     let lease = begun(&ledger, &lease, at(2)).await;
-    let terms = ExposureTerms::default();
     let decided = ledger
         .decide_and_reserve(
             &lease,
-            &wish.asked(&terms),
+            &wish.asked(),
             at(2),
             agreed(&wish, &policies, &rules),
         )

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use tenantry_core::audit::chain::Head;
 use tenantry_core::audit::change_record::ChangeRecord;
-use tenantry_core::policy::facts::ExposureTerms;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger};
 use tenantry_ledger::line::verify;
@@ -230,8 +229,7 @@ async fn a_stream_that_stands_still_refuses_changes_but_ends_those_that_run(mut 
         matches!(refused, Err(LedgerError::Backlog { waiting: 2 })),
         "{refused:?}"
     );
-    let terms = ExposureTerms::default();
-    let asked = wish.asked(&terms);
+    let asked = wish.asked();
     let foreseen = ledger.foresee(&lease.change, &asked, at(0), wish::allow(&wish));
     let foreseen = foreseen.await;
     assert!(

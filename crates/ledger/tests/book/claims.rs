@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use tenantry_core::digest::Digest;
 use tenantry_core::name::ToolName;
-use tenantry_core::policy::facts::ExposureTerms;
 use tenantry_ledger::change::{ChangeId, Principal, Progress};
 use tenantry_ledger::claim::{CLAIM_LASTS, Claim, Claimed, Replay};
 use tenantry_ledger::error::LedgerError;
@@ -199,8 +198,7 @@ async fn a_claim_that_nobody_decides_goes_to_the_next_after_a_minute(house: Hous
     let second = new(&ledger, "key", at(0) + CLAIM_LASTS).await;
     assert_eq!((&second.change, second.epoch), (&first.change, 2));
     let wish = Wish::raise("1", 1);
-    let terms = ExposureTerms::default();
-    let asked = wish.asked(&terms);
+    let asked = wish.asked();
     let late = ledger
         .decide_and_reserve(&first, &asked, at(61), allow(&wish))
         .await;

@@ -2,7 +2,6 @@
 
 use jiff::SignedDuration;
 use serde_json::json;
-use tenantry_core::policy::facts::ExposureTerms;
 use tenantry_ledger::change::ChangeId;
 use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::reserve::Reservation;
@@ -65,8 +64,7 @@ async fn the_same_target_that_waits_for_people_is_named(house: House) {
 /// The twin that a decision over `wish` hears of; the wish is denied.
 async fn twin(ledger: &Ledger, wish: &Wish, now: jiff::Timestamp) -> Option<ChangeId> {
     let lease = new(ledger, &format!("probe {now}"), now).await;
-    let terms = ExposureTerms::default();
-    let asked = wish.asked(&terms);
+    let asked = wish.asked();
     let heard = std::sync::Mutex::new(None);
     let decide = |moment: &tenantry_ledger::reserve::Moment<'_>| {
         heard.lock().unwrap().clone_from(&moment.facts.twin);

@@ -11,8 +11,9 @@ use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Decision, Ruling};
 use tenantry_core::policy::facts::{ExposureSnapshot, ExposureTerms, Facts, Standing};
 use tenantry_ledger::change::Lease;
+use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger};
-use tenantry_ledger::reserve::{Moment, Reservation};
+use tenantry_ledger::reserve::{Asked, Moment, Reservation};
 use tokio::sync::Barrier;
 
 use crate::house::{DAY, House, at};
@@ -34,6 +35,58 @@ on_both_engines!(
 );
 
 const CAP: i64 = 1_000_000_000;
+
+/// Calls whose disk write fails together are undone together, and what each has
+/// seen of the others counts no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_disk_write_undid_counts_for_nobody() {
+    // Of a file nothing can be made to fail at that moment and work again.
+    const FAIL: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+         $$BEGIN RAISE EXCEPTION 'no'; END$$; \
+         CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON roots DEFERRABLE INITIALLY DEFERRED \
+         FOR EACH ROW EXECUTE FUNCTION refuse()";
+    let house = House::postgres();
+    let ledger = Arc::new(house.open().await);
+    let key = |number: usize| format!("lost-{number}");
+    let mut leases = Vec::new();
+    for number in 0..8 {
+        leases.push(new(&ledger, &key(number), at(1)).await);
+    }
+    let before = ledger.head().await.unwrap();
+    house.run(FAIL).await;
+    let tasks: Vec<_> = (0..)
+        .zip(&leases)
+        .map(|(number, lease)| {
+            let (ledger, lease) = (Arc::clone(&ledger), lease.clone());
+            let wish = Wish::raise(&key(number), CAP / 8);
+            tokio::spawn(async move {
+                let policies = [day_cap("1000")];
+                decide(&ledger, &lease, &wish, &policies, at(1)).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        let failed = task.await.unwrap();
+        assert!(matches!(failed, Err(LedgerError::Refused(_))), "{failed:?}");
+    }
+    assert_eq!(ledger.head().await.unwrap(), before);
+    house.run("DROP TRIGGER fail ON roots").await;
+    let policies = [day_cap("1000")];
+    for (number, lease) in (0..).zip(&leases) {
+        let wish = Wish::raise(&key(number), CAP / 8);
+        let decided = decide(&ledger, lease, &wish, &policies, at(1)).await;
+        assert!(
+            matches!(decided, Ok(Reservation::Reserved { .. })),
+            "{number}: {decided:?}"
+        );
+    }
+    let more = new(&ledger, "more", at(1)).await;
+    let denied = decide(&ledger, &more, &Wish::raise("more", 1), &policies, at(1)).await;
+    assert!(
+        matches!(denied, Ok(Reservation::Denied { .. })),
+        "{denied:?}"
+    );
+}
 
 /// So many wishes for the same amount at once, each on its own root; how many
 /// were admitted.
@@ -57,8 +110,7 @@ where
                 barrier.wait().await;
                 let lease = new(&ledger, &key, at(1)).await;
                 let wish = Wish::raise(&key, amount);
-                let terms = ExposureTerms::default();
-                let asked = wish.asked(&terms);
+                let asked = wish.asked();
                 ledger
                     .decide_and_reserve(&lease, &asked, at(1), |moment| decide(&wish, moment))
                     .await
@@ -89,7 +141,10 @@ async fn facts(ledger: &Ledger, now: Timestamp) -> Facts {
 async fn facts_for(ledger: &Ledger, wish: &Wish, now: Timestamp) -> Facts {
     let lease = new(ledger, &format!("probe {now} {:?}", wish.lookback), now).await;
     let terms = ExposureTerms::default();
-    let asked = wish.asked(&terms);
+    let asked = Asked {
+        exposure_terms: Some(&terms),
+        ..wish.asked()
+    };
     let seen = std::sync::Mutex::new(Facts::default());
     let reservation = ledger
         .decide_and_reserve(&lease, &asked, now, |moment| {
@@ -248,8 +303,7 @@ async fn a_look_from_a_later_clock_lets_go_of_nothing(house: House) {
     assert_eq!(sum(&look(&ledger, at(101)).await), units(10));
     // Nor does a longer window hide from a shorter one, or the other way about.
     let wish = Wish::raise("probe", 0);
-    let terms = ExposureTerms::default();
-    let longer = ledger.facts(&wish.proposal, DAY * 3, &terms, at(101) + DAY);
+    let longer = ledger.facts(&wish.proposal, DAY * 3, None, at(101) + DAY);
     assert_eq!(sum(&longer.await.unwrap().0), units(10));
     assert_eq!(sum(&look(&ledger, at(101) + DAY).await), 0);
 }
@@ -258,7 +312,7 @@ async fn a_look_from_a_later_clock_lets_go_of_nothing(house: House) {
 async fn look(ledger: &Ledger, now: Timestamp) -> Facts {
     let wish = Wish::raise("probe", 0);
     let terms = ExposureTerms::default();
-    let facts = ledger.facts(&wish.proposal, wish.lookback, &terms, now);
+    let facts = ledger.facts(&wish.proposal, wish.lookback, Some(&terms), now);
     facts.await.unwrap().0
 }
 
@@ -284,8 +338,7 @@ async fn a_clock_set_back_opens_no_window(house: House) {
     for day in 1..9 {
         let lease = new(behind, &format!("day {day}"), at(0) + DAY * day).await;
         let wish = Wish::raise("2", units(1));
-        let terms = ExposureTerms::default();
-        let asked = wish.asked(&terms);
+        let asked = wish.asked();
         let moments = std::sync::Mutex::new(Vec::new());
         let reservation = behind
             .decide_and_reserve(&lease, &asked, at(0) + DAY * day, |moment| {

@@ -9,7 +9,7 @@ use tenantry_core::digest::Digest;
 use tenantry_core::name::{ObjectId, ToolName};
 use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{self, Agreed, Permitted, Ruling};
-use tenantry_core::policy::facts::{ExposureTerms, Proposal};
+use tenantry_core::policy::facts::Proposal;
 use tenantry_ledger::change::{ChangeId, Intent, Lease, Principal};
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::error::LedgerError;
@@ -119,14 +119,14 @@ impl Wish {
         self
     }
 
-    pub fn asked<'w>(&'w self, exposure_terms: &'w ExposureTerms) -> Asked<'w> {
+    pub fn asked(&self) -> Asked<'_> {
         Asked {
             proposal: &self.proposal,
             roots: &self.roots,
             intent: &self.intent,
             likeness: self.likeness,
             lookback: self.lookback,
-            exposure_terms,
+            exposure_terms: None,
             record: &self.record,
         }
     }
@@ -228,8 +228,7 @@ pub async fn decide(
     policies: &[Policy],
     now: Timestamp,
 ) -> Result<Reservation, LedgerError> {
-    let terms = ExposureTerms::default();
-    let asked = wish.asked(&terms);
+    let asked = wish.asked();
     ledger
         .decide_and_reserve(lease, &asked, now, by(wish, policies))
         .await

@@ -96,7 +96,7 @@ impl Question {
             intent: &self.intent,
             likeness: Some(self.likeness),
             lookback: longest_window(&in_force.tenant.policies),
-            exposure_terms: &in_force.exposure_terms,
+            exposure_terms: in_force.limited_exposure(),
             record: &self.record,
         }
     }
