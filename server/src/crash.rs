@@ -1,7 +1,7 @@
 //! The steps of a change between which the process may die. With the feature
 //! `crash-points`, which no production build has, the environment chooses one
-//! at which it does, and hurries what a test would have to wait for. Without
-//! the feature there is nothing here.
+//! at which it does, or waits, and hurries what a test would have to wait for.
+//! Without the feature there is nothing here.
 
 #[cfg(feature = "crash-points")]
 pub use chosen::{at, clock, hurried};
@@ -19,6 +19,8 @@ pub enum Step {
     Reserved,
     /// Nothing has changed since.
     LookedAgain,
+    /// Something has, and the reservation is given up, to be decided once more.
+    SteppedBack,
     /// It is put down that the request leaves.
     Sending,
     /// The vendor has answered, or not in time.
@@ -45,6 +47,7 @@ impl Step {
             Self::Prepared => "prepared",
             Self::Reserved => "reserved",
             Self::LookedAgain => "looked-again",
+            Self::SteppedBack => "stepped-back",
             Self::Sending => "sending",
             Self::Answered => "answered",
             Self::Settled => "settled",
@@ -84,6 +87,8 @@ mod nothing {
 /// What the environment of a test chooses.
 #[cfg(feature = "crash-points")]
 mod chosen {
+    use std::io::Read as _;
+    use std::net::TcpStream;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -96,8 +101,18 @@ mod chosen {
     use crate::run::Settings;
     use crate::settler::Pace;
 
-    /// Ends the process, as `kill -9` would, if this is the step.
+    /// Ends the process, as `kill -9` would, if this is the step. Before that, if
+    /// it is the step of a gate (`step@address`), waits until whoever listens
+    /// there has closed the connection.
     pub fn at(step: Step) {
+        let gate = std::env::var("TENANTRY_CRASH_GATE").unwrap_or_default();
+        if let Some((chosen, address)) = gate.split_once('@')
+            && chosen == step.as_str()
+            && let Ok(mut gate) = TcpStream::connect(address)
+        {
+            // Closed or broken, it is open.
+            let _ = gate.read(&mut [0]);
+        }
         if std::env::var("TENANTRY_CRASH_AT").is_ok_and(|chosen| chosen == step.as_str()) {
             // What could fail here would be seen: the process would go on.
             let _ = kill_process(getpid(), Signal::KILL);

@@ -185,7 +185,7 @@ async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &m
             caller,
             deadline,
         };
-        return change::carry(desk, permitted, &wish, entry).await;
+        return Box::pin(change::carry(desk, permitted, &wish, entry)).await;
     }
     let proven = own::own(caller, permitted, deadline, entry).await?;
     send::send(proven, deadline, entry).await

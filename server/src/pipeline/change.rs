@@ -171,6 +171,7 @@ impl Errand<'_> {
                     {
                         return Err(self.unrecorded(&error));
                     }
+                    crash::at(Step::SteppedBack);
                     ready.prepared = now;
                 }
                 Ok(Some(_)) => return self.void(stale()).await,

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
+use tenantry_server::crash::Step;
 
 use crate::documents::key;
-use crate::house::House;
+use crate::house::{Gate, House};
 use crate::matrix::{Case, Death, End, Vendor};
 use crate::program::{Heard, PATIENCE, Program, Said, Start, until};
 use crate::proof;
@@ -29,6 +30,9 @@ struct Course<'c> {
     case: &'c Case,
     house: House,
     started: u32,
+    /// Where the first process waits that has decided, while somebody else
+    /// changes the object.
+    gate: Option<Gate>,
     /// Whether somebody else has changed the object.
     is_meddled: bool,
     said: Vec<Said>,
@@ -38,10 +42,17 @@ struct Course<'c> {
 /// error.
 pub async fn run(case: &Case, number: usize) -> Result<End> {
     let house = House::build(case, number).await?;
+    let gate = match (case.vendor, case.tool.meddled()) {
+        (Vendor::Moved, Some((object, changed))) => {
+            Some(house.meddle_at(Step::Reserved, object, changed).await?)
+        }
+        _ => None,
+    };
     let mut course = Course {
         case,
         house,
         started: 0,
+        gate,
         is_meddled: false,
         said: Vec::new(),
     };
@@ -71,6 +82,11 @@ impl Course<'_> {
             self.world_goes_on().await?;
         }
         let (mut program, answer) = self.until_final().await?;
+        if let Some(gate) = self.gate.take() {
+            ensure!(gate.is_passed(), "nobody has changed the object");
+            gate.passed().await?;
+            self.is_meddled = true;
+        }
         let proved = self.prove(&mut program, &answer).await;
         proved.with_context(|| format!("the final answer is {answer}"))
     }
@@ -87,6 +103,7 @@ impl Course<'_> {
             ledger: (flag, &place),
             vendor: &vendor,
             dies_after,
+            gate: self.gate.as_ref().map(|gate| gate.place.as_str()),
             number: self.started,
             vendor_within_ms: VENDOR_WITHIN_MS,
         };

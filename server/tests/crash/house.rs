@@ -10,6 +10,9 @@ use tempfile::TempDir;
 use tenantry_core::name::Organization;
 use tenantry_fakes::meta::FakeMeta;
 use tenantry_ledger::place::{Place, SqlitePlace};
+use tenantry_server::crash::Step;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::documents::{self, TOKEN};
 use crate::matrix::{Case, Engine};
@@ -25,6 +28,32 @@ pub struct House {
     pub place: Place,
     documents: TempDir,
     kept: TempDir,
+}
+
+/// Where a process waits until somebody else has changed something.
+pub struct Gate {
+    /// `step@address`.
+    pub place: String,
+    meddling: JoinHandle<Result<()>>,
+}
+
+impl Gate {
+    /// Whether it has come to that.
+    pub fn is_passed(&self) -> bool {
+        self.meddling.is_finished()
+    }
+
+    /// What became of it.
+    pub async fn passed(self) -> Result<()> {
+        self.meddling.await?
+    }
+}
+
+async fn meddle(url: &str, parameter: (&str, &str)) -> Result<()> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let request = client.post(url).bearer_auth(TOKEN).form(&[parameter]);
+    request.send().await?.error_for_status()?;
+    Ok(())
 }
 
 impl House {
@@ -76,11 +105,29 @@ impl House {
 
     /// Somebody else changes an object, at the vendor's own door.
     pub async fn meddle(&self, object: &str, parameter: (&str, &str)) -> Result<()> {
-        let client = reqwest::Client::builder().no_proxy().build()?;
         let url = format!("{}/v26.0/{object}", self.fake.url());
-        let request = client.post(url).bearer_auth(TOKEN).form(&[parameter]);
-        request.send().await?.error_for_status()?;
-        Ok(())
+        meddle(&url, parameter).await
+    }
+
+    /// The same, while the first process that comes to that step waits for it.
+    pub async fn meddle_at(
+        &self,
+        step: Step,
+        object: &str,
+        parameter: (&'static str, &'static str),
+    ) -> Result<Gate> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let place = format!("{}@{}", step.as_str(), listener.local_addr()?);
+        let url = format!("{}/v26.0/{object}", self.fake.url());
+        let meddling = tokio::spawn(async move {
+            let (waiting, _) = listener.accept().await?;
+            // Whoever comes later finds nobody, and goes on.
+            drop(listener);
+            let meddled = meddle(&url, parameter).await;
+            drop(waiting);
+            meddled
+        });
+        Ok(Gate { place, meddling })
     }
 
     /// Takes back what the vendor was to do and has not done.

@@ -49,6 +49,9 @@ pub enum Vendor {
     /// Does not make it, and does not answer; then somebody else changes the
     /// same thing to something third.
     Meddled,
+    /// Makes the change, and says so; but somebody else has changed the same
+    /// thing between the decision and the request.
+    Moved,
 }
 
 /// How one process dies.
@@ -98,7 +101,7 @@ const TOOLS: [Tool; 7] = [
     Tool::CreateAd,
 ];
 
-const VENDORS: [Vendor; 10] = [
+const VENDORS: [Vendor; 11] = [
     Vendor::Ok,
     Vendor::Refuses,
     Vendor::Fails,
@@ -109,15 +112,17 @@ const VENDORS: [Vendor; 10] = [
     Vendor::Late,
     Vendor::TooLate,
     Vendor::Meddled,
+    Vendor::Moved,
 ];
 
 /// The way of a call first, then that of whoever settles after it.
-const DEATHS: [&[Death]; 18] = [
+const DEATHS: [&[Death]; 20] = [
     &[],
     &[Death::After(Step::Claimed)],
     &[Death::After(Step::Prepared)],
     &[Death::After(Step::Reserved)],
     &[Death::After(Step::LookedAgain)],
+    &[Death::After(Step::SteppedBack)],
     &[Death::After(Step::Sending)],
     &[Death::InFlight],
     &[Death::After(Step::Answered)],
@@ -128,6 +133,10 @@ const DEATHS: [&[Death]; 18] = [
         Death::After(Step::Claimed),
         Death::After(Step::Reserved),
         Death::After(Step::Answered),
+    ],
+    &[
+        Death::After(Step::SteppedBack),
+        Death::After(Step::Reserved),
     ],
     &[Death::After(Step::Reserved), Death::After(Step::TakenOver)],
     &[Death::After(Step::Reserved), Death::After(Step::FoundOut)],
@@ -164,7 +173,7 @@ pub fn all() -> Vec<Case> {
 /// another tool and another behaviour. The steps are whole numbers that have no
 /// divisor in common with the number of either.
 pub fn sample(all: Vec<Case>) -> Vec<Case> {
-    const EVERY: usize = 11;
+    const EVERY: usize = 13;
     let chosen = all.into_iter().enumerate();
     let chosen = chosen.filter(|(number, _)| number % EVERY == 0);
     chosen.map(|(_, case)| case).collect()
@@ -173,16 +182,18 @@ pub fn sample(all: Vec<Case>) -> Vec<Case> {
 impl Case {
     /// What stops is not looked at again before it is sent, only what does not
     /// answer is in flight for as long as it takes to die, what is either on or
-    /// off can be nothing third, and what is not there yet nobody changes.
+    /// off can be nothing third, and what is not there yet nobody changes. Only
+    /// what was changed meanwhile steps back.
     fn can_happen(&self) -> bool {
         let looks_again = self.tool != Tool::Pause;
         let is_fixed = self.tool.meddled().is_none();
         let can_be = self.deaths.iter().all(|death| match death {
             Death::After(Step::LookedAgain) => looks_again,
+            Death::After(Step::SteppedBack) => self.vendor == Vendor::Moved,
             Death::InFlight => self.vendor.hangs(),
             Death::After(_) => true,
         });
-        can_be && !(is_fixed && self.vendor == Vendor::Meddled)
+        can_be && !(is_fixed && matches!(self.vendor, Vendor::Meddled | Vendor::Moved))
     }
 
     /// How it has to end. What was put down as about to be sent is never sent
@@ -268,7 +279,7 @@ impl Vendor {
     /// What the fake is told; nothing for a vendor in good health.
     pub fn order(self) -> Option<Order> {
         let (applies, answers) = match self {
-            Self::Ok => return None,
+            Self::Ok | Self::Moved => return None,
             Self::Refuses => (Applies::Never, Answers::Fault(Fault::BadParameter)),
             Self::Fails => (Applies::Never, Answers::Fault(Fault::InternalError)),
             Self::FailsApplied => (Applies::AtOnce, Answers::Fault(Fault::Unavailable)),
@@ -289,6 +300,7 @@ impl Vendor {
     pub fn makes(self) -> bool {
         match self {
             Self::Ok
+            | Self::Moved
             | Self::FailsApplied
             | Self::TimeoutApplied
             | Self::ResetApplied

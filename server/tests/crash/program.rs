@@ -41,6 +41,8 @@ pub struct Start<'s> {
     pub vendor: &'s str,
     /// After which step it dies.
     pub dies_after: Option<&'s str>,
+    /// At which step it waits for whom, if somebody listens there.
+    pub gate: Option<&'s str>,
     /// How many processes there were before: each has a clock that is further
     /// ahead.
     pub number: u32,
@@ -100,6 +102,9 @@ impl Program {
             );
         if let Some(step) = start.dies_after {
             command.env("TENANTRY_CRASH_AT", step);
+        }
+        if let Some(gate) = start.gate {
+            command.env("TENANTRY_CRASH_GATE", gate);
         }
         let command = command.stdin(Stdio::null());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -94,6 +94,7 @@ impl Replicas {
             ledger: ("--ledger-postgres", &self.common.ledger),
             vendor: &self.common.vendor,
             dies_after: None,
+            gate: None,
             number: later,
             vendor_within_ms: VENDOR_WITHIN_MS,
         })?;
