@@ -8,10 +8,10 @@
 //! book's first page is read and written once for all of them.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex as Line, OwnedMappedMutexGuard, OwnedMutexGuard, oneshot};
+use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, oneshot};
 
 use crate::error::LedgerError;
 use crate::page::Book;
@@ -22,36 +22,30 @@ use crate::sql::{Engine, Tx, args};
 const QUEUE: Duration = Duration::from_secs(10);
 
 /// Where each turn after the first begins. Names are nested: going back goes to
-/// the latest.
+/// the latest, and leaves it there.
 const BEGIN: &str = "SAVEPOINT turn";
 const UNDO: &str = "ROLLBACK TO SAVEPOINT turn";
 
-/// The transaction with closed turns in it.
 type Shared = Option<Open>;
 type Committed = Result<(), Arc<sqlx::Error>>;
-type Told = oneshot::Sender<Committed>;
 
 /// What all turns of a process go through, in the order in which they asked.
 #[derive(Debug, Clone)]
 pub(crate) struct GroupCommit {
     engine: Engine,
-    line: Arc<Line<Shared>>,
-    closed: Arc<Mutex<Closed>>,
+    line: Arc<Mutex<Shared>>,
 }
 
-/// The turns that wait to be on the disk.
-#[derive(Debug, Default)]
-struct Closed {
-    waiting: Vec<Told>,
-    /// Whether a turn after them has begun to write and was not closed.
-    is_torn: bool,
-}
-
+/// A transaction with closed turns in it.
 #[derive(Debug)]
 struct Open {
     tx: Tx,
     /// The first page, as the last of them left it.
     book: Book,
+    /// Who wait for it to be on the disk.
+    waiting: Vec<oneshot::Sender<Committed>>,
+    /// Whether another turn has begun to write and was not closed.
+    is_torn: bool,
 }
 
 /// One turn. Dropped, it is undone.
@@ -62,6 +56,8 @@ pub(crate) struct Turn {
     commit: GroupCommit,
 }
 
+/// A first turn that is dropped is undone at once, whether another one comes or
+/// not: on PostgreSQL it holds the book that other replicas wait for.
 enum Held {
     /// The transaction is its own, until it is closed.
     First(Tx, OwnedMutexGuard<Shared>),
@@ -74,20 +70,19 @@ impl GroupCommit {
         Self {
             engine,
             line: Arc::default(),
-            closed: Arc::default(),
         }
     }
 
     /// Waits for those who asked before.
     pub(crate) async fn turn(&self) -> Result<Turn, LedgerError> {
         let queue = tokio::time::timeout(QUEUE, Arc::clone(&self.line).lock_owned());
-        let mut shared = queue.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        self.put_right(&mut shared).await;
+        let queued = queue.await;
+        let mut shared = queued.map_err(|_| LedgerError::Busy(sqlx::Error::PoolTimedOut.into()))?;
         self.begin(&mut shared).await;
         let commit = self.clone();
         match OwnedMutexGuard::try_map(shared, Option::as_mut) {
-            Ok(open) => {
-                self.closed().is_torn = true;
+            Ok(mut open) => {
+                open.is_torn = true;
                 Ok(Turn {
                     book: open.book.clone(),
                     held: Held::Next(open),
@@ -105,59 +100,69 @@ impl GroupCommit {
         }
     }
 
-    /// Waits until what was closed is on the disk.
-    pub(crate) async fn flush(&self) {
-        let mut shared = Arc::clone(&self.line).lock_owned().await;
-        self.commit(&mut shared).await;
-    }
-
     /// Marks where the next turn begins, if one was closed before it.
     async fn begin(&self, shared: &mut Shared) {
         let Some(open) = shared else { return };
-        if let Err(error) = open.tx.execute(BEGIN, args![]).await {
-            self.lose(shared, error);
+        // What was undone ends where the next one begins.
+        let begun = if open.is_torn {
+            open.undo().await
+        } else {
+            open.tx.execute(BEGIN, args![]).await.map(drop)
+        };
+        if let Err(error) = begun {
+            lose(shared, error);
         }
     }
 
-    /// Undoes what a turn has left that was not closed. Cut off, it is done
-    /// again.
-    async fn put_right(&self, shared: &mut Shared) {
-        let Some(open) = shared.as_mut().filter(|_| self.closed().is_torn) else {
-            return;
-        };
-        match open.tx.execute(UNDO, args![]).await {
-            Ok(_) => self.closed().is_torn = false,
-            Err(error) => self.lose(shared, error),
+    /// Brings what was closed to the disk.
+    async fn commit(&self) {
+        let mut shared = self.line.lock().await;
+        if let Some(open) = shared.as_mut().filter(|open| open.is_torn)
+            && let Err(error) = open.undo().await
+        {
+            lose(&mut shared, error);
         }
-    }
-
-    async fn commit(&self, shared: &mut Shared) {
-        self.put_right(shared).await;
-        let Some(Open { mut tx, book }) = shared.take() else {
-            return;
-        };
-        // Cut off here, nobody is told that it went well.
-        let waiting = std::mem::take(&mut *self.closed()).waiting;
-        let committed = match book.keep(&mut tx).await {
-            Ok(()) => tx.commit().await,
-            Err(error) => Err(error),
-        };
-        tell(waiting, &committed.map_err(Arc::new));
-    }
-
-    /// The transaction came to nothing, and all that was closed in it.
-    fn lose(&self, shared: &mut Shared, error: sqlx::Error) {
-        *shared = None;
-        let waiting = std::mem::take(&mut *self.closed()).waiting;
-        tell(waiting, &Err(Arc::new(error)));
-    }
-
-    fn closed(&self) -> MutexGuard<'_, Closed> {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+        // Cut off after this, nobody is told that it went well.
+        if let Some(Open {
+            mut tx,
+            book,
+            waiting,
+            ..
+        }) = shared.take()
+        {
+            // Of a transaction that has ended in an error this fails, too, where
+            // PostgreSQL would call a COMMIT well done.
+            let kept = book.keep(&mut tx).await;
+            let committed = match kept {
+                Ok(()) => tx.commit().await,
+                Err(error) => Err(error),
+            };
+            tell(waiting, &committed.map_err(Arc::new));
+        }
     }
 }
 
-fn tell(waiting: Vec<Told>, committed: &Committed) {
+impl Open {
+    /// Undoes what a turn has left that was not closed. Cut off, it is done
+    /// again. On PostgreSQL the first answer may be that to a statement which
+    /// nobody waits for any more.
+    async fn undo(&mut self) -> Result<(), sqlx::Error> {
+        if self.tx.execute(UNDO, args![]).await.is_err() {
+            self.tx.execute(UNDO, args![]).await?;
+        }
+        self.is_torn = false;
+        Ok(())
+    }
+}
+
+/// The transaction came to nothing, and all that was closed in it.
+fn lose(shared: &mut Shared, error: sqlx::Error) {
+    if let Some(open) = shared.take() {
+        tell(open.waiting, &Err(Arc::new(error)));
+    }
+}
+
+fn tell(waiting: Vec<oneshot::Sender<Committed>>, committed: &Committed) {
     for told in waiting {
         // Whoever does not listen any more finds it in the book.
         let _ = told.send(committed.clone());
@@ -170,25 +175,30 @@ impl Turn {
         matches!(self.held, Held::First(..))
     }
 
-    /// Makes it durable, and leaves the first page so.
+    /// Makes it durable, and leaves the first page so. All statements of the turn
+    /// went well: one that did not may have undone those before it.
     pub(crate) async fn close(self, book: Book) -> Result<(), LedgerError> {
         let Self { held, commit, .. } = self;
-        let (tell, told) = oneshot::channel();
-        {
-            let mut closed = commit.closed();
-            closed.is_torn = false;
-            closed.waiting.push(tell);
-        }
+        let (sender, committed) = oneshot::channel();
         match held {
             // Those who wait by now have their turns before it.
             Held::First(tx, mut shared) => {
-                *shared = Some(Open { tx, book });
+                *shared = Some(Open {
+                    tx,
+                    book,
+                    waiting: vec![sender],
+                    is_torn: false,
+                });
                 drop(shared);
-                tokio::spawn(async move { commit.flush().await });
+                tokio::spawn(async move { commit.commit().await });
             }
-            Held::Next(mut open) => open.book = book,
+            Held::Next(mut open) => {
+                open.book = book;
+                open.waiting.push(sender);
+                open.is_torn = false;
+            }
         }
-        match told.await {
+        match committed.await {
             Ok(committed) => Ok(committed?),
             Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
         }

@@ -145,7 +145,6 @@ impl Ledger {
 
     /// Closes the book: what is in its log goes into the file.
     pub async fn close(&self) {
-        self.group_commit.flush().await;
         self.engine.close().await;
     }
 

@@ -148,6 +148,7 @@ impl Ledger {
             let told = format!("line {sequence} has left, and {head} is the last");
             return Err(LedgerError::Damaged(told));
         }
+        // One that was said before may not be on the disk yet: it leaves twice then.
         if sequence > page.book.emitted {
             page.book.emitted = sequence;
             page.close().await?;

@@ -257,25 +257,37 @@ impl Page<'_> {
         own: &ChangeId,
         asked: &Asked<'_>,
     ) -> Result<Option<Reservation>, LedgerError> {
-        const SAME: &str = "SELECT id FROM changes WHERE likeness = $1 AND id <> $2 \
-             AND progress NOT IN ('applied', 'not_applied') ORDER BY since, id LIMIT 1";
-        const BUSY: &str = "SELECT change_id AS id FROM roots WHERE root = $1 AND change_id <> $2 \
-             ORDER BY is_stop, change_id LIMIT 1";
+        // The same change under way, and who has the root, each with its index.
+        const IN_THE_WAY: &str = "SELECT * FROM (SELECT 'same' AS what, id FROM changes \
+             WHERE likeness = $1 AND id <> $3 AND progress NOT IN ('applied', 'not_applied') \
+             ORDER BY since, id LIMIT 1) AS same UNION ALL \
+             SELECT * FROM (SELECT 'root' AS what, change_id AS id FROM roots \
+             WHERE root = $2 AND change_id <> $3 ORDER BY is_stop, change_id LIMIT 1) AS root";
         if asked.is_stop() {
             return Ok(None);
         }
-        let own = own.as_str();
-        if let Some(likeness @ Likeness::Target(_)) = asked.likeness
-            && let Some(change) = self.first(SAME, args![likeness.text(), own]).await?
-        {
-            return Ok(Some(Reservation::Duplicate { change }));
+        let target = asked.likeness;
+        let target = target.filter(|likeness| matches!(likeness, Likeness::Target(_)));
+        let target = target.map(Likeness::text);
+        let roots = asked.roots.iter();
+        let mut roots: Vec<_> = roots
+            .map(|root| Some(root_name(asked.proposal, root)))
+            .collect();
+        if roots.is_empty() {
+            roots.push(None);
         }
-        for root in asked.roots {
-            if let Some(change) = self
-                .first(BUSY, args![root_name(asked.proposal, root), own])
-                .await?
-            {
-                return Ok(Some(Reservation::RootBusy { change }));
+        for root in roots {
+            let args = args![target.as_deref(), root.as_deref(), own.as_str()];
+            let mut busy = None;
+            for row in self.tx.rows(IN_THE_WAY, args).await? {
+                let change = row.read("id", |text| ChangeId::parse(text).ok())?;
+                if row.text("what")? == "same" {
+                    return Ok(Some(Reservation::Duplicate { change }));
+                }
+                busy = Some(Reservation::RootBusy { change });
+            }
+            if busy.is_some() {
+                return Ok(busy);
             }
         }
         Ok(None)

@@ -1,10 +1,17 @@
 //! The two engines under one face: the same statements, with integers and texts
 //! alone, run on either. Knows nothing of what they are about.
 
+use std::io;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 
 use crate::error::LedgerError;
+
+/// Longer than the database itself lets a statement take (`statement_timeout`)
+/// or a connection be waited for, whose own word tells more.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(12);
 
 /// Where statements run.
 #[derive(Debug, Clone)]
@@ -60,7 +67,7 @@ impl Engine {
             Self::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => {
                 let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-                Tx::Postgres(pool.begin_with(begin).await?)
+                Tx::Postgres(answered(pool.begin_with(begin)).await?)
             }
         })
     }
@@ -71,7 +78,7 @@ impl Engine {
             Self::Sqlite(pool) => Tx::Sqlite(pool.begin().await?),
             Self::Postgres(pool) => {
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                Tx::Postgres(pool.begin_with(begin).await?)
+                Tx::Postgres(answered(pool.begin_with(begin)).await?)
             }
         })
     }
@@ -106,7 +113,7 @@ impl Tx {
                 done.rows_affected()
             }
             Self::Postgres(tx) => {
-                let done = bound!(sql, args).execute(&mut **tx).await?;
+                let done = answered(bound!(sql, args).execute(&mut **tx)).await?;
                 done.rows_affected()
             }
         })
@@ -124,7 +131,7 @@ impl Tx {
                 rows.into_iter().map(Row::Sqlite).collect()
             }
             Self::Postgres(tx) => {
-                let rows = bound!(sql, args).fetch_all(&mut **tx).await?;
+                let rows = answered(bound!(sql, args).fetch_all(&mut **tx)).await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
         })
@@ -151,9 +158,18 @@ impl Tx {
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres(tx) => tx.commit().await,
+            Self::Postgres(tx) => answered(tx.commit()).await,
         }
     }
+}
+
+/// The answer of a database, or that there is none: a connection that has gone
+/// silent says nothing by itself, and others wait behind it.
+pub(crate) async fn answered<T>(
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let answered = tokio::time::timeout(ANSWERED_WITHIN, asked).await;
+    answered.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }
 
 impl Row {

@@ -196,6 +196,6 @@ async fn whoever_closed_and_went_away_is_on_the_disk_all_the_same() {
     });
     assert!(begun.await, "it waits for the disk");
     drop(closing);
-    bench.commit.flush().await;
+    bench.commit.commit().await;
     assert_eq!(bench.words().await, ["kept"]);
 }

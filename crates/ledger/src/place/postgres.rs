@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgPool};
 use tenantry_core::name::Organization;
 
 use super::{PostgresPlace, Tls};
 use crate::error::LedgerError;
-use crate::sql::Engine;
+use crate::sql::{Engine, answered};
 
 /// How long a call waits for a connection: those that wait for the book hold
 /// one each, and none of them waits longer than `lock_timeout`.
@@ -60,6 +60,10 @@ pub(crate) async fn connect(
     let pool = PgPoolOptions::new()
         .max_connections(place.connections)
         .acquire_timeout(QUEUE)
+        // One that is silent goes, and with it the place that it has.
+        .after_release(|connection, _| {
+            Box::pin(async { answered(connection.ping()).await.map(|()| true) })
+        })
         .connect_with(options)
         .await?;
     for (setting, ask) in MUST_BE_ON {

@@ -88,6 +88,44 @@ async fn what_a_failed_disk_write_undid_counts_for_nobody() {
     );
 }
 
+/// A statement that the database refuses ends its own call, and none of those
+/// that reach the disk with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_fails_undoes_its_own_call_alone() {
+    const FAIL: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+         $$BEGIN IF NEW.root LIKE '%odd%' THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END$$; \
+         CREATE TRIGGER fail BEFORE INSERT ON roots FOR EACH ROW EXECUTE FUNCTION refuse()";
+    let house = House::postgres();
+    let ledger = Arc::new(house.open().await);
+    house.run(FAIL).await;
+    let tasks = (0..24).map(|number| {
+        let ledger = Arc::clone(&ledger);
+        tokio::spawn(async move {
+            let key = format!("{}-{number}", if number % 3 == 0 { "odd" } else { "even" });
+            let lease = new(&ledger, &key, at(1)).await;
+            let policies = [day_cap("16")];
+            let wish = Wish::raise(&key, units(1));
+            (key, decide(&ledger, &lease, &wish, &policies, at(1)).await)
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        let (key, decided) = task.await.unwrap();
+        if key.starts_with("odd") {
+            assert!(
+                matches!(decided, Err(LedgerError::Refused(_))),
+                "{key}: {decided:?}"
+            );
+        } else {
+            assert!(
+                matches!(decided, Ok(Reservation::Reserved { .. })),
+                "{key}: {decided:?}"
+            );
+        }
+    }
+    assert_eq!(sum(&look(&ledger, at(2)).await), units(16));
+    assert_eq!(ledger.head().await.unwrap().sequence, 16);
+}
+
 /// So many wishes for the same amount at once, each on its own root; how many
 /// were admitted.
 async fn rush<D>(

@@ -4,18 +4,23 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
+use tempfile::TempDir;
 use tenantry_ledger::change::Progress;
 use tenantry_ledger::claim::Claimed;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::place::{LEAST_FREE_BYTES, Place, PostgresPlace, SqlitePlace, Tls};
+use tenantry_ledger::reserve::Reservation;
+use tokio::io::copy_bidirectional;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 
 use crate::house::{House, at};
 use crate::wish::{self, Wish, decide, new, policy, reserved, sent};
 
 /// A filesystem in memory of that size; root alone may make one.
 struct Small {
-    directory: tempfile::TempDir,
+    directory: TempDir,
 }
 
 impl Small {
@@ -243,4 +248,76 @@ async fn begin_large(ledger: &Ledger, number: u32) -> Result<(), LedgerError> {
     decide(ledger, &lease, &wish, &policies, at(1))
         .await
         .map(drop)
+}
+
+/// A way to the database of which every connection can fall silent: nothing
+/// comes through any more, and nothing says so.
+struct Wire {
+    directory: TempDir,
+    silent: watch::Sender<u32>,
+}
+
+impl Wire {
+    /// In front of the socket in that directory.
+    fn to(directory: &str) -> Self {
+        let own = tempfile::tempdir().unwrap();
+        let name = ".s.PGSQL.5432";
+        let listener = UnixListener::bind(own.path().join(name)).unwrap();
+        let database = Path::new(directory).join(name);
+        let (silent, silenced) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut database = UnixStream::connect(&database).await.unwrap();
+                let mut silenced = silenced.clone();
+                silenced.mark_unchanged();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut database) => {}
+                        _ = silenced.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Self {
+            directory: own,
+            silent,
+        }
+    }
+
+    /// Every connection that there is falls silent.
+    fn cut(&self) {
+        self.silent.send_modify(|count| *count += 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_falls_silent_ends_its_call_and_holds_nobody_up_for_good() {
+    let mut house = House::postgres();
+    let Place::Postgres(place) = &mut house.place else {
+        panic!("a database was asked for");
+    };
+    let wire = Wire::to(&place.host);
+    place.host = wire.directory.path().display().to_string();
+    let ledger = house.open().await;
+    let wish = Wish::raise("1", 1);
+    let lease = wish::new(&ledger, "cut", at(1)).await;
+    let asked = wish.asked();
+    let cut = ledger.decide_and_reserve(&lease, &asked, at(1), |moment| {
+        wire.cut();
+        wish::allow(&wish)(moment)
+    });
+    let cut = cut.await;
+    assert!(matches!(cut, Err(LedgerError::Unreachable(_))), "{cut:?}");
+    // What waits in the pool is as silent, and goes when it is tried.
+    let policies = [policy(&json!({}))];
+    let decided = loop {
+        match decide(&ledger, &lease, &wish, &policies, at(2)).await {
+            Err(LedgerError::Unreachable(_) | LedgerError::Busy(_)) => {}
+            other => break other,
+        }
+    };
+    assert!(
+        matches!(decided, Ok(Reservation::Reserved { .. })),
+        "{decided:?}"
+    );
 }
