@@ -54,7 +54,7 @@ impl Progress {
 
 fn step_line(done: usize, total: usize, label: &str, elapsed: Duration) -> String {
     format!(
-        "[{done:>2}/{total}] {label:<44}{:>6.1} s",
+        "[{done:>2}/{total}] {label:<44} {:>6.1} s",
         elapsed.as_secs_f32()
     )
 }
@@ -67,11 +67,15 @@ mod tests {
     fn step_lines_line_up() {
         let elapsed = Duration::from_millis(4_230);
         let short = step_line(3, 12, "kube-apiserver ready", elapsed);
-        let long = step_line(10, 12, "node ready", Duration::from_secs(100));
+        let long = step_line(10, 12, "node ready", Duration::from_secs(1_983));
         assert_eq!(
             short,
-            "[ 3/12] kube-apiserver ready                           4.2 s"
+            "[ 3/12] kube-apiserver ready                            4.2 s"
         );
         assert_eq!(short.len(), long.len());
+        // However long both are, they stand apart.
+        let label = "tool called by a client of MCP up to 2025-11-25";
+        let apart = step_line(8, 9, label, Duration::from_secs(1_983));
+        assert!(apart.ends_with("2025-11-25 1983.0 s"), "{apart}");
     }
 }
