@@ -98,11 +98,13 @@ impl Book {
         }
     }
 
-    /// Keeps keys for as long as the policies of `tenant` add up, in a ledger
-    /// that is opened later as well.
+    /// Keeps keys for as long as the policies of `tenant` add up, or as it says
+    /// itself, in a ledger that is opened later as well.
     pub fn keep_for(&self, tenant: &TenantConfig) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = longest_window(&tenant.policies).max(*kept);
+        let days = i64::from(tenant.retain_days.unwrap_or(0));
+        let said = SignedDuration::from_hours(24 * days);
+        *kept = longest_window(&tenant.policies).max(said).max(*kept);
         if let Standing::Open(ledger) = self.standing() {
             ledger.keep_for(*kept);
         }

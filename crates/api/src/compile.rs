@@ -7,6 +7,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use tenantry_core::access::Access;
 use tenantry_core::ledger_mark::LedgerMark;
@@ -37,6 +38,8 @@ const PER_TENANT: RateLimit = RateLimit {
 /// Calls in progress where the tenant sets no limit; vendors answer in about a
 /// second, so this is more than `PER_TENANT` needs.
 const CONCURRENCY: u32 = 32;
+/// As the form has it.
+const RETAINED_DAYS: RangeInclusive<u16> = 30..=9999;
 
 /// What the operator adds to a tenant's own words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,6 +81,7 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
         .collect();
     let tools = tools(spec.tools.as_ref(), &mut flaws);
     let limits = limits(spec.limits.unwrap_or_default(), &mut flaws);
+    let retain_days = retain_days(spec, &mut flaws);
     flaws.unsupported(spec);
     let endpoint = spec.endpoint.clone().unwrap_or_default();
     let (Some(namespace), Some(tenant_uid), Some(organization), []) =
@@ -96,6 +100,7 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
         policies: view.policies.clone(),
         limits,
         redact: redact(spec),
+        retain_days,
         proxy: spec
             .network
             .as_ref()
@@ -148,6 +153,16 @@ fn allowed_hosts(namespace: &str, endpoint: &Endpoint) -> Vec<String> {
 fn redact(spec: &McpTenantSpec) -> BTreeSet<String> {
     let names = spec.audit.iter().flat_map(|audit| &audit.redact);
     names.cloned().collect()
+}
+
+/// The days of `90d`.
+fn retain_days(spec: &McpTenantSpec, flaws: &mut Flaws) -> Option<u16> {
+    let said = spec.audit.as_ref()?.retain.as_deref()?;
+    let days = said.strip_suffix('d').and_then(|days| days.parse().ok());
+    let days = days.filter(|days| RETAINED_DAYS.contains(days));
+    // A folder of documents has no API server that would refuse it before.
+    let days = days.ok_or_else(|| format!("`{said}` is no number of days from 30d to 9999d"));
+    flaws.good(days, "spec.audit.retain")
 }
 
 fn tools(form: Option<&Tools>, flaws: &mut Flaws) -> ToolRules {
@@ -267,10 +282,6 @@ impl Flaws {
             (
                 "spec.audit.otlpEndpoint",
                 audit.is_some_and(|audit| audit.otlp_endpoint.is_some()),
-            ),
-            (
-                "spec.audit.retain",
-                audit.is_some_and(|audit| audit.retain.is_some()),
             ),
         ];
         let told = asked.into_iter().filter(|(_, is_asked)| *is_asked);

@@ -46,6 +46,10 @@ pub struct TenantConfig {
     /// Arguments of tools whose values are kept out of the record, by name.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub redact: BTreeSet<String>,
+    /// How many days its ledger keeps what was done, at least; without a word as
+    /// long as the law of writes and its policies ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain_days: Option<u16>,
     /// The HTTP proxy by which vendors are called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,

@@ -196,6 +196,7 @@ pub fn tenant(vendor: String) -> TenantConfig {
             concurrency: 64,
         },
         redact: BTreeSet::new(),
+        retain_days: None,
         proxy: None,
         guard_proven: false,
         canary: None,

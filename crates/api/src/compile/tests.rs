@@ -60,7 +60,7 @@ fn what_a_tenant_says_of_its_clients_is_in_its_contract() {
         "endpoint": {"host": "acme.example.com", "gateway": "public", "allowedOrigins": ["https://app.example.com"]},
         "tools": {"allow": ["meta_list_campaigns", "meta_list_ads"], "deny": ["meta_list_ads"]},
         "limits": {"perKey": {"perMinute": 6, "burst": 3, "concurrency": 2}, "concurrency": 8},
-        "audit": {"redact": ["query"]},
+        "audit": {"redact": ["query"], "retain": "90d"},
         "network": {"proxy": "http://proxy.example:3128"},
     });
     let mut spec = serde_json::to_value(&tenant.spec).unwrap();
@@ -84,7 +84,35 @@ fn what_a_tenant_says_of_its_clients_is_in_its_contract() {
     );
     assert_eq!(contract["limits"]["perKeyConcurrency"], 2);
     assert_eq!(contract["redact"], json!(["query"]));
+    assert_eq!(contract["retainDays"], 90);
     assert_eq!(contract["proxy"], "http://proxy.example:3128");
+}
+
+#[test]
+fn what_is_kept_is_kept_for_a_number_of_days() {
+    let compiled = |retain: &str| {
+        let mut tenant = tenant(&meta());
+        tenant.spec.audit = serde_json::from_value(json!({"retain": retain})).unwrap();
+        compile(&tenant, &OperatorView::default())
+    };
+    for (said, days) in [("30d", 30), ("365d", 365), ("9999d", 9999)] {
+        assert_eq!(compiled(said).unwrap().retain_days, Some(days));
+    }
+    for said in [
+        "29d",
+        "10000d",
+        "90",
+        "d",
+        "1y",
+        "-40d",
+        "9 0d",
+        "99999999999d",
+    ] {
+        let told = compiled(said).unwrap_err();
+        let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+        let wanted = format!("spec.audit.retain: `{said}` is no number of days from 30d to 9999d");
+        assert_eq!(told, [wanted]);
+    }
 }
 
 #[test]
@@ -118,7 +146,7 @@ fn what_this_release_cannot_do_is_refused_by_name() {
     let said = json!({
         "auth": {"oidc": {"issuer": "https://id.example", "audience": "https://mcp.example"}},
         "ledger": {"postgres": {"host": "db", "database": "acme", "secretName": "db"}},
-        "audit": {"otlpEndpoint": "http://collector:4318", "retain": "90d"},
+        "audit": {"otlpEndpoint": "http://collector:4318"},
     });
     let mut spec = serde_json::to_value(&tenant.spec).unwrap();
     spec.as_object_mut()
@@ -133,7 +161,6 @@ fn what_this_release_cannot_do_is_refused_by_name() {
         "spec.auth.oidc",
         "spec.ledger.postgres",
         "spec.audit.otlpEndpoint",
-        "spec.audit.retain",
     ];
     assert_eq!(
         told,

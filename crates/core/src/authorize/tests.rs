@@ -47,6 +47,7 @@ fn tenant(access: Access) -> TenantConfig {
             concurrency: 1,
         },
         redact: BTreeSet::new(),
+        retain_days: None,
         proxy: None,
         guard_proven: false,
         canary: None,

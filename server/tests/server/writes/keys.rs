@@ -221,5 +221,12 @@ async fn a_longer_window_counts_that_came_before_the_ledger_was_open() {
     let older = tenant("http://127.0.0.1:1".into());
     let ledger = book.open(&older, None, &Clock::default()).await.unwrap();
     assert_eq!(ledger.retention(), sixty_days);
+    // What the organisation says itself is longer, and what is shorter changes
+    // nothing of it.
+    for (days, kept) in [(90, 90), (45, 90)] {
+        newer.retain_days = Some(days);
+        book.keep_for(&newer);
+        assert_eq!(ledger.retention(), SignedDuration::from_hours(kept * 24));
+    }
     book.close().await;
 }
