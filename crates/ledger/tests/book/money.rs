@@ -103,7 +103,8 @@ async fn a_statement_that_fails_undoes_its_own_call_alone() {
         tokio::spawn(async move {
             let key = format!("{}-{number}", if number % 3 == 0 { "odd" } else { "even" });
             let lease = new(&ledger, &key, at(1)).await;
-            let policies = [day_cap("16")];
+            // Room for all of them, so that whoever comes last is decided alike.
+            let policies = [day_cap("24")];
             let wish = Wish::raise(&key, units(1));
             (key, decide(&ledger, &lease, &wish, &policies, at(1)).await)
         })
