@@ -9,17 +9,13 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, oneshot};
 
 use crate::error::LedgerError;
 use crate::page::Book;
+use crate::place::QUEUE;
 use crate::sql::{Engine, Tx, args};
-
-/// How long a turn waits for those before it. A caller hears within 25 s, and a
-/// turn takes milliseconds.
-const QUEUE: Duration = Duration::from_secs(10);
 
 /// Where each turn after the first begins. Names are nested: going back goes to
 /// the latest, and leaves it there.

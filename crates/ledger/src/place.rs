@@ -4,6 +4,7 @@ pub(crate) mod postgres;
 pub(crate) mod sqlite;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -15,6 +16,10 @@ use tenantry_core::name::Organization;
 /// Free bytes below which no change begins: enough for thousands of running
 /// ones to end (WRITES §9).
 pub const LEAST_FREE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long a call waits for the calls before it, and then for a connection. A
+/// caller hears within 25 s, and a transaction takes milliseconds.
+pub(crate) const QUEUE: Duration = Duration::from_secs(10);
 
 /// Where a book is kept.
 #[derive(Debug, Clone)]
@@ -51,8 +56,7 @@ pub struct PostgresPlace {
     pub password: Option<SecretString>,
     /// How the way there is protected.
     pub tls: Tls,
-    /// Connections of this process. One writes at a time; the others wait or
-    /// read.
+    /// Connections of this process. One writes at a time; the others read.
     pub connections: u32,
 }
 

@@ -1,3 +1,6 @@
+//! Turns that wait for one another, one that is dropped among them, one that
+//! fails, one that ends the transaction, and a commit that fails.
+
 use std::future::Future;
 
 use jiff::Timestamp;

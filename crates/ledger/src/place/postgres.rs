@@ -1,19 +1,13 @@
 //! The shared engine: any number of replicas, a schema for each organisation.
 
-use std::time::Duration;
-
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgPool};
 use tenantry_core::name::Organization;
 
-use super::{PostgresPlace, Tls};
+use super::{PostgresPlace, QUEUE, Tls};
 use crate::error::LedgerError;
 use crate::sql::{Engine, answered};
-
-/// How long a call waits for a connection: those that wait for the book hold
-/// one each, and none of them waits longer than `lock_timeout`.
-const QUEUE: Duration = Duration::from_secs(10);
 
 /// What holds in every session. Whoever holds the book and falls silent (a
 /// paused node) is cut off, so that the others go on; who waits for it gives up

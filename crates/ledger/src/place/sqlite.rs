@@ -10,17 +10,13 @@ use sqlx::sqlite::{
     SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::SqlitePlace;
+use super::{QUEUE, SqlitePlace};
 use crate::error::LedgerError;
 use crate::sql::Engine;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 /// How long an opening waits for a process that is just ending.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long a call waits for the calls before it. A caller hears within 25 s,
-/// and a transaction takes milliseconds.
-pub(crate) const QUEUE: Duration = Duration::from_secs(10);
 
 /// Filesystems whose locks do not hold, or not on every machine, by the magic
 /// numbers of statfs(2). FUSE may be anything, so it counts.
