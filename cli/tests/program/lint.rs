@@ -123,8 +123,8 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     (
         TENANT,
         "spec:",
-        "spec:\n  audit: {retain: 90d}",
-        "1.yaml:5: McpTenant/acme: spec.audit.retain is not supported by this release; leave it out",
+        "spec:\n  audit: {otlpEndpoint: 'http://collector:4318'}",
+        "1.yaml:5: McpTenant/acme: spec.audit.otlpEndpoint is not supported by this release; leave it out",
     ),
     (
         TENANT,
