@@ -113,7 +113,7 @@ impl Ledger {
         }
         let digest = shown.digest.to_string();
         page.tx
-            .run(SHOW, args![&shown.uid, digest, change.as_str()])
+            .run_later(SHOW, args![&shown.uid, digest, change.as_str()])
             .await?;
         page.close().await
     }
@@ -196,12 +196,12 @@ impl Page<'_> {
              VALUES ($1, $2, $3, $4, $5)";
         let own = change.as_str();
         let forget = "DELETE FROM approvals WHERE change_id = $1";
-        self.tx.run(forget, args![own]).await?;
+        self.tx.run_later(forget, args![own]).await?;
         // A time beyond all times is one that has passed: in doubt, nobody may.
         let after = SignedDuration::from_millis(terms.expires_after_ms);
         let expires_at = self.now.checked_add(after).unwrap_or(self.now);
         let args = args![own, self.now, expires_at, json(terms), json(&ruling.fired)];
-        self.tx.run(ASK, args).await?;
+        self.tx.run_later(ASK, args).await?;
         Ok(expires_at)
     }
 
@@ -247,7 +247,9 @@ impl Page<'_> {
     ) -> Result<(), LedgerError> {
         const END: &str = "UPDATE approvals SET ended = $1 WHERE change_id = $2";
         let own = &change.lease.change;
-        self.tx.run(END, args![end.as_str(), own.as_str()]).await?;
+        self.tx
+            .run_later(END, args![end.as_str(), own.as_str()])
+            .await?;
         if let Some(detail) = detail.as_object_mut() {
             detail.insert("end".into(), end.as_str().into());
         }

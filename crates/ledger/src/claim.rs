@@ -88,12 +88,9 @@ impl Ledger {
              FROM claims WHERE claim = $1";
         let mut page = self.turn(now).await?;
         let name = claim.name();
-        let claimed = if let Some(lease) = page.claim_anew(&name, claim).await? {
-            Claimed::New(lease)
-        } else {
-            let found = page.tx.row(FIND, args![name.as_str()]).await?;
-            let found = found.ok_or_else(|| LedgerError::damaged("a claim is missing"))?;
-            page.meet(&found, claim).await?
+        let claimed = match page.tx.row(FIND, args![name.as_str()]).await? {
+            Some(found) => page.meet(&found, claim).await?,
+            None => Claimed::New(page.claim_anew(&name, claim).await?),
         };
         page.close().await?;
         Ok(claimed)
@@ -127,29 +124,24 @@ impl Claim<'_> {
 }
 
 impl Page<'_> {
-    /// The lease of a new change; nothing if the key was claimed before.
-    async fn claim_anew(
-        &mut self,
-        name: &str,
-        claim: &Claim<'_>,
-    ) -> Result<Option<Lease>, LedgerError> {
+    /// The lease of a new change. Nobody else writes while the page is open, so
+    /// the key that was not there is not there now.
+    async fn claim_anew(&mut self, name: &str, claim: &Claim<'_>) -> Result<Lease, LedgerError> {
         const CLAIM: &str = "INSERT INTO claims (claim, change_id, fingerprint, is_expired) \
-             VALUES ($1, $2, $3, 0) ON CONFLICT (claim) DO NOTHING";
+             VALUES ($1, $2, $3, 0)";
         const BEGIN: &str = "INSERT INTO changes (id, epoch, holder, progress, since, principal, tool) \
              VALUES ($1, 1, $2, 'claimed', $3, $4, $5)";
         let id = claim.change.as_str();
         let keep = args![name, id, claim.fingerprint()];
-        if self.tx.run(CLAIM, keep).await? == 0 {
-            return Ok(None);
-        }
+        self.tx.run_later(CLAIM, keep).await?;
         let holder = self.ledger().identity.epoch;
         let principal = json(claim.principal);
         let begin = args![id, holder, self.now, principal, claim.tool.as_str()];
-        self.tx.run(BEGIN, begin).await?;
-        Ok(Some(Lease {
+        self.tx.run_later(BEGIN, begin).await?;
+        Ok(Lease {
             change: claim.change.clone(),
             epoch: 1,
-        }))
+        })
     }
 
     /// What a key opens that was claimed before.
@@ -211,7 +203,7 @@ impl Page<'_> {
         };
         let holder = self.ledger().identity.epoch;
         let args = args![lease.epoch, holder, self.now, lease.change.as_str()];
-        self.tx.run(HAND_OVER, args).await?;
+        self.tx.run_later(HAND_OVER, args).await?;
         Ok(lease)
     }
 
@@ -228,10 +220,8 @@ impl Page<'_> {
     /// Lets the key of a change be claimed again.
     pub(crate) async fn free_key(&mut self, change: &Recorded) -> Result<(), LedgerError> {
         let id = change.lease.change.as_str();
-        self.tx
-            .run("DELETE FROM claims WHERE change_id = $1", args![id])
-            .await?;
-        Ok(())
+        let free = "DELETE FROM claims WHERE change_id = $1";
+        self.tx.run_later(free, args![id]).await
     }
 
     /// Stores what the key of a change is answered with from now on; without an
@@ -245,7 +235,6 @@ impl Page<'_> {
         const ANSWER: &str = "UPDATE claims SET answer = $1, answered_at = $2 \
              WHERE change_id = $3 AND is_expired <> 1";
         let args = args![answer, self.now, change.lease.change.as_str()];
-        self.tx.run(ANSWER, args).await?;
-        Ok(())
+        self.tx.run_later(ANSWER, args).await
     }
 }

@@ -215,7 +215,7 @@ impl Page<'_> {
                 micros,
                 at,
             ];
-            self.tx.run(KEEP, args).await?;
+            self.tx.run_later(KEEP, args).await?;
         }
         Ok(())
     }

@@ -143,6 +143,7 @@ impl Open {
     /// again. On PostgreSQL the first answer may be that to a statement which
     /// nobody waits for any more.
     async fn undo(&mut self) -> Result<(), sqlx::Error> {
+        self.tx.forget_later();
         if self.tx.execute(UNDO, args![]).await.is_err() {
             self.tx.execute(UNDO, args![]).await?;
         }
@@ -173,7 +174,8 @@ impl Turn {
 
     /// Makes it durable, and leaves the first page so. All statements of the turn
     /// went well: one that did not may have undone those before it.
-    pub(crate) async fn close(self, book: Book) -> Result<(), LedgerError> {
+    pub(crate) async fn close(mut self, book: Book) -> Result<(), LedgerError> {
+        self.catch_up().await?;
         let Self { held, commit, .. } = self;
         let (sender, committed) = oneshot::channel();
         match held {

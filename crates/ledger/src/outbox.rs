@@ -206,7 +206,7 @@ impl Page<'_> {
             sending.at.min(self.now),
             self.touch(),
         ];
-        self.tx.run(TAKE, args).await?;
+        self.tx.run_later(TAKE, args).await?;
         self.take_roots(change, &sending.proposal, &sending.roots)
             .await
     }

@@ -50,10 +50,11 @@ const LOCK: &str = "SELECT id, organization, epoch, clock, sequence, digest, emi
 impl Book {
     /// Reads the row and keeps others from it until the transaction ends.
     pub(crate) async fn lock(tx: &mut Tx) -> Result<Self, LedgerError> {
-        match tx {
+        if tx.is_postgres() {
+            Self::of(tx.row(LOCK, args![]).await?)
+        } else {
             // The transaction began with the lock.
-            Tx::Sqlite(_) => Self::read(tx).await,
-            Tx::Postgres(_) => Self::of(tx.row(LOCK, args![]).await?),
+            Self::read(tx).await
         }
     }
 
@@ -136,7 +137,7 @@ impl<'l> Page<'l> {
             self.now,
             written.text.as_str(),
         ];
-        self.tx.run(APPEND, args).await?;
+        self.tx.run_later(APPEND, args).await?;
         self.book.head = head;
         Ok(())
     }

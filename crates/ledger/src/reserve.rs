@@ -421,8 +421,7 @@ impl Page<'_> {
             self.touch(),
             change.lease.change.as_str(),
         ];
-        self.tx.run(RESERVE, args).await?;
-        Ok(())
+        self.tx.run_later(RESERVE, args).await
     }
 
     pub(crate) async fn take_roots(
@@ -436,7 +435,7 @@ impl Page<'_> {
         for root in roots {
             let root = root_name(proposal, root);
             self.tx
-                .run(TAKE, args![root, own.as_str(), is_stop])
+                .run_later(TAKE, args![root, own.as_str(), is_stop])
                 .await?;
         }
         Ok(())

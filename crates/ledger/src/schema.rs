@@ -1,7 +1,7 @@
 //! The tables of the book, and how an older book gets those of now.
 
 use crate::error::LedgerError;
-use crate::sql::{Engine, Tx, args};
+use crate::sql::{Engine, args};
 
 /// What each version adds to the one before, the first to nothing. Released
 /// ones are never changed.
@@ -10,7 +10,7 @@ const VERSIONS: [&str; 1] = [include_str!("schema/1.sql")];
 /// Brings the tables to the version of this release.
 pub(crate) async fn bring_up(engine: &Engine) -> Result<(), LedgerError> {
     let mut tx = engine.begin().await?;
-    if let Tx::Postgres(_) = &tx {
+    if tx.is_postgres() {
         // One replica at a time; the tables that others lock do not exist yet.
         let lock = "SELECT pg_advisory_xact_lock(hashtext('tenantry ' || current_schema()))";
         tx.run(lock, args![]).await?;

@@ -160,7 +160,7 @@ impl Ledger {
             return Err(change.out_of_order());
         }
         let args = args![page.now, page.touch(), lease.change.as_str()];
-        page.tx.run(BACK, args).await?;
+        page.tx.run_later(BACK, args).await?;
         page.free_roots(&change).await?;
         let own = Some(&lease.change);
         let detail = json!({ "why": why });
@@ -273,7 +273,7 @@ impl Page<'_> {
         let id = change.lease.change.as_str();
         let object = record.get("object").and_then(|object| object.get("id"));
         let args = args![json(record), object.and_then(Value::as_str), id];
-        self.tx.run(KEEP, args).await?;
+        self.tx.run_later(KEEP, args).await?;
         change.record.clone_from(record);
         Ok(())
     }
@@ -291,7 +291,7 @@ impl Page<'_> {
         let at = at.max(change.sent_at.unwrap_or(self.now)).min(self.now);
         let id = &change.lease.change;
         let args = args![self.now, at, json(after), self.touch(), id.as_str()];
-        self.tx.run(POST, args).await?;
+        self.tx.run_later(POST, args).await?;
         if let Some(proposal) = &change.proposal {
             self.keep_lows(id, proposal, at).await?;
         }
@@ -319,15 +319,12 @@ impl Page<'_> {
             "UPDATE changes SET progress = $1, since = $2, touched = $3 WHERE id = $4";
         let id = change.lease.change.as_str();
         let args = args![progress.as_str(), self.now, self.touch(), id];
-        self.tx.run(MOVE, args).await?;
-        Ok(())
+        self.tx.run_later(MOVE, args).await
     }
 
     async fn free_roots(&mut self, change: &Recorded) -> Result<(), LedgerError> {
         let id = change.lease.change.as_str();
-        self.tx
-            .run("DELETE FROM roots WHERE change_id = $1", args![id])
-            .await?;
-        Ok(())
+        let free = "DELETE FROM roots WHERE change_id = $1";
+        self.tx.run_later(free, args![id]).await
     }
 }

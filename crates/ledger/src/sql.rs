@@ -5,9 +5,12 @@ use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 
 use crate::error::LedgerError;
+use later::{Later, Write};
+
+mod later;
 
 /// Longer than the database itself lets a statement take (`statement_timeout`)
 /// or a connection be waited for, whose own word tells more.
@@ -22,7 +25,13 @@ pub(crate) enum Engine {
 
 /// A transaction; dropped, it is undone.
 #[derive(Debug)]
-pub(crate) enum Tx {
+pub(crate) struct Tx {
+    open: Open,
+    later: Later,
+}
+
+#[derive(Debug)]
+enum Open {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
@@ -50,7 +59,7 @@ pub(crate) use args;
 macro_rules! bound {
     ($sql:expr, $args:expr) => {
         $args
-            .iter()
+            .into_iter()
             .fold(sqlx::query($sql), |query, arg| match arg {
                 Arg::Int(value) => query.bind(*value),
                 Arg::Text(value) => query.bind(value.clone()),
@@ -63,24 +72,24 @@ impl Engine {
     /// on PostgreSQL each statement sees what was committed before it, so that
     /// whoever locks the book first sees all that happened before.
     pub(crate) async fn begin(&self) -> Result<Tx, LedgerError> {
-        Ok(match self {
-            Self::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+        Ok(Tx::of(match self {
+            Self::Sqlite(pool) => Open::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => {
                 let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-                Tx::Postgres(answered(pool.begin_with(begin)).await?)
+                Open::Postgres(answered(pool.begin_with(begin)).await?)
             }
-        })
+        }))
     }
 
     /// Begins a transaction that reads one moment of the book.
     pub(crate) async fn look(&self) -> Result<Tx, LedgerError> {
-        Ok(match self {
-            Self::Sqlite(pool) => Tx::Sqlite(pool.begin().await?),
+        Ok(Tx::of(match self {
+            Self::Sqlite(pool) => Open::Sqlite(pool.begin().await?),
             Self::Postgres(pool) => {
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                Tx::Postgres(answered(pool.begin_with(begin)).await?)
+                Open::Postgres(answered(pool.begin_with(begin)).await?)
             }
-        })
+        }))
     }
 
     pub(crate) async fn close(&self) {
@@ -92,6 +101,17 @@ impl Engine {
 }
 
 impl Tx {
+    fn of(open: Open) -> Self {
+        Self {
+            open,
+            later: Later::default(),
+        }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.open, Open::Postgres(_))
+    }
+
     /// Runs a statement, and says how many rows it changed.
     pub(crate) async fn run(
         &mut self,
@@ -107,16 +127,36 @@ impl Tx {
         sql: &'static str,
         args: &[Arg],
     ) -> Result<u64, sqlx::Error> {
-        Ok(match self {
-            Self::Sqlite(tx) => {
-                let done = bound!(sql, args).execute(&mut **tx).await?;
-                done.rows_affected()
-            }
-            Self::Postgres(tx) => {
-                let done = answered(bound!(sql, args).execute(&mut **tx)).await?;
-                done.rows_affected()
-            }
-        })
+        self.catch_up().await?;
+        self.open.execute(sql, args).await
+    }
+
+    /// Runs a statement before anything else is asked of this transaction, at
+    /// the latest when its turn is closed. It writes one table and reads no
+    /// other.
+    pub(crate) async fn run_later(
+        &mut self,
+        sql: &'static str,
+        args: &[Arg],
+    ) -> Result<(), LedgerError> {
+        let args = args.to_vec();
+        let write = Write { sql, args };
+        if self.later.holds_table_of(&write) {
+            self.catch_up().await?;
+        }
+        self.later.add(write);
+        Ok(())
+    }
+
+    /// Writes what was left for later.
+    pub(crate) async fn catch_up(&mut self) -> Result<(), sqlx::Error> {
+        let writes = self.later.take();
+        self.open.execute_all(writes).await
+    }
+
+    /// Leaves undone what was left for later.
+    pub(crate) fn forget_later(&mut self) {
+        self.later.clear();
     }
 
     /// The rows that a statement finds.
@@ -125,12 +165,13 @@ impl Tx {
         sql: &'static str,
         args: &[Arg],
     ) -> Result<Vec<Row>, LedgerError> {
-        Ok(match self {
-            Self::Sqlite(tx) => {
+        self.catch_up().await?;
+        Ok(match &mut self.open {
+            Open::Sqlite(tx) => {
                 let rows = bound!(sql, args).fetch_all(&mut **tx).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
-            Self::Postgres(tx) => {
+            Open::Postgres(tx) => {
                 let rows = answered(bound!(sql, args).fetch_all(&mut **tx)).await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
@@ -148,17 +189,52 @@ impl Tx {
 
     /// Runs a script of several statements.
     pub(crate) async fn script(&mut self, sql: &'static str) -> Result<(), LedgerError> {
-        match self {
-            Self::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
-            Self::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
+        self.catch_up().await?;
+        match &mut self.open {
+            Open::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
+            Open::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
         }
         Ok(())
     }
 
-    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        self.catch_up().await?;
+        match self.open {
+            Open::Sqlite(tx) => tx.commit().await,
+            Open::Postgres(tx) => answered(tx.commit()).await,
+        }
+    }
+}
+
+impl Open {
+    async fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<u64, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(tx) => {
+                let done = bound!(sql, args).execute(&mut **tx).await?;
+                done.rows_affected()
+            }
+            Self::Postgres(tx) => {
+                let done = answered(bound!(sql, args).execute(&mut **tx)).await?;
+                done.rows_affected()
+            }
+        })
+    }
+
+    async fn execute_all(&mut self, writes: Vec<Write>) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres(tx) => answered(tx.commit()).await,
+            Self::Postgres(tx) if writes.len() > 1 => {
+                // Made of statements that stand in this crate.
+                let sql = AssertSqlSafe(later::joined(&writes));
+                let args = writes.iter().flat_map(|write| &write.args);
+                let statement = bound!(sql, args);
+                answered(statement.execute(&mut **tx)).await.map(drop)
+            }
+            _ => {
+                for write in writes {
+                    self.execute(write.sql, &write.args).await?;
+                }
+                Ok(())
+            }
         }
     }
 }

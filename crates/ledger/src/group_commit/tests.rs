@@ -79,8 +79,12 @@ enum Step {
     Keep,
     /// Writes, and is dropped.
     Forget,
+    /// Leaves something to be written at its close, and is dropped.
+    ForgetLater,
     /// Writes, and meets an error.
     Fail,
+    /// The same, when it closes.
+    FailLater,
     /// Ends the whole transaction, as SQLite does when the disk is full.
     End,
     /// Finds that one ended it before, and is the first of another.
@@ -103,6 +107,16 @@ impl Step {
                 write(&mut turn, "dropped").await;
                 Ok(())
             }
+            Self::ForgetLater => {
+                write_later(&mut turn, "dropped").await;
+                Ok(())
+            }
+            Self::FailLater => {
+                write_later(&mut turn, "failed").await;
+                let nowhere = "INSERT INTO nowhere VALUES (1)";
+                turn.run_later(nowhere, args![]).await?;
+                close(turn).await
+            }
             Self::Fail => {
                 write(&mut turn, "failed").await;
                 turn.run("INSERT INTO nowhere VALUES (1)", args![]).await?;
@@ -119,6 +133,11 @@ impl Step {
 async fn write(turn: &mut Turn, word: &str) {
     let sql = "INSERT INTO words (word, parent) VALUES ($1, NULL)";
     turn.run(sql, args![word]).await.unwrap();
+}
+
+async fn write_later(turn: &mut Turn, word: &str) {
+    let sql = "INSERT INTO words (word, parent) VALUES ($1, NULL)";
+    turn.run_later(sql, args![word]).await.unwrap();
 }
 
 /// Leaves the first page with one more of what is on it.
@@ -144,15 +163,21 @@ async fn those_who_wait_are_on_the_disk_together_and_one_that_is_dropped_leaves_
         Step::Forget,
         Step::Fail,
         Step::Keep,
-        Step::Forget,
+        Step::ForgetLater,
+        Step::FailLater,
+        Step::Keep,
+        Step::ForgetLater,
     ];
     let (mut first, tasks) = bench.before(&steps).await;
     write(&mut first, "first").await;
     close(first).await.unwrap();
     let told = told(tasks).await;
     let went_well: Vec<_> = told.iter().map(Result::is_ok).collect();
-    assert_eq!(went_well, [true, true, false, true, true]);
-    assert_eq!(bench.words().await, ["first", "kept", "kept"]);
+    assert_eq!(
+        went_well,
+        [true, true, false, true, true, false, true, true]
+    );
+    assert_eq!(bench.words().await, ["first", "kept", "kept", "kept"]);
     let turn = bench.commit.turn().await.unwrap();
     assert!(turn.is_first(), "nothing waits any more");
 }
