@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -90,12 +91,19 @@ impl Client<'_> {
         let request = self.http.post(url).bearer_auth(key().reveal());
         let request = request.header("content-type", "application/json");
         let request = request.header("accept", "application/json, text/event-stream");
-        let answered = async { request.body(call.to_string()).send().await?.text().await };
-        let Ok(text) = answered.await else {
+        let answered = async {
+            let answer = request.body(call.to_string()).send().await?;
+            Ok::<_, reqwest::Error>((answer.status(), answer.text().await?))
+        };
+        let Ok((status, text)) = answered.await else {
             return Ok(None);
         };
-        let answer: Value =
-            serde_json::from_str(&text).with_context(|| format!("the answer is `{text}`"))?;
+        // The port of a server that died may be another listener's by now.
+        if status == StatusCode::NOT_FOUND && text.is_empty() {
+            return Ok(None);
+        }
+        let answer: Value = serde_json::from_str(&text)
+            .with_context(|| format!("the answer is {status} `{text}`"))?;
         let envelope = answer["result"]["structuredContent"].clone();
         ensure!(envelope.is_object(), "the answer is {answer}");
         Ok(Some(envelope))
