@@ -4,6 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 
 use crate::mcp_api_key::McpApiKey;
+use crate::mcp_approval::McpApproval;
 use crate::mcp_freeze::McpFreeze;
 use crate::mcp_server::McpServer;
 use crate::mcp_tenant::McpTenant;
@@ -15,6 +16,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         McpTenant::crd(),
         SafetyPolicy::crd(),
         McpApiKey::crd(),
+        McpApproval::crd(),
         McpFreeze::crd(),
         McpServer::crd(),
     ]

@@ -12,6 +12,7 @@ pub mod document;
 pub mod judge;
 pub mod label;
 pub mod mcp_api_key;
+pub mod mcp_approval;
 pub mod mcp_freeze;
 pub mod mcp_server;
 pub mod mcp_tenant;

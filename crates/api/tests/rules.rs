@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 use tenantry_api::crd::crds;
 use tenantry_api::mcp_api_key::McpApiKey;
+use tenantry_api::mcp_approval::{ApprovalDecision, ApprovalVerdict, McpApproval};
 use tenantry_api::mcp_tenant::McpTenant;
 
 fn tenant() -> Value {
@@ -289,6 +290,75 @@ fn a_key_keeps_its_owner_and_stays_revoked() {
     assert_eq!(
         refused(with(Some("a"), Some("b")), with(Some("a"), Some("b"))),
         ""
+    );
+}
+
+#[test]
+fn decisions_are_added_and_what_is_asked_stays() {
+    use ApprovalVerdict::{Approve, Deny};
+    let approval = |decisions: &[(&str, ApprovalVerdict)], withdrawn: bool| -> McpApproval {
+        let mut approval: McpApproval = serde_json::from_value(json!({
+            "apiVersion": "tenantry.dev/v1alpha1",
+            "kind": "McpApproval",
+            "metadata": {"name": "one"},
+            "spec": {"withdrawn": withdrawn, "request": {
+                "changeId": "0".repeat(32), "tool": "meta_set_budget", "connector": "meta",
+                "account": "act_1", "summary": "more", "arguments": "{}",
+                "rules": [{"policy": "a", "rule": "b", "message": "c"}],
+                "policyDigest": format!("sha256:{}", "0".repeat(64)),
+                "approverClasses": ["ads"], "approvers": 2, "requestedBy": {"owner": "alice", "key": "demo"},
+                "askedAt": "2026-06-01T00:00:00Z", "expiresAt": "2026-06-02T00:00:00Z",
+            }},
+        }))
+        .unwrap();
+        let decisions = decisions.iter().map(|(by, verdict)| ApprovalDecision {
+            by: (*by).into(),
+            verdict: *verdict,
+            classes: None,
+            comment: None,
+        });
+        approval.spec.decisions = decisions.collect();
+        approval
+    };
+    let refused = |new: &McpApproval, old: &McpApproval| {
+        let verdict = new.validate_cel_update(old);
+        lines(
+            verdict
+                .err()
+                .map(kube::core::cel::ValidationErrors::into_vec),
+        )
+    };
+    let (a, b, c) = (("a", Approve), ("b", Approve), ("c", Deny));
+    for (old, new) in [(&[][..], &[a][..]), (&[a], &[b, a]), (&[a, b], &[a, b, c])] {
+        assert_eq!(refused(&approval(new, false), &approval(old, false)), "");
+    }
+    assert_eq!(refused(&approval(&[a], true), &approval(&[a], false)), "");
+    let made = "spec: a decision stays as it was made";
+    for (old, new, told) in [
+        (&[a][..], &[][..], made),
+        (&[a], &[("a", Deny)], made),
+        (&[], &[a, b], "spec: decisions are added one at a time"),
+        (
+            &[c],
+            &[c, a],
+            "spec: the change is denied, and that is final",
+        ),
+    ] {
+        assert_eq!(refused(&approval(new, false), &approval(old, false)), told);
+    }
+    assert_eq!(
+        refused(&approval(&[a], true), &approval(&[], true)),
+        "spec: the request is withdrawn: there is nothing to decide"
+    );
+    assert_eq!(
+        refused(&approval(&[], false), &approval(&[], true)),
+        "spec.withdrawn: what is withdrawn stays so; let the agent ask again"
+    );
+    let mut other = approval(&[], false);
+    other.spec.request.approvers = 1;
+    assert_eq!(
+        refused(&other, &approval(&[], false)),
+        "spec.request: the request is immutable"
     );
 }
 

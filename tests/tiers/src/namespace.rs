@@ -75,7 +75,7 @@ pub fn print_evidence(kubectl: &Kubectl, namespace: &str) {
     let looks: [&[&str]; 6] = [
         &[
             "get",
-            "all,pvc,networkpolicies,mcptenants,mcpservers,mcpapikeys,mcpfreezes,safetypolicies",
+            "all,pvc,networkpolicies,mcptenants,mcpservers,mcpapikeys,mcpapprovals,mcpfreezes,safetypolicies",
             "-o",
             "wide",
         ],

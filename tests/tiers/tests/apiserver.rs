@@ -6,6 +6,8 @@
 
 #[path = "apiserver/admission.rs"]
 mod admission;
+#[path = "apiserver/approvals.rs"]
+mod approvals;
 #[path = "apiserver/children.rs"]
 mod children;
 #[path = "apiserver/doors.rs"]

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tenantry_api::judge::Judge;
 use tenantry_api::mcp_api_key::McpApiKey;
+use tenantry_api::mcp_approval::McpApproval;
 use tenantry_api::mcp_freeze::McpFreeze;
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_api::safety_policy::SafetyPolicy;
@@ -30,6 +31,7 @@ fn is_read(kind: &str, document: &Value) -> bool {
         "SafetyPolicy" => reads::<SafetyPolicy>(document),
         "McpApiKey" => reads::<McpApiKey>(document),
         "McpFreeze" => reads::<McpFreeze>(document),
+        "McpApproval" => reads::<McpApproval>(document),
         other => panic!("the kind {other} has no type"),
     }
 }

@@ -38,7 +38,11 @@ const SPECIAL: [(&str, &str, &[&str]); 9] = [
     ("", "serviceaccounts", &["impersonate"]),
     ("authentication.k8s.io", "uids", &["impersonate"]),
     ("certificates.k8s.io", "signers", &["approve", "sign"]),
-    ("tenantry.dev", "mcpapprovals/decision", &["approve"]),
+    (
+        "tenantry.dev",
+        "mcpapprovals/decision",
+        &["approve", "automate"],
+    ),
     ("tenantry.dev", "mcpapikeys", &["issuefor"]),
 ];
 

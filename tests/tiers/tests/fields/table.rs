@@ -32,6 +32,7 @@ enum Entry {
 }
 
 /// One document, and what becomes of it.
+#[derive(Clone)]
 pub struct Case {
     /// The kind of the document.
     pub kind: String,

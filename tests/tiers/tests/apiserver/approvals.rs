@@ -1,0 +1,500 @@
+//! Who makes an approval, who decides, and in whose name: on the real API
+//! server, with a user for everybody who might try.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tenantry_tests::kubectl::{Kubectl, wait_for};
+
+use crate::plane::{OPERATOR, Plane};
+
+const OWNER: &str = "owner@approvals.example";
+const ISSUER: &str = "issuer@approvals.example";
+const FINANCE: &str = "finance@approvals.example";
+const ADS: &str = "ads@approvals.example";
+const BOTH: &str = "both@approvals.example";
+const BYSTANDER: &str = "bystander@approvals.example";
+
+/// A namespace in which everybody may change approvals, and some may decide.
+struct Court {
+    plane: Arc<Plane>,
+    name: String,
+}
+
+impl Court {
+    fn new(name: &str) -> Self {
+        Self::on(Plane::shared(), name)
+    }
+
+    fn on(plane: Arc<Plane>, name: &str) -> Self {
+        let court = Self {
+            plane,
+            name: name.into(),
+        };
+        let admin = court.plane.kubectl();
+        admin.run(&["create", "namespace", name]).unwrap();
+        // More than any role of ours gives: all that there is on what exists.
+        let everything = json!({
+            "apiGroups": ["tenantry.dev"], "resources": ["mcpapprovals", "mcpapprovals/status"], "verbs": ["*"],
+        });
+        for user in [OWNER, ISSUER, FINANCE, ADS, BOTH, BYSTANDER, OPERATOR] {
+            court.give("everything", user, &everything);
+        }
+        court.give("everything", &court.server(), &everything);
+        for (role, user, classes) in [
+            ("finance", FINANCE, &["finance"][..]),
+            ("ads", ADS, &["ads"]),
+            ("both", BOTH, &["ads", "finance"]),
+            // Who asks and who made the key might decide what others ask.
+            ("owner", OWNER, &["ads", "finance"]),
+            ("issuer", ISSUER, &["ads", "finance"]),
+        ] {
+            court.give(role, user, &deciding("approve", classes));
+        }
+        court
+    }
+
+    fn server(&self) -> String {
+        format!("system:serviceaccount:{}:tenantry-server", self.name)
+    }
+
+    /// Gives `user` a right, under a role of that name.
+    fn give(&self, role: &str, user: &str, right: &Value) {
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": role, "namespace": self.name}, "rules": [right],
+        });
+        let name = &role["metadata"]["name"];
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {
+                "name": format!("{}-{}", name.as_str().unwrap(), user.replace([':', '@'], ".")),
+                "namespace": self.name,
+            },
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+        });
+        let both = format!("{role}\n---\n{binding}");
+        self.plane.kubectl().apply(&both).unwrap();
+    }
+
+    fn as_user(&self, user: &str) -> Kubectl {
+        self.plane.kubectl_as(user)
+    }
+
+    /// An approval as the server writes it, for these classes.
+    fn asked(&self, name: &str, classes: &[&str]) -> Value {
+        json!({
+            "apiVersion": "tenantry.dev/v1alpha1", "kind": "McpApproval",
+            "metadata": {"name": name, "namespace": self.name},
+            "spec": {"request": {
+                "changeId": "0123456789abcdef0123456789abcdef",
+                "tool": "meta_set_budget", "connector": "meta", "account": "act_1",
+                "summary": "campaign 120, daily_budget 100.00 EUR to 9000.00 EUR",
+                "arguments": "{}",
+                "rules": [{"policy": "ads-budget", "rule": "approvals[large]", "message": "over 5000.00 EUR"}],
+                "policyDigest": format!("sha256:{}", "0".repeat(64)),
+                "approverClasses": classes, "approvers": 1,
+                "requestedBy": {"owner": OWNER, "agent": "planner", "key": "demo", "issuedBy": ISSUER},
+                "askedAt": "2026-06-01T00:00:00Z", "expiresAt": "2036-06-01T00:00:00Z",
+            }},
+        })
+    }
+
+    /// Has the server ask.
+    fn ask(&self, name: &str, classes: &[&str]) {
+        self.create(&self.asked(name, classes));
+    }
+
+    fn create(&self, approval: &Value) {
+        let server = self.as_user(&self.server());
+        // Rights that were just given may be a moment behind.
+        wait_for("the server to be let ask", || {
+            let told = server.refusal(approval)?;
+            anyhow::ensure!(told.is_empty() || told.contains("cannot create"), "{told}");
+            Ok(told.is_empty().then_some(()))
+        })
+        .unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), approval.to_string()).unwrap();
+        let path = file.path().to_str().unwrap();
+        server.run(&["create", "-f", path]).unwrap();
+    }
+
+    /// What `user` hears who changes `name` with that JSON patch.
+    fn patch(&self, user: &str, name: &str, patch: &Value) -> String {
+        self.patch_below(user, name, patch, &[])
+    }
+
+    fn patch_below(&self, user: &str, name: &str, patch: &Value, more: &[&str]) -> String {
+        let object = format!("mcpapproval/{name}");
+        let patch = patch.to_string();
+        let arguments = [
+            "patch",
+            &object,
+            "-n",
+            &self.name,
+            "--type=json",
+            "-p",
+            &patch,
+        ];
+        let output = self.as_user(user).output(&[&arguments[..], more].concat());
+        String::from_utf8(output.unwrap().stderr).unwrap()
+    }
+
+    /// What `user` hears who decides, in the name `by`.
+    fn decide(&self, user: &str, name: &str, decision: &Value) -> String {
+        let patch = json!([{"op": "add", "path": "/spec/decisions/-", "value": decision}]);
+        self.patch(user, name, &patch)
+    }
+
+    /// The same, once the rights that were just given are there.
+    fn is_let_decide(&self, user: &str, name: &str, decision: &Value) {
+        wait_for("a decision to be admitted", || {
+            let told = self.decide(user, name, decision);
+            anyhow::ensure!(
+                told.is_empty() || told.contains("cannot patch") || told.contains("may not decide"),
+                "{told}"
+            );
+            Ok(told.is_empty().then_some(()))
+        })
+        .unwrap();
+    }
+
+    fn decisions(&self, name: &str) -> Value {
+        let object = format!("mcpapproval/{name}");
+        let approval = self.plane.kubectl().get(&["-n", &self.name, &object]);
+        approval.unwrap()["spec"]["decisions"].clone()
+    }
+}
+
+fn deciding(verb: &str, classes: &[&str]) -> Value {
+    json!({
+        "apiGroups": ["tenantry.dev"], "resources": ["mcpapprovals/decision"],
+        "verbs": [verb], "resourceNames": classes,
+    })
+}
+
+fn approve(by: &str) -> Value {
+    json!({"by": by, "verdict": "Approve"})
+}
+
+#[test]
+fn only_the_server_of_the_organisation_makes_an_approval() {
+    let court = Court::new("court-making");
+    court.ask("made", &["finance"]);
+    let elsewhere = "system:serviceaccount:elsewhere:tenantry-server";
+    court.give(
+        "elsewhere",
+        elsewhere,
+        &json!({
+            "apiGroups": ["tenantry.dev"], "resources": ["mcpapprovals"], "verbs": ["*"],
+        }),
+    );
+    let forged = court.asked("forged", &["finance"]);
+    for user in [OWNER, ISSUER, FINANCE, BYSTANDER, OPERATOR, elsewhere] {
+        let told = court.as_user(user).refusal(&forged).unwrap();
+        assert!(
+            told.contains("an approval is created by the server of the organisation alone, ServiceAccount `tenantry-server` of the namespace `court-making`"),
+            "{user}: {told}"
+        );
+    }
+    // Nor does the server decide on what it asks.
+    let server = court.as_user(&court.server());
+    let mut decided = court.asked("decided", &["finance"]);
+    decided["spec"]["decisions"] = json!([approve(FINANCE)]);
+    let told = server.refusal(&decided).unwrap();
+    assert!(told.contains("a new approval has no decisions"), "{told}");
+    let mut withdrawn = court.asked("withdrawn", &["finance"]);
+    withdrawn["spec"]["withdrawn"] = json!(true);
+    let told = server.refusal(&withdrawn).unwrap();
+    assert!(told.contains("a new approval has no decisions"), "{told}");
+}
+
+#[test]
+fn only_the_server_says_where_an_approval_stands() {
+    let court = Court::new("court-state");
+    court.ask("one", &["finance"]);
+    let state = |user: &str, state: &str| {
+        let patch = json!([{"op": "add", "path": "/status", "value": {"state": state}}]);
+        court.patch_below(user, "one", &patch, &["--subresource=status"])
+    };
+    for user in [OWNER, FINANCE, BYSTANDER, OPERATOR] {
+        let told = state(user, "Applied");
+        assert!(
+            told.contains("where an approval stands is written by the server of the organisation"),
+            "{user}: {told}"
+        );
+    }
+    assert_eq!(state(&court.server(), "Expired"), "");
+    for (user, patch) in [
+        (
+            FINANCE,
+            json!([{"op": "add", "path": "/spec/decisions/-", "value": approve(FINANCE)}]),
+        ),
+        (
+            OWNER,
+            json!([{"op": "replace", "path": "/spec/withdrawn", "value": true}]),
+        ),
+    ] {
+        let told = court.patch(user, "one", &patch);
+        assert!(
+            told.contains("there is nothing to decide any more: it is Expired"),
+            "{user}: {told}"
+        );
+    }
+}
+
+#[test]
+fn who_has_the_class_decides_and_nobody_else() {
+    let court = Court::new("court-deciding");
+    court.ask("one", &["finance"]);
+    for (user, told) in [
+        (
+            OWNER,
+            "asks for this change: who asks may withdraw it (spec.withdrawn: true) and decides nothing",
+        ),
+        (
+            ISSUER,
+            "made the key that asks, and decides nothing that it asks for",
+        ),
+        (
+            ADS,
+            "may not decide for finance: that needs the verb approve on mcpapprovals/decision with each such name",
+        ),
+        (BYSTANDER, "may not decide for finance"),
+        (OPERATOR, "may not decide for finance"),
+        (court.server().as_str(), "may not decide for finance"),
+    ] {
+        for verdict in ["Approve", "Deny"] {
+            let heard = court.decide(user, "one", &json!({"by": user, "verdict": verdict}));
+            assert!(heard.contains(told), "{user} {verdict}: {heard}");
+        }
+        let heard = court.decide(user, "one", &approve(FINANCE));
+        assert!(
+            heard.contains(&format!("decide in your own name: write `by: {user}`")),
+            "{user}: {heard}"
+        );
+    }
+    assert_eq!(court.decisions("one"), json!([]));
+    court.is_let_decide(FINANCE, "one", &approve(FINANCE));
+    assert_eq!(court.decisions("one"), json!([approve(FINANCE)]));
+}
+
+#[test]
+fn a_decision_names_the_classes_that_it_is_for() {
+    let court = Court::new("court-classes");
+    court.ask("one", &["ads", "finance"]);
+    let told = court.decide(FINANCE, "one", &approve(FINANCE));
+    assert!(told.contains("may not decide for ads, finance"), "{told}");
+    let of =
+        |by: &str, classes: &[&str]| json!({"by": by, "verdict": "Approve", "classes": classes});
+    let told = court.decide(BOTH, "one", &of(BOTH, &["legal"]));
+    assert!(
+        told.contains("classes of a decision are among request.approverClasses"),
+        "{told}"
+    );
+    court.is_let_decide(FINANCE, "one", &of(FINANCE, &["finance"]));
+    court.is_let_decide(BOTH, "one", &approve(BOTH));
+    assert_eq!(court.decisions("one").as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn decisions_stay_and_a_denial_is_final() {
+    let court = Court::new("court-final");
+    court.ask("one", &["finance"]);
+    court.is_let_decide(FINANCE, "one", &approve(FINANCE));
+    let change = |user: &str, op: &str, path: &str, value: Value| {
+        court.patch(
+            user,
+            "one",
+            &json!([{"op": op, "path": path, "value": value}]),
+        )
+    };
+    for user in [FINANCE, BOTH, OWNER, BYSTANDER] {
+        for (op, path, value, told) in [
+            (
+                "replace",
+                "/spec/decisions/0/verdict",
+                json!("Deny"),
+                "a decision stays as it was made",
+            ),
+            (
+                "remove",
+                "/spec/decisions/0",
+                json!(null),
+                "a decision stays as it was made",
+            ),
+            (
+                "replace",
+                "/spec/request/approvers",
+                json!(2),
+                "the request is immutable",
+            ),
+            (
+                "replace",
+                "/spec/request/arguments",
+                json!("{\"a\":1}"),
+                "the request is immutable",
+            ),
+        ] {
+            let heard = change(user, op, path, value);
+            assert!(heard.contains(told), "{user} {op} {path}: {heard}");
+        }
+    }
+    let two = json!([
+        {"op": "add", "path": "/spec/decisions/-", "value": approve(BOTH)},
+        {"op": "add", "path": "/spec/decisions/-", "value": approve(ADS)},
+    ]);
+    let told = court.patch(BOTH, "one", &two);
+    assert!(told.contains("decisions are added one at a time"), "{told}");
+    let deny = json!({"by": BOTH, "verdict": "Deny", "comment": "Not this month."});
+    court.is_let_decide(BOTH, "one", &deny);
+    court.give("late", ADS, &deciding("approve", &["finance"]));
+    let told = court.decide(ADS, "one", &approve(ADS));
+    assert!(
+        told.contains("the change is denied, and that is final"),
+        "{told}"
+    );
+}
+
+#[test]
+fn who_asks_withdraws_and_nobody_in_their_place() {
+    let court = Court::new("court-withdrawing");
+    court.ask("one", &["finance"]);
+    let withdraw = |user: &str, is: bool| {
+        let patch = json!([{"op": "replace", "path": "/spec/withdrawn", "value": is}]);
+        court.patch(user, "one", &patch)
+    };
+    for user in [FINANCE, ISSUER, BYSTANDER, OPERATOR] {
+        let told = withdraw(user, true);
+        assert!(
+            told.contains("a request is withdrawn by who asks, `owner@approvals.example`; to stop it, decide Deny"),
+            "{user}: {told}"
+        );
+    }
+    assert_eq!(withdraw(OWNER, true), "");
+    let told = withdraw(OWNER, false);
+    assert!(told.contains("what is withdrawn stays so"), "{told}");
+    let told = court.decide(FINANCE, "one", &approve(FINANCE));
+    assert!(
+        told.contains("the request is withdrawn: there is nothing to decide"),
+        "{told}"
+    );
+}
+
+#[test]
+fn who_may_have_made_the_key_does_not_decide() {
+    let court = Court::new("court-unsaid");
+    let mut unsaid = court.asked("unsaid", &["finance"]);
+    let requester = unsaid["spec"]["request"]["requestedBy"].as_object_mut();
+    requester.unwrap().remove("issuedBy");
+    court.create(&unsaid);
+    let issues = |owner: &str| json!({"apiGroups": ["tenantry.dev"], "resources": ["mcpapikeys"], "verbs": ["issuefor"], "resourceNames": [owner]});
+    court.give("issues-for-owner", BOTH, &issues(OWNER));
+    court.give(
+        "issues-for-others",
+        FINANCE,
+        &issues("somebody@else.example"),
+    );
+    // Until the right is there, it would be let through: so in a dry run.
+    wait_for("who may issue for the owner to be refused", || {
+        let patch = json!([{"op": "add", "path": "/spec/decisions/-", "value": approve(BOTH)}]);
+        let told = court.patch_below(BOTH, "unsaid", &patch, &["--dry-run=server"]);
+        Ok(told
+            .contains(
+                "the key that asks does not say who made it, and `both@approvals.example` may have",
+            )
+            .then_some(()))
+    })
+    .unwrap();
+    court.is_let_decide(FINANCE, "unsaid", &approve(FINANCE));
+}
+
+#[test]
+fn a_program_decides_only_for_classes_that_say_so() {
+    let court = Court::new("court-programs");
+    court.ask("one", &["finance"]);
+    let bot = "system:serviceaccount:court-programs:bot";
+    let everything =
+        json!({"apiGroups": ["tenantry.dev"], "resources": ["mcpapprovals"], "verbs": ["*"]});
+    court.give("bot-changes", bot, &everything);
+    court.give("bot-approves", bot, &deciding("approve", &["finance"]));
+    wait_for("the program to be refused as a program", || {
+        let told = court.decide(bot, "one", &approve(bot));
+        anyhow::ensure!(!told.is_empty(), "it decided");
+        Ok(told
+            .contains("a ServiceAccount decides for no class of which it has not the verb automate on mcpapprovals/decision")
+            .then_some(()))
+    })
+    .unwrap();
+    court.give("bot-automates", bot, &deciding("automate", &["finance"]));
+    wait_for("the program to be let decide", || {
+        let told = court.decide(bot, "one", &approve(bot));
+        Ok(told.is_empty().then_some(()))
+    })
+    .unwrap();
+}
+
+/// Deciding in a terminal, with nothing but kubectl.
+#[test]
+fn an_approver_sees_what_waits_and_decides_by_kubectl_alone() {
+    let court = Court::new("court-terminal");
+    let user = "approver@terminal.example";
+    let binding = [
+        "create",
+        "rolebinding",
+        "approver",
+        "--clusterrole=tenantry-approver",
+    ];
+    let who = format!("--user={user}");
+    let admin = court.plane.kubectl();
+    admin
+        .run(&[&binding[..], &[&who, "-n", &court.name]].concat())
+        .unwrap();
+    court.ask("one", &["finance"]);
+    let approver = court.as_user(user);
+    let list = wait_for("the approver to see what waits", || {
+        let output = approver.output(&["get", "mcpa", "-n", &court.name])?;
+        Ok(output
+            .status
+            .success()
+            .then(|| String::from_utf8(output.stdout).unwrap()))
+    })
+    .unwrap();
+    let lines: Vec<_> = list
+        .lines()
+        .map(|line| {
+            line.split("  ")
+                .filter(|word| !word.is_empty())
+                .map(str::trim)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(
+        lines[0],
+        [
+            "NAME",
+            "TOOL",
+            "ACCOUNT",
+            "CHANGE",
+            "REQUESTER",
+            "STATE",
+            "EXPIRES"
+        ]
+        .map(str::to_owned)
+    );
+    assert_eq!(
+        lines[1][..5],
+        [
+            "one",
+            "meta_set_budget",
+            "act_1",
+            "campaign 120, daily_budget 100.00 EUR to 9000.00 EUR",
+            OWNER
+        ]
+    );
+    court.is_let_decide(user, "one", &approve(user));
+    let selected = approver.run(&["get", "mcpa", "-n", &court.name, "-o", "name", "--field-selector=spec.request.account=act_1,spec.request.requestedBy.owner=owner@approvals.example"]);
+    assert_eq!(selected.unwrap().trim(), "mcpapproval.tenantry.dev/one");
+}
