@@ -67,7 +67,7 @@ pub struct McpApprovalSpec {
 
     /// What people said, each of them once. Entries are added and never changed.
     #[serde(default)]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["by"]))]
     pub decisions: Vec<ApprovalDecision>,
 
@@ -99,6 +99,7 @@ pub struct ApprovalRequest {
 
     /// What changes; absent where something is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ApprovalObject")]
     pub object: Option<ApprovalObject>,
 
     /// The change in one line.
@@ -114,6 +115,7 @@ pub struct ApprovalRequest {
     /// By how much more or less can be spent, as decimal amounts with their
     /// currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ApprovalDelta")]
     pub delta: Option<ApprovalDelta>,
 
     /// The arguments in their canonical form, secrets and personal data taken
@@ -166,6 +168,7 @@ pub struct ApprovalObject {
     /// Its name: the vendor's text, fit to be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
+    #[schemars(with = "String")]
     pub name: Option<String>,
 }
 
@@ -179,10 +182,12 @@ pub struct ApprovalSetting {
     /// What it is; absent where it is nothing yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
+    #[schemars(with = "String")]
     pub before: Option<String>,
     /// What it becomes; absent where it becomes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
+    #[schemars(with = "String")]
     pub after: Option<String>,
 }
 
@@ -196,6 +201,7 @@ pub struct ApprovalDelta {
         length(max = 32),
         regex(pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,6})?$")
     )]
+    #[schemars(with = "String")]
     pub daily: Option<String>,
     /// Over the whole life of what changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,6 +209,7 @@ pub struct ApprovalDelta {
         length(max = 32),
         regex(pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,6})?$")
     )]
+    #[schemars(with = "String")]
     pub lifetime: Option<String>,
     /// What they are in (ISO 4217).
     #[schemars(length(min = 3, max = 3), regex(pattern = r"^[A-Z]{3}$"))]
@@ -234,6 +241,7 @@ pub struct Requester {
     /// The program that acts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
+    #[schemars(with = "String")]
     pub agent: Option<String>,
     /// The McpApiKey.
     #[schemars(length(max = 40), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
@@ -242,6 +250,7 @@ pub struct Requester {
     /// be anybody who issues keys for the owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[schemars(with = "String")]
     pub issued_by: Option<String>,
 }
 
@@ -263,11 +272,13 @@ pub struct ApprovalDecision {
         inner(length(max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))
     )]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(with = "Vec<String>")]
     pub classes: Option<Vec<String>>,
 
     /// Why, for the record and for who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
+    #[schemars(with = "String")]
     pub comment: Option<String>,
 }
 

@@ -22,6 +22,7 @@ impl Later {
     }
 
     pub(super) fn add(&mut self, write: Write) {
+        debug_assert!(!write.sql.contains("SELECT"), "it reads: {}", write.sql);
         self.0.push(write);
     }
 

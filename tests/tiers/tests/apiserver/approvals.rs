@@ -498,3 +498,124 @@ fn an_approver_sees_what_waits_and_decides_by_kubectl_alone() {
     let selected = approver.run(&["get", "mcpa", "-n", &court.name, "-o", "name", "--field-selector=spec.request.account=act_1,spec.request.requestedBy.owner=owner@approvals.example"]);
     assert_eq!(selected.unwrap().trim(), "mcpapproval.tenantry.dev/one");
 }
+
+/// To the rules of a definition a field that is null is one that is not there.
+#[test]
+fn nothing_is_changed_by_way_of_null() {
+    let court = Court::new("court-null");
+    let mut unsaid = court.asked("one", &["finance"]);
+    let requester = unsaid["spec"]["request"]["requestedBy"].as_object_mut();
+    requester.unwrap().remove("issuedBy");
+    unsaid["spec"]["request"]["delta"] = json!({"currency": "EUR", "daily": "8900.00"});
+    unsaid["spec"]["request"]["settings"] =
+        json!([{"name": "daily_budget", "after": "9000.00 EUR"}]);
+    court.create(&unsaid);
+    let decide =
+        |user: &str| json!({"op": "add", "path": "/spec/decisions/-", "value": approve(user)});
+    let request = |path: &str| format!("/spec/request/{path}");
+    for patch in [
+        json!([
+            {"op": "remove", "path": request("requestedBy/agent")},
+            {"op": "add", "path": request("requestedBy/issuedBy"), "value": null},
+            decide(FINANCE),
+        ]),
+        json!([
+            {"op": "remove", "path": request("delta/daily")},
+            {"op": "add", "path": request("delta/lifetime"), "value": null},
+        ]),
+        json!([
+            {"op": "remove", "path": request("settings/0/after")},
+            {"op": "add", "path": request("settings/0/before"), "value": null},
+        ]),
+        json!([
+            {"op": "remove", "path": request("delta")},
+            {"op": "add", "path": request("object"), "value": null},
+        ]),
+        json!([{"op": "replace", "path": request("askedAt"), "value": "2026-06-01T00:00:00+00:00"}]),
+    ] {
+        let told = court.patch(FINANCE, "one", &patch);
+        assert!(
+            told.contains("the request is immutable") || told.contains("must be of type"),
+            "{patch}: {told}"
+        );
+    }
+    let own = json!({"by": FINANCE, "verdict": "Approve", "classes": ["finance"]});
+    court.is_let_decide(FINANCE, "one", &own);
+    let widened = json!([
+        {"op": "remove", "path": "/spec/decisions/0/classes"},
+        {"op": "add", "path": "/spec/decisions/0/comment", "value": null},
+    ]);
+    let told = court.patch(FINANCE, "one", &widened);
+    assert!(
+        told.contains("a decision stays as it was made") || told.contains("must be of type"),
+        "{told}"
+    );
+}
+
+#[test]
+fn somebody_decides_for_as_many_classes_as_can_be_asked_for() {
+    let court = Court::new("court-many");
+    let classes = ["a", "b", "c", "d", "e", "f", "g", "finance"];
+    court.ask("one", &classes);
+    court.give("all-but-one", ADS, &deciding("approve", &classes[..7]));
+    court.give("all", BOTH, &deciding("approve", &classes));
+    wait_for("who has not the last class to be refused", || {
+        let told = court.decide(ADS, "one", &approve(ADS));
+        anyhow::ensure!(!told.is_empty(), "it decided");
+        Ok(told
+            .contains("may not decide for a, b, c, d, e, f, g, finance")
+            .then_some(()))
+    })
+    .unwrap();
+    court.is_let_decide(BOTH, "one", &approve(BOTH));
+}
+
+#[test]
+fn a_program_that_may_do_everything_decides_nothing() {
+    let court = Court::new("court-wildcard");
+    court.ask("one", &["finance"]);
+    let bot = "system:serviceaccount:court-wildcard:bot";
+    let everything = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]});
+    court.give("everything-there-is", bot, &everything);
+    court.give("everything-there-is", &court.server(), &everything);
+    for (user, told) in [
+        (
+            bot,
+            "a ServiceAccount decides for classes that were given to it by their names",
+        ),
+        (
+            court.server().as_str(),
+            "a ServiceAccount decides for classes",
+        ),
+    ] {
+        wait_for("a program with all rights to be refused", || {
+            let heard = court.decide(user, "one", &approve(user));
+            anyhow::ensure!(!heard.is_empty(), "it decided");
+            Ok(heard.contains(told).then_some(()))
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn nobody_makes_an_approval_go_or_stay_by_the_way() {
+    let court = Court::new("court-metadata");
+    court.ask("one", &["finance"]);
+    for (path, value) in [
+        ("/metadata/finalizers", json!(["somebody.example/keep"])),
+        (
+            "/metadata/ownerReferences",
+            json!([{"apiVersion": "v1", "kind": "Secret", "name": "gone", "uid": "00000000-0000-0000-0000-000000000000"}]),
+        ),
+    ] {
+        let patch = json!([{"op": "add", "path": path, "value": value}]);
+        let told = court.patch(FINANCE, "one", &patch);
+        assert!(
+            told.contains("nobody adds owners and finalizers to an approval"),
+            "{path}: {told}"
+        );
+    }
+    // Labels are anybody's.
+    let label = json!([{"op": "add", "path": "/metadata/labels", "value": {"team": "ads"}}]);
+    assert_eq!(court.patch(FINANCE, "one", &label), "");
+}
