@@ -10,6 +10,8 @@ mod admission;
 mod approvals;
 #[path = "apiserver/children.rs"]
 mod children;
+#[path = "apiserver/court.rs"]
+mod court;
 #[path = "apiserver/doors.rs"]
 mod doors;
 #[path = "apiserver/drift.rs"]

@@ -1,183 +1,11 @@
 //! Who makes an approval, who decides, and in whose name: on the real API
 //! server, with a user for everybody who might try.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use tenantry_tests::kubectl::{Kubectl, wait_for};
+use tenantry_tests::kubectl::wait_for;
 
-use crate::plane::{OPERATOR, Plane};
-
-const OWNER: &str = "owner@approvals.example";
-const ISSUER: &str = "issuer@approvals.example";
-const FINANCE: &str = "finance@approvals.example";
-const ADS: &str = "ads@approvals.example";
-const BOTH: &str = "both@approvals.example";
-const BYSTANDER: &str = "bystander@approvals.example";
-
-/// A namespace in which everybody may change approvals, and some may decide.
-struct Court {
-    plane: Arc<Plane>,
-    name: String,
-}
-
-impl Court {
-    fn new(name: &str) -> Self {
-        Self::on(Plane::shared(), name)
-    }
-
-    fn on(plane: Arc<Plane>, name: &str) -> Self {
-        let court = Self {
-            plane,
-            name: name.into(),
-        };
-        let admin = court.plane.kubectl();
-        admin.run(&["create", "namespace", name]).unwrap();
-        // More than any role of ours gives: all that there is on what exists.
-        let everything = json!({
-            "apiGroups": ["tenantry.dev"], "resources": ["mcpapprovals", "mcpapprovals/status"], "verbs": ["*"],
-        });
-        for user in [OWNER, ISSUER, FINANCE, ADS, BOTH, BYSTANDER, OPERATOR] {
-            court.give("everything", user, &everything);
-        }
-        court.give("everything", &court.server(), &everything);
-        for (role, user, classes) in [
-            ("finance", FINANCE, &["finance"][..]),
-            ("ads", ADS, &["ads"]),
-            ("both", BOTH, &["ads", "finance"]),
-            // Who asks and who made the key might decide what others ask.
-            ("owner", OWNER, &["ads", "finance"]),
-            ("issuer", ISSUER, &["ads", "finance"]),
-        ] {
-            court.give(role, user, &deciding("approve", classes));
-        }
-        court
-    }
-
-    fn server(&self) -> String {
-        format!("system:serviceaccount:{}:tenantry-server", self.name)
-    }
-
-    /// Gives `user` a right, under a role of that name.
-    fn give(&self, role: &str, user: &str, right: &Value) {
-        let role = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-            "metadata": {"name": role, "namespace": self.name}, "rules": [right],
-        });
-        let name = &role["metadata"]["name"];
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": {
-                "name": format!("{}-{}", name.as_str().unwrap(), user.replace([':', '@'], ".")),
-                "namespace": self.name,
-            },
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
-        });
-        let both = format!("{role}\n---\n{binding}");
-        self.plane.kubectl().apply(&both).unwrap();
-    }
-
-    fn as_user(&self, user: &str) -> Kubectl {
-        self.plane.kubectl_as(user)
-    }
-
-    /// An approval as the server writes it, for these classes.
-    fn asked(&self, name: &str, classes: &[&str]) -> Value {
-        json!({
-            "apiVersion": "tenantry.dev/v1alpha1", "kind": "McpApproval",
-            "metadata": {"name": name, "namespace": self.name},
-            "spec": {"request": {
-                "changeId": "0123456789abcdef0123456789abcdef",
-                "tool": "meta_set_budget", "connector": "meta", "account": "act_1",
-                "summary": "campaign 120, daily_budget 100.00 EUR to 9000.00 EUR",
-                "arguments": "{}",
-                "rules": [{"policy": "ads-budget", "rule": "approvals[large]", "message": "over 5000.00 EUR"}],
-                "policyDigest": format!("sha256:{}", "0".repeat(64)),
-                "approverClasses": classes, "approvers": 1,
-                "requestedBy": {"owner": OWNER, "agent": "planner", "key": "demo", "issuedBy": ISSUER},
-                "askedAt": "2026-06-01T00:00:00Z", "expiresAt": "2036-06-01T00:00:00Z",
-            }},
-        })
-    }
-
-    /// Has the server ask.
-    fn ask(&self, name: &str, classes: &[&str]) {
-        self.create(&self.asked(name, classes));
-    }
-
-    fn create(&self, approval: &Value) {
-        let server = self.as_user(&self.server());
-        // Rights that were just given may be a moment behind.
-        wait_for("the server to be let ask", || {
-            let told = server.refusal(approval)?;
-            anyhow::ensure!(told.is_empty() || told.contains("cannot create"), "{told}");
-            Ok(told.is_empty().then_some(()))
-        })
-        .unwrap();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), approval.to_string()).unwrap();
-        let path = file.path().to_str().unwrap();
-        server.run(&["create", "-f", path]).unwrap();
-    }
-
-    /// What `user` hears who changes `name` with that JSON patch.
-    fn patch(&self, user: &str, name: &str, patch: &Value) -> String {
-        self.patch_below(user, name, patch, &[])
-    }
-
-    fn patch_below(&self, user: &str, name: &str, patch: &Value, more: &[&str]) -> String {
-        let object = format!("mcpapproval/{name}");
-        let patch = patch.to_string();
-        let arguments = [
-            "patch",
-            &object,
-            "-n",
-            &self.name,
-            "--type=json",
-            "-p",
-            &patch,
-        ];
-        let output = self.as_user(user).output(&[&arguments[..], more].concat());
-        String::from_utf8(output.unwrap().stderr).unwrap()
-    }
-
-    /// What `user` hears who decides, in the name `by`.
-    fn decide(&self, user: &str, name: &str, decision: &Value) -> String {
-        let patch = json!([{"op": "add", "path": "/spec/decisions/-", "value": decision}]);
-        self.patch(user, name, &patch)
-    }
-
-    /// The same, once the rights that were just given are there.
-    fn is_let_decide(&self, user: &str, name: &str, decision: &Value) {
-        wait_for("a decision to be admitted", || {
-            let told = self.decide(user, name, decision);
-            anyhow::ensure!(
-                told.is_empty() || told.contains("cannot patch") || told.contains("may not decide"),
-                "{told}"
-            );
-            Ok(told.is_empty().then_some(()))
-        })
-        .unwrap();
-    }
-
-    fn decisions(&self, name: &str) -> Value {
-        let object = format!("mcpapproval/{name}");
-        let approval = self.plane.kubectl().get(&["-n", &self.name, &object]);
-        approval.unwrap()["spec"]["decisions"].clone()
-    }
-}
-
-fn deciding(verb: &str, classes: &[&str]) -> Value {
-    json!({
-        "apiGroups": ["tenantry.dev"], "resources": ["mcpapprovals/decision"],
-        "verbs": [verb], "resourceNames": classes,
-    })
-}
-
-fn approve(by: &str) -> Value {
-    json!({"by": by, "verdict": "Approve"})
-}
+use crate::court::{ADS, BOTH, BYSTANDER, Court, FINANCE, ISSUER, OWNER, approve, deciding};
+use crate::plane::OPERATOR;
 
 #[test]
 fn only_the_server_of_the_organisation_makes_an_approval() {
@@ -420,14 +248,8 @@ fn a_program_decides_only_for_classes_that_say_so() {
         json!({"apiGroups": ["tenantry.dev"], "resources": ["mcpapprovals"], "verbs": ["*"]});
     court.give("bot-changes", bot, &everything);
     court.give("bot-approves", bot, &deciding("approve", &["finance"]));
-    wait_for("the program to be refused as a program", || {
-        let told = court.decide(bot, "one", &approve(bot));
-        anyhow::ensure!(!told.is_empty(), "it decided");
-        Ok(told
-            .contains("a ServiceAccount decides for no class of which it has not the verb automate on mcpapprovals/decision")
-            .then_some(()))
-    })
-    .unwrap();
+    let no_class = "a ServiceAccount decides for no class of which it has not the verb automate on mcpapprovals/decision";
+    court.is_refused(bot, "one", no_class);
     court.give("bot-automates", bot, &deciding("automate", &["finance"]));
     wait_for("the program to be let decide", || {
         let told = court.decide(bot, "one", &approve(bot));
@@ -482,7 +304,6 @@ fn an_approver_sees_what_waits_and_decides_by_kubectl_alone() {
             "STATE",
             "EXPIRES"
         ]
-        .map(str::to_owned)
     );
     assert_eq!(
         lines[1][..5],
@@ -559,14 +380,8 @@ fn somebody_decides_for_as_many_classes_as_can_be_asked_for() {
     court.ask("one", &classes);
     court.give("all-but-one", ADS, &deciding("approve", &classes[..7]));
     court.give("all", BOTH, &deciding("approve", &classes));
-    wait_for("who has not the last class to be refused", || {
-        let told = court.decide(ADS, "one", &approve(ADS));
-        anyhow::ensure!(!told.is_empty(), "it decided");
-        Ok(told
-            .contains("may not decide for a, b, c, d, e, f, g, finance")
-            .then_some(()))
-    })
-    .unwrap();
+    let not_all = "may not decide for a, b, c, d, e, f, g, finance";
+    court.is_refused(ADS, "one", not_all);
     court.is_let_decide(BOTH, "one", &approve(BOTH));
 }
 
@@ -588,12 +403,7 @@ fn a_program_that_may_do_everything_decides_nothing() {
             "a ServiceAccount decides for classes",
         ),
     ] {
-        wait_for("a program with all rights to be refused", || {
-            let heard = court.decide(user, "one", &approve(user));
-            anyhow::ensure!(!heard.is_empty(), "it decided");
-            Ok(heard.contains(told).then_some(()))
-        })
-        .unwrap();
+        court.is_refused(user, "one", told);
     }
 }
 
