@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::command::{succeeds, tail_of};
@@ -87,6 +88,8 @@ pub struct ControlPlane {
     authority: Authority,
     server: String,
     kubectl: PathBuf,
+    /// How many kubeconfigs other users have been given.
+    users: AtomicUsize,
     folder: Folder,
 }
 
@@ -106,14 +109,16 @@ impl ControlPlane {
         self.folder.path().join("admin.kubeconfig")
     }
 
-    /// A kubeconfig of another user, written on request.
+    /// A new kubeconfig of another user, with a certificate of its own: threads ask for the
+    /// same user at once.
     pub fn kubeconfig_for(
         &self,
         user: &str,
         groups: &[&str],
     ) -> Result<PathBuf, ControlPlaneError> {
         let name = format!(
-            "user-{}",
+            "user-{}-{}",
+            self.users.fetch_add(1, Ordering::Relaxed),
             user.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
         );
         let client = self.authority.client(user, groups)?;
@@ -182,6 +187,7 @@ impl ControlPlane {
             authority,
             server,
             kubectl: toolbox.path(Tool::Kubectl),
+            users: AtomicUsize::new(0),
             folder,
         };
         plane.wait_until_ready()?;

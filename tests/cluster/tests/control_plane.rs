@@ -1,6 +1,7 @@
 //! The lighter level, for real: it serves, it tells users apart, it goes without a trace.
 
 use std::process::Command;
+use std::thread;
 
 use tenantry_cluster::command::{run, succeeds};
 use tenantry_cluster::control_plane::ControlPlane;
@@ -35,6 +36,30 @@ fn other_users_have_no_rights() {
     assert!(succeeds(
         plane.kubectl().args(["auth", "can-i", "list", "secrets"])
     ));
+}
+
+#[test]
+fn a_user_whom_many_ask_for_at_once_is_let_in_each_time() {
+    let plane = ControlPlane::start().unwrap();
+    let whoami = || {
+        for _ in 0..20 {
+            let ann = plane.kubeconfig_for("ann@example.com", &[]).unwrap();
+            let mut whoami = plane.kubectl();
+            whoami.env("KUBECONFIG", ann).args([
+                "auth",
+                "whoami",
+                "-o",
+                "jsonpath={.status.userInfo.username}",
+            ]);
+            assert_eq!(run(&mut whoami).unwrap(), "ann@example.com");
+        }
+    };
+    thread::scope(|scope| {
+        let askers: Vec<_> = (0..4).map(|_| scope.spawn(whoami)).collect();
+        for asker in askers {
+            asker.join().unwrap();
+        }
+    });
 }
 
 #[test]
