@@ -223,6 +223,14 @@ impl Errand<'_> {
             Err(error) => return Err(self.unrecorded(&error)),
         }
         crash::at(Step::Sending);
+        // The disk may have taken its time.
+        if !ready.is_stop() && !permission.is_good(self.desk.now()) {
+            let outcome = Outcome::NotApplied {
+                why: "its permission ended before it was sent".into(),
+                answer: None,
+            };
+            return self.free(&outcome, stale()).await;
+        }
         make::make(self, ready, record, entry).await
     }
 
@@ -244,11 +252,12 @@ impl Errand<'_> {
         let outcome = Outcome::NeverSent {
             why: stopped.refusal.message.clone(),
         };
-        if let Err(error) = self
-            .ledger
-            .settle(self.lease, &outcome, self.desk.now())
-            .await
-        {
+        self.free(&outcome, stopped).await
+    }
+
+    async fn free(&self, outcome: &Outcome, stopped: Stopped) -> Ended {
+        let now = self.desk.now();
+        if let Err(error) = self.ledger.settle(self.lease, outcome, now).await {
             tell(&error, "a reservation could not be freed; it will be");
             self.desk.counter.book.unsettled.notify_one();
         }

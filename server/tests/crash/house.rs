@@ -30,22 +30,40 @@ pub struct House {
     kept: TempDir,
 }
 
-/// Where a process waits until somebody else has changed something.
+/// Where a process waits until something has happened elsewhere.
 pub struct Gate {
     /// `step@address`.
     pub place: String,
-    meddling: JoinHandle<Result<()>>,
+    waiting: JoinHandle<Result<()>>,
 }
 
 impl Gate {
+    /// The first process that comes to that step waits until `meanwhile` is over.
+    pub async fn at(
+        step: Step,
+        meanwhile: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let place = format!("{}@{}", step.as_str(), listener.local_addr()?);
+        let waiting = tokio::spawn(async move {
+            let (waiting, _) = listener.accept().await?;
+            // Whoever comes later finds nobody, and goes on.
+            drop(listener);
+            let ended = meanwhile.await;
+            drop(waiting);
+            ended
+        });
+        Ok(Self { place, waiting })
+    }
+
     /// Whether it has come to that.
     pub fn is_passed(&self) -> bool {
-        self.meddling.is_finished()
+        self.waiting.is_finished()
     }
 
     /// What became of it.
     pub async fn passed(self) -> Result<()> {
-        self.meddling.await?
+        self.waiting.await?
     }
 }
 
@@ -59,6 +77,8 @@ async fn meddle(url: &str, parameter: (&str, &str)) -> Result<()> {
 impl House {
     /// One for the case with that number.
     pub async fn build(case: &Case, number: usize) -> Result<Self> {
+        // Another house of this process may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let fake = FakeMeta::start().await?;
         fake.grant(TOKEN, &["act_1001"]);
         if let Some(order) = case.vendor.order() {
@@ -116,18 +136,8 @@ impl House {
         object: &str,
         parameter: (&'static str, &'static str),
     ) -> Result<Gate> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let place = format!("{}@{}", step.as_str(), listener.local_addr()?);
         let url = format!("{}/v26.0/{object}", self.fake.url());
-        let meddling = tokio::spawn(async move {
-            let (waiting, _) = listener.accept().await?;
-            // Whoever comes later finds nobody, and goes on.
-            drop(listener);
-            let meddled = meddle(&url, parameter).await;
-            drop(waiting);
-            meddled
-        });
-        Ok(Gate { place, meddling })
+        Gate::at(step, async move { meddle(&url, parameter).await }).await
     }
 
     /// Takes back what the vendor was to do and has not done.

@@ -20,6 +20,7 @@ mod matrix;
 mod postgres;
 mod program;
 mod proof;
+mod slow;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -50,7 +51,6 @@ fn chosen() -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whenever_the_server_dies_nothing_is_made_twice_and_nothing_is_lost() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let cases = chosen();
     let (count, of) = (cases.len(), matrix::all().len());
     let deaths: usize = cases.iter().map(|case| case.deaths.len()).sum();
