@@ -134,8 +134,9 @@ pub struct ApprovalRequest {
     pub policy_digest: String,
 
     /// The classes of approvers: somebody of each must agree.
+    // As many as the admission policy asks about (approval_policies.yaml).
     #[schemars(
-        length(min = 1, max = 16),
+        length(min = 1, max = 8),
         inner(length(max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))
     )]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
@@ -268,7 +269,7 @@ pub struct ApprovalDecision {
     /// For which of request.approverClasses; left out, for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
-        length(min = 1, max = 16),
+        length(min = 1, max = 8),
         inner(length(max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))
     )]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
