@@ -1,15 +1,20 @@
-//! The proof that the admission policies on the operator's own identity are in
-//! force: it asks, as a dry run, for a pod that they must refuse. What they
-//! refuse is proven; what they let through is told aloud, and no decision of
-//! anybody is carried out.
+//! The proof that the admission policies are in force: it asks, as a dry run, for
+//! a pod and for an approval that they must refuse. What they refuse is proven;
+//! what they let through is told aloud, and no decision of anybody is carried
+//! out.
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::json;
 use tenantry_api::label;
+use tenantry_api::mcp_approval::{
+    ApprovalRequest, ApprovalRule, McpApproval, McpApprovalSpec, Requester,
+};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
@@ -29,8 +34,9 @@ const KEPT_FOR: Duration = Duration::from_mins(5);
 /// from an answer. The next round goes on with the others.
 const MOST_HOMES: usize = 8;
 
-/// The policy that has to refuse.
-const POLICY: &str = "tenantry-operator-pods";
+/// The policies that have to refuse: a pod, and an approval.
+const PODS: &str = "tenantry-operator-pods";
+const APPROVALS: &str = "tenantry-approvals";
 
 /// Whether the policies are in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,10 +252,12 @@ fn say(before: Option<&Look>, now: &Look) {
     }
     match &now.standing {
         Standing::Proven => {
-            tracing::info!("the admission policies are in force: a forged pod was refused");
+            tracing::info!(
+                "the admission policies are in force: a forged pod and a forged approval were refused"
+            );
         }
         Standing::Open => tracing::error!(
-            "THE ADMISSION POLICIES ARE NOT IN FORCE: a forged pod was let through; install the chart tenantry-api again"
+            "THE ADMISSION POLICIES ARE NOT IN FORCE: a forged pod or approval was let through; install the chart tenantry-api again"
         ),
         Standing::Unknown { why } => {
             tracing::warn!(
@@ -261,12 +269,58 @@ fn say(before: Option<&Look>, now: &Look) {
 }
 
 async fn forge(client: &Client, namespace: &str) -> Standing {
-    let api: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     let params = PostParams {
         dry_run: true,
         field_manager: Some(label::OPERATOR.into()),
     };
-    judge(&api.create(&params, &forged()).await)
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+    match judge(PODS, &sets.create(&params, &forged()).await) {
+        Standing::Proven => {}
+        other => return other,
+    }
+    let approvals: Api<McpApproval> = Api::namespaced(client.clone(), namespace);
+    judge(
+        APPROVALS,
+        &approvals.create(&params, &forged_approval()).await,
+    )
+}
+
+/// An approval that nobody asked for, of a change that does not exist, and with
+/// a decision in somebody's name.
+fn forged_approval() -> McpApproval {
+    let request = ApprovalRequest {
+        change_id: "0".repeat(32),
+        tool: "forged".into(),
+        connector: "forged".into(),
+        account: "forged".into(),
+        object: None,
+        summary: "forged, to be refused".into(),
+        settings: vec![],
+        delta: None,
+        arguments: "{}".into(),
+        rules: vec![ApprovalRule {
+            policy: "forged".into(),
+            rule: "forged".into(),
+            message: String::new(),
+        }],
+        policy_digest: format!("sha256:{}", "0".repeat(64)),
+        approver_classes: vec!["forged".into()],
+        approvers: 1,
+        requested_by: Requester {
+            owner: "forged".into(),
+            agent: None,
+            key: "forged".into(),
+            issued_by: None,
+        },
+        asked_at: Time(Timestamp::UNIX_EPOCH),
+        expires_at: Time(Timestamp::UNIX_EPOCH),
+    };
+    let spec = McpApprovalSpec {
+        request,
+        decisions: vec![],
+        withdrawn: false,
+    };
+    McpApproval::new(label::FORGED, spec)
 }
 
 /// A pod that the operator must not be able to build: an image of nobody's
@@ -292,10 +346,10 @@ fn forged() -> StatefulSet {
     serde_json::from_value(set).unwrap_or_default()
 }
 
-fn judge<K>(answer: &Result<K, kube::Error>) -> Standing {
+fn judge<K>(policy: &str, answer: &Result<K, kube::Error>) -> Standing {
     match answer {
         Ok(_) => Standing::Open,
-        Err(kube::Error::Api(status)) if status.message.contains(&format!("'{POLICY}'")) => {
+        Err(kube::Error::Api(status)) if status.message.contains(&format!("'{policy}'")) => {
             Standing::Proven
         }
         // It exists: nobody refused before the API server looked.
@@ -321,8 +375,10 @@ mod tests {
     #[test]
     fn only_our_policys_own_refusal_is_a_proof() {
         let ours = "statefulsets.apps \"server\" is forbidden: ValidatingAdmissionPolicy 'tenantry-operator-pods' with binding 'tenantry-operator-pods' denied request: no";
-        assert_eq!(judge(&refused(403, ours)), Standing::Proven);
-        assert_eq!(judge(&refused(422, ours)), Standing::Proven);
+        assert_eq!(judge(PODS, &refused(403, ours)), Standing::Proven);
+        assert_eq!(judge(PODS, &refused(422, ours)), Standing::Proven);
+        let of_another = judge(APPROVALS, &refused(403, ours));
+        assert!(matches!(of_another, Standing::Unknown { .. }));
         for (code, message) in [
             (
                 403,
@@ -334,11 +390,11 @@ mod tests {
             ),
             (500, "away"),
         ] {
-            let standing = judge(&refused(code, message));
+            let standing = judge(PODS, &refused(code, message));
             assert!(matches!(standing, Standing::Unknown { .. }), "{message}");
         }
-        assert_eq!(judge(&refused(409, "already exists")), Standing::Open);
-        assert_eq!(judge(&Ok(())), Standing::Open);
+        assert_eq!(judge(PODS, &refused(409, "already exists")), Standing::Open);
+        assert_eq!(judge(PODS, &Ok(())), Standing::Open);
     }
 
     #[test]

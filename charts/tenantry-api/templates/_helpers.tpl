@@ -31,6 +31,7 @@ policy:
 rbac.authorization.k8s.io:
   rolebindings: [tenantry-server]
 tenantry.dev:
+  mcpapprovals: [forged]
   mcpservers: [server]
 {{- end }}
 

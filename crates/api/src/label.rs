@@ -22,6 +22,9 @@ pub const SERVER_ACCOUNT: &str = "tenantry-server";
 /// The ClusterRole by which a namespace lets the operator work in it.
 pub const TENANT_MANAGER_ROLE: &str = "tenantry-tenant-manager";
 
+/// The name of what is asked for to be refused.
+pub const FORGED: &str = "forged";
+
 /// The port of the Service and of the pod on which MCP is spoken.
 pub const MCP_PORT: u16 = 8080;
 

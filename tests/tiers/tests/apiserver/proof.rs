@@ -6,34 +6,57 @@ use tenantry_tests::kubectl::{condition, wait_for};
 use crate::operator_process::OperatorProcess;
 use crate::plane::{Organisation, Plane};
 
-const POLICY: &str = "tenantry-operator-pods";
+/// The smallest policy that refuses one of the forgeries, under the name by which
+/// the operator knows it.
+struct Policy {
+    name: &'static str,
+    group: &'static str,
+    version: &'static str,
+    resource: &'static str,
+    expression: &'static str,
+}
 
-/// The smallest policy that refuses a forged pod, under the name by which the
-/// operator knows it.
-fn policy() -> Value {
-    let server = "object.spec.template.spec.?serviceAccountName.orValue('') == 'tenantry-server'";
-    let rules = json!([{
-        "apiGroups": ["apps"], "apiVersions": ["v1"],
-        "operations": ["CREATE", "UPDATE"], "resources": ["statefulsets"],
-    }]);
-    json!({"apiVersion": "v1", "kind": "List", "items": [
-        {
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicy",
-            "metadata": {"name": POLICY},
-            "spec": {
-                "failurePolicy": "Fail",
-                "matchConstraints": {"resourceRules": rules},
-                "validations": [{"expression": server}],
+const PODS: Policy = Policy {
+    name: "tenantry-operator-pods",
+    group: "apps",
+    version: "v1",
+    resource: "statefulsets",
+    expression: "object.spec.template.spec.?serviceAccountName.orValue('') == 'tenantry-server'",
+};
+
+const APPROVALS: Policy = Policy {
+    name: "tenantry-approvals",
+    group: "tenantry.dev",
+    version: "v1alpha1",
+    resource: "mcpapprovals",
+    expression: "object.metadata.name != 'forged'",
+};
+
+impl Policy {
+    fn document(&self) -> Value {
+        let rules = json!([{
+            "apiGroups": [self.group], "apiVersions": [self.version],
+            "operations": ["CREATE", "UPDATE"], "resources": [self.resource],
+        }]);
+        json!({"apiVersion": "v1", "kind": "List", "items": [
+            {
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "ValidatingAdmissionPolicy",
+                "metadata": {"name": self.name},
+                "spec": {
+                    "failurePolicy": "Fail",
+                    "matchConstraints": {"resourceRules": rules},
+                    "validations": [{"expression": self.expression}],
+                },
             },
-        },
-        {
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": {"name": POLICY},
-            "spec": {"policyName": POLICY, "validationActions": ["Deny"]},
-        },
-    ]})
+            {
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "ValidatingAdmissionPolicyBinding",
+                "metadata": {"name": self.name},
+                "spec": {"policyName": self.name, "validationActions": ["Deny"]},
+            },
+        ]})
+    }
 }
 
 fn wait_for_guard(organisation: &Organisation, status: &str, reason: &str) -> Value {
@@ -51,14 +74,24 @@ fn contract_says(organisation: &Organisation) -> Value {
 }
 
 #[test]
-fn the_guard_counts_as_proven_when_it_has_refused_and_not_before() {
+fn the_guard_counts_as_proven_when_it_has_refused_a_pod_and_not_before() {
+    is_proven_with(&PODS);
+}
+
+#[test]
+fn the_guard_counts_as_proven_when_it_has_refused_an_approval_and_not_before() {
+    is_proven_with(&APPROVALS);
+}
+
+/// Without that one it is not, whatever the others refuse.
+fn is_proven_with(policy: &Policy) {
     let plane = Plane::without_operator().unwrap();
     let kubectl = plane.kubectl();
     for kind in [
         "validatingadmissionpolicybinding",
         "validatingadmissionpolicy",
     ] {
-        let gone = ["delete", kind, POLICY, "--ignore-not-found"];
+        let gone = ["delete", kind, policy.name, "--ignore-not-found"];
         kubectl.run(&gone).unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
@@ -68,7 +101,7 @@ fn the_guard_counts_as_proven_when_it_has_refused_and_not_before() {
     let message = guarded["message"].as_str().unwrap();
     assert!(
         message.starts_with(
-            "the admission policies let a forged pod through; install the chart tenantry-api"
+            "the admission policies let a forged pod or approval through; install the chart tenantry-api"
         ),
         "{message}"
     );
@@ -86,7 +119,7 @@ fn the_guard_counts_as_proven_when_it_has_refused_and_not_before() {
     // Unguarded is not unserved.
     acme.wait_for_reason("ServerStarting");
 
-    kubectl.apply(&policy().to_string()).unwrap();
+    kubectl.apply(&policy.document().to_string()).unwrap();
     wait_for_guard(&acme, "True", "GuardProven");
     assert_eq!(contract_says(&acme), true);
     assert!(

@@ -36,12 +36,12 @@ pub fn guarded(guard: Option<&Standing>) -> Finding {
             GUARDED,
             true,
             Reason::GuardProven,
-            "the admission policies refused a forged pod",
+            "the admission policies refused a forged pod and a forged approval",
         ),
         Some(Standing::Open) => {
             let reason = Reason::GuardOpen;
             let message = format!(
-                "the admission policies let a forged pod through; {}",
+                "the admission policies let a forged pod or approval through; {}",
                 reason.remedy()
             );
             Finding::new(GUARDED, false, reason, message)
