@@ -56,6 +56,8 @@ pub struct Book {
     pub written: Notify,
     /// Told when there is a change that somebody must look after.
     pub unsettled: Notify,
+    /// Told when there is something that people must see.
+    pub asked: Notify,
 }
 
 /// How the ledger stands.
@@ -86,6 +88,7 @@ impl Book {
             failed: Failed::default(),
             written: Notify::new(),
             unsettled: Notify::new(),
+            asked: Notify::new(),
         }
     }
 

@@ -37,6 +37,12 @@ pub enum Step {
     Looked,
     /// The settler has put down how the change ended.
     FoundOut,
+    /// People see what they are asked; the ledger does not know of it yet.
+    Shown,
+    /// People have agreed, and it is put down that the change is carried out.
+    Agreed,
+    /// It is put down that a question has ended; its object does not say so yet.
+    Ended,
 }
 
 impl Step {
@@ -56,6 +62,9 @@ impl Step {
             Self::Doubted => "doubted",
             Self::Looked => "looked",
             Self::FoundOut => "found-out",
+            Self::Shown => "shown",
+            Self::Agreed => "agreed",
+            Self::Ended => "ended",
         }
     }
 }

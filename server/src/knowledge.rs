@@ -13,8 +13,13 @@ use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
 use tokio::sync::watch;
 
+use crate::control_plane::Question;
+
 /// Every key, by its public id.
 pub type Keys = HashMap<KeyId, Arc<KeyRecord>>;
+
+/// Every question that people see, by its name.
+pub type Questions = BTreeMap<String, Arc<Question>>;
 
 /// A contract as it arrived, unread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +54,7 @@ pub struct Knowledge {
     freezes: watch::Sender<Option<Arc<Freezes>>>,
     flaw: watch::Sender<Option<String>>,
     ledgers: watch::Sender<BTreeMap<String, LedgerReport>>,
+    questions: watch::Sender<Option<Arc<Questions>>>,
     began: Instant,
     contract_heard_ms: AtomicU64,
     keys_heard_ms: AtomicU64,
@@ -70,6 +76,7 @@ impl Knowledge {
             freezes: watch::Sender::new(None),
             flaw: watch::Sender::new(None),
             ledgers: watch::Sender::default(),
+            questions: watch::Sender::new(None),
             began: Instant::now(),
             contract_heard_ms: AtomicU64::new(0),
             keys_heard_ms: AtomicU64::new(0),
@@ -138,6 +145,41 @@ impl Knowledge {
     /// One freeze is gone.
     pub fn forget_freeze(&self, name: &str) {
         self.change_freezes(|freezes| freezes.remove(name));
+    }
+
+    /// The questions that people see are exactly these.
+    pub fn tell_questions(&self, questions: impl IntoIterator<Item = Question>) {
+        let questions = questions.into_iter();
+        let questions = questions.map(|one| (one.name.clone(), Arc::new(one)));
+        self.questions
+            .send_replace(Some(Arc::new(questions.collect())));
+    }
+
+    /// One is new or changed.
+    pub fn tell_question(&self, question: Question) {
+        self.change_questions(|questions| {
+            questions.insert(question.name.clone(), Arc::new(question));
+        });
+    }
+
+    /// One is gone.
+    pub fn forget_question(&self, name: &str) {
+        self.change_questions(|questions| {
+            questions.remove(name);
+        });
+    }
+
+    /// The questions that people see, and every change of them; `None` before
+    /// the first word about them.
+    pub fn questions(&self) -> watch::Receiver<Option<Arc<Questions>>> {
+        self.questions.subscribe()
+    }
+
+    fn change_questions(&self, change: impl FnOnce(&mut Questions)) {
+        self.questions.send_modify(|present| {
+            let questions = present.get_or_insert_default();
+            change(Arc::make_mut(questions));
+        });
     }
 
     /// What stands there now cannot be read; what was told before still holds.

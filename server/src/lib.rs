@@ -8,6 +8,7 @@
 
 pub mod activity;
 pub mod admin;
+pub mod approvals;
 pub mod audit;
 pub mod book;
 pub mod catalog;

@@ -37,7 +37,7 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(25);
 
 /// The vendor gets what is left after this, so that the caller still hears
 /// what became of the call.
-const OWN_SHARE: Duration = Duration::from_secs(1);
+pub(crate) const OWN_SHARE: Duration = Duration::from_secs(1);
 
 /// A caller whose key was found good.
 #[derive(Clone)]

@@ -55,6 +55,9 @@ const NOTABLY_AHEAD: SignedDuration = SignedDuration::from_secs(60);
 /// Where nothing is unsettled, in case a word was lost.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// Why a change ends that stood as decided when its process did.
+const NEVER_SENT: &str = "it was never sent";
+
 /// How a settler goes about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -186,7 +189,10 @@ impl Settler {
     /// whether it is settled.
     async fn attend(&self, change: Recorded, until: Instant) -> Result<bool, LedgerError> {
         let id = &change.lease.change;
-        let is_others = self.counter.book.hands.hold(id) || !self.is_ours(&change);
+        // What people agreed to is looked after by who brings it before them.
+        let is_others = change.progress == Progress::Executing
+            || self.counter.book.hands.hold(id)
+            || !self.is_ours(&change);
         if is_others || Instant::now() >= until {
             return Ok(false);
         }
@@ -196,6 +202,8 @@ impl Settler {
         match self.settle(&change).await {
             Ok(true) => {
                 crash::at(Step::FoundOut);
+                // Whoever agreed to it sees where it stands.
+                self.counter.book.asked.notify_one();
                 Ok(true)
             }
             // Not yet; or somebody else was faster, or it has moved on.
@@ -281,7 +289,7 @@ impl Settler {
             let answer = verdict::expired(&late.change);
             let ended = self
                 .ledger
-                .end_question(&late.change, End::Expired, Some(&answer), now)
+                .end_question(&late.change, End::Expired, Some(&answer), &Map::new(), now)
                 .await;
             match ended {
                 // Somebody else was faster.
@@ -320,15 +328,18 @@ impl Settler {
         crash::at(Step::TakenOver);
         match change.progress {
             Progress::Claimed => self.ledger.release(&lease, now).await.map(|()| true),
+            // Listed a while ago, it may have left since: then either fails.
+            Progress::Reserved if self.ledger.approval(&lease.change).await?.is_some() => {
+                let back = self.ledger.step_back(&lease, NEVER_SENT, now);
+                // People agreed: it is carried out once more.
+                back.await.map(|()| true)
+            }
             Progress::Reserved => {
-                // Listed a while ago, it may have left since: then this fails.
                 let outcome = Outcome::NeverSent {
-                    why: "it was never sent".into(),
+                    why: NEVER_SENT.into(),
                 };
-                self.ledger
-                    .settle(&lease, &outcome, now)
-                    .await
-                    .map(|()| true)
+                let settled = self.ledger.settle(&lease, &outcome, now);
+                settled.await.map(|()| true)
             }
             Progress::Sending => {
                 let outcome = Outcome::Unknown {

@@ -130,6 +130,7 @@ impl McpApiKey {
             id: KeyId::parse(name).map_err(KeyFormError::Name)?,
             owner: self.spec.owner.clone(),
             agent: self.spec.agent.clone(),
+            issued_by: self.spec.issued_by.clone(),
             digest: Digest::parse(&self.spec.digest).map_err(KeyFormError::Digest)?,
             scopes: scopes
                 .collect::<Result<_, _>>()

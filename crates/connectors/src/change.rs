@@ -171,24 +171,34 @@ impl Prepared {
     /// equal, and so is what the change does to it, but for what only time
     /// changes. To a pause, nothing but its own object counts.
     pub fn is_still(&self, now: &Self) -> bool {
-        let is_before = match (self.before(), now.before()) {
-            (Some(one), Some(other)) => one.is_same(&other),
-            (one, other) => one == other,
+        let stops = self.effect.only_stops() && now.effect.only_stops();
+        self.own() == now.own() && (stops || self.pinned() == now.pinned())
+    }
+
+    /// What stands for all of that: two preparations that have it in common mean
+    /// the same. Another release may have another one of the same change.
+    pub fn pinned(&self) -> Digest {
+        let around = self.snapshot.as_ref().map(Snapshot::configured);
+        let all = json!([self.own(), self.path, around, timeless(&self.effect)]);
+        Digest::of(all.to_string().as_bytes())
+    }
+
+    /// The change of the object itself, without what stands around it.
+    fn own(&self) -> Value {
+        let object = match &self.place {
+            Owned::Account(_) => None,
+            Owned::Object(object) => Some((object.kind(), object.id())),
         };
-        let is_change = self.connector == now.connector
-            && self.place == now.place
-            && self.kind == now.kind
-            && self.target.is_same(&now.target)
-            && self.said == now.said
-            && is_before;
-        if !is_change || (self.effect.only_stops() && now.effect.only_stops()) {
-            return is_change;
-        }
-        let is_around = match (&self.snapshot, &now.snapshot) {
-            (Some(one), Some(other)) => one.is_configured_like(other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
-        self.path == now.path && is_around && timeless(&self.effect) == timeless(&now.effect)
+        let account = self.place.account();
+        json!([
+            self.connector,
+            (account.id(), account.currency()),
+            object,
+            self.kind,
+            self.target.unspent(),
+            self.said,
+            self.before().map(|before| before.unspent()),
+        ])
     }
 
     /// Whether it makes something new.

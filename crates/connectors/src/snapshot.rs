@@ -6,7 +6,7 @@ pub(crate) mod account;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenantry_core::name::{Currency, ObjectId};
 use tenantry_core::spend_root::{Budget, Node, SpendRoot, Switch};
 use tenantry_core::text;
@@ -54,12 +54,14 @@ impl Snapshot {
         above.iter().map(|node| node.id.clone()).collect()
     }
 
-    /// Whether everything that somebody configures is equal. Names are not
-    /// compared, nor what time alone changes, nor the order of lists.
-    pub(crate) fn is_configured_like(&self, other: &Self) -> bool {
-        self.root.currency == other.root.currency
-            && self.bids_micros == other.bids_micros
-            && is_configured_like(&self.root.top, &other.root.top)
+    /// Everything that somebody configures. Names are not in it, nor what time
+    /// alone changes, nor the order of lists.
+    pub(crate) fn configured(&self) -> Value {
+        json!([
+            self.root.currency,
+            self.bids_micros,
+            configured(&self.root.top)
+        ])
     }
 }
 
@@ -86,9 +88,9 @@ pub(crate) fn unspent(budget: Budget) -> Budget {
     }
 }
 
-fn is_configured_like(one: &Node, other: &Node) -> bool {
+fn configured(node: &Node) -> Value {
     // Named one by one: a field that is new must be thought of here.
-    let own = |node: &Node| Node {
+    let own = Node {
         id: node.id.clone(),
         kind: node.kind.clone(),
         switch: node.switch,
@@ -98,19 +100,12 @@ fn is_configured_like(one: &Node, other: &Node) -> bool {
         has_budget_schedule: node.has_budget_schedule,
         children: None,
     };
-    let below = |node: &Node| node.children.as_ref().map(Vec::len);
-    own(one) == own(other)
-        && below(one) == below(other)
-        && by_id(one)
-            .zip(by_id(other))
-            .all(|(one, other)| is_configured_like(one, other))
-}
-
-/// What stands below an object, in an order that no list decides.
-fn by_id(node: &Node) -> impl Iterator<Item = &Node> {
-    let children = node.children.iter().flatten();
-    let ordered: BTreeMap<&ObjectId, &Node> = children.map(|child| (&child.id, child)).collect();
-    ordered.into_values()
+    let below = node.children.as_ref().map(|children| {
+        let by_id: BTreeMap<&ObjectId, &Node> =
+            children.iter().map(|child| (&child.id, child)).collect();
+        by_id.into_values().map(configured).collect::<Vec<_>>()
+    });
+    json!([own, below])
 }
 
 /// How amounts are written.

@@ -162,6 +162,8 @@ pub struct KeyRecord {
     pub owner: String,
     /// The program that uses it, in the owner's words.
     pub agent: Option<String>,
+    /// The Kubernetes user that made it, where it says so.
+    pub issued_by: Option<String>,
     /// SHA-256 of the key's secret.
     pub digest: Digest,
     /// What the key may do; none means nothing.
@@ -224,6 +226,7 @@ mod tests {
             id: KeyId::parse("demo").unwrap(),
             owner: "alice".into(),
             agent: None,
+            issued_by: None,
             digest: key().digest(),
             scopes: vec![],
             accounts: None,

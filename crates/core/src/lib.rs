@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod answer;
+pub mod approval;
 pub mod audit;
 pub mod authorize;
 pub mod cause;

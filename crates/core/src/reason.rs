@@ -77,6 +77,12 @@ reasons! {
     ApprovalRequired => "wait for people to decide; call again with the same idempotency_key to hear what they said",
     /// Nobody agreed to the change in the time that there was for it.
     ApprovalExpired => "ask for the change anew, with a new idempotency_key, if it is still wanted",
+    /// Somebody who must agree said no.
+    ApprovalDenied => "read why; ask for another change, with a new idempotency_key",
+    /// Whoever asked took the change back.
+    ApprovalWithdrawn => "ask for the change anew, with a new idempotency_key, if it is still wanted",
+    /// The change cannot be put before people now.
+    ApprovalUnavailable => "wait until other requests are decided, then ask again",
     /// Another change of the same is on its way.
     ChangeInProgress => "wait until the change in change_id has ended, then call again",
     /// A newer change of the object took the place of this one.

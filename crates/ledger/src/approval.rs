@@ -12,6 +12,7 @@ use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::line::Event;
 use crate::page::Page;
+use crate::reserve::Deferred;
 use crate::settle::LONGEST_LIST;
 use crate::sql::{Row, args};
 
@@ -28,6 +29,12 @@ pub struct Approval {
     pub terms: Terms,
     /// The rules that ask.
     pub fired: Vec<Fired>,
+    /// The arguments of the tool, all of them.
+    pub arguments: Map<String, Value>,
+    /// What stands for all that it was decided on.
+    pub pinned: Digest,
+    /// What identifies the policies that it was decided under.
+    pub policy_digest: Digest,
     /// What they are shown, once they are.
     pub shown: Option<Shown>,
     /// How it ended, if it did without the change being made.
@@ -75,8 +82,18 @@ pub enum Execution {
     NotPending(Progress),
 }
 
-const READ: &str = "SELECT change_id, asked_at, expires_at, terms, fired, uid, digest, ended \
-     FROM approvals WHERE change_id = $1";
+/// The columns that [`Approval::of`] reads.
+macro_rules! select_approvals {
+    ($rest:literal) => {
+        concat!(
+            "SELECT change_id, asked_at, expires_at, terms, fired, arguments, pinned, ",
+            "policy_digest, uid, digest, ended FROM approvals ",
+            $rest
+        )
+    };
+}
+
+const READ: &str = select_approvals!("WHERE change_id = $1");
 
 impl Ledger {
     /// The question about a change, if there was one.
@@ -88,9 +105,10 @@ impl Ledger {
 
     /// All questions that wait, those that expire first before the others.
     pub async fn waiting(&self) -> Result<Vec<Approval>, LedgerError> {
-        const LIST: &str = "SELECT change_id, asked_at, expires_at, terms, fired, uid, digest, ended \
-             FROM approvals WHERE change_id IN (SELECT id FROM changes WHERE progress = 'pending') \
-             ORDER BY expires_at, change_id LIMIT $1";
+        const LIST: &str = select_approvals!(
+            "WHERE change_id IN (SELECT id FROM changes WHERE progress = 'pending') \
+             ORDER BY expires_at, change_id LIMIT $1"
+        );
         let mut tx = self.engine.look().await?;
         let rows = tx.rows(LIST, args![LONGEST_LIST]).await?;
         rows.iter().map(Approval::of).collect()
@@ -120,10 +138,13 @@ impl Ledger {
 
     /// Begins to carry out what people agreed to: of any number of attempts,
     /// one does. Here, and nowhere else, it is asked whether it is too late.
+    ///
+    /// `said` is what people said, for the audit.
     pub async fn execute(
         &self,
         change: &ChangeId,
         shown: &Shown,
+        said: &Map<String, Value>,
         now: Timestamp,
     ) -> Result<Execution, LedgerError> {
         let mut page = self.turn(now).await?;
@@ -139,20 +160,38 @@ impl Ledger {
         }
         let lease = page.hand_over(&found).await?;
         page.move_to(&found, Progress::Executing).await?;
-        let detail = json!({"uid": shown.uid, "digest": shown.digest});
+        let mut detail = said.clone();
+        detail.insert("uid".into(), json!(shown.uid));
+        detail.insert("digest".into(), json!(shown.digest));
+        let detail = Value::Object(detail);
         page.append(Event::Execution, Some(change), detail, &found.record)
             .await?;
         page.close().await?;
         Ok(Execution::Begun(lease))
     }
 
+    /// Says that somebody goes on carrying out what people agreed to: for now it
+    /// is nobody else's.
+    pub async fn carry_on(&self, lease: &Lease, now: Timestamp) -> Result<(), LedgerError> {
+        const STAY: &str =
+            "UPDATE changes SET since = $1 WHERE id = $2 AND epoch = $3 AND progress = 'executing'";
+        let mut page = self.turn(now).await?;
+        let args = args![page.now, lease.change.as_str(), lease.epoch];
+        if page.tx.run(STAY, args).await? == 0 {
+            let change = Recorded::held(&mut page.tx, lease).await?;
+            return Err(change.out_of_order());
+        }
+        page.close().await
+    }
+
     /// Ends a question that waits; its money is free, and its key is answered
-    /// with `answer`, or free without one.
+    /// with `answer`, or free without one. `said` is why, for the audit.
     pub async fn end_question(
         &self,
         change: &ChangeId,
         end: End,
         answer: Option<&str>,
+        said: &Map<String, Value>,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let mut page = self.turn(now).await?;
@@ -161,7 +200,7 @@ impl Ledger {
         if found.progress != Progress::Pending || is_early {
             return Err(found.out_of_order());
         }
-        page.end(&found, end, answer).await?;
+        page.end(&found, end, answer, said).await?;
         page.close().await
     }
 
@@ -171,6 +210,7 @@ impl Ledger {
         lease: &Lease,
         end: End,
         answer: Option<&str>,
+        said: &Map<String, Value>,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let mut page = self.turn(now).await?;
@@ -178,7 +218,7 @@ impl Ledger {
         if found.progress != Progress::Executing {
             return Err(found.out_of_order());
         }
-        page.end(&found, end, answer).await?;
+        page.end(&found, end, answer, said).await?;
         page.close().await
     }
 }
@@ -191,16 +231,31 @@ impl Page<'_> {
         change: &ChangeId,
         terms: &Terms,
         ruling: &Ruling,
+        deferred: Deferred<'_>,
     ) -> Result<Timestamp, LedgerError> {
-        const ASK: &str = "INSERT INTO approvals (change_id, asked_at, expires_at, terms, fired) \
-             VALUES ($1, $2, $3, $4, $5)";
+        const ASK: &str = "INSERT INTO approvals (change_id, asked_at, expires_at, terms, fired, \
+             arguments, pinned, policy_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let own = change.as_str();
+        // Of two questions about one change each has a moment of its own, also
+        // while a clock that was set back stands still.
+        let earlier = self.approval(change).await?;
+        let earlier = earlier.map(|earlier| earlier.asked_at + SignedDuration::from_micros(1));
+        let asked_at = earlier.map_or(self.now, |earlier| earlier.max(self.now));
         let forget = "DELETE FROM approvals WHERE change_id = $1";
         self.tx.run_later(forget, args![own]).await?;
         // A time beyond all times is one that has passed: in doubt, nobody may.
         let after = SignedDuration::from_millis(terms.expires_after_ms);
         let expires_at = self.now.checked_add(after).unwrap_or(self.now);
-        let args = args![own, self.now, expires_at, json(terms), json(&ruling.fired)];
+        let args = args![
+            own,
+            asked_at,
+            expires_at,
+            json(terms),
+            json(&ruling.fired),
+            json(deferred.arguments),
+            deferred.pinned.to_string(),
+            deferred.policy_digest.to_string(),
+        ];
         self.tx.run_later(ASK, args).await?;
         Ok(expires_at)
     }
@@ -214,8 +269,8 @@ impl Page<'_> {
         for question in older {
             self.void(question).await?;
             self.answer(question, None).await?;
-            self.note_end(question, End::Superseded, json!({ "by": by }))
-                .await?;
+            let by = Map::from_iter([("by".to_owned(), json!(by))]);
+            self.note_end(question, End::Superseded, by).await?;
         }
         Ok(older
             .iter()
@@ -228,6 +283,7 @@ impl Page<'_> {
         change: &Recorded,
         end: End,
         answer: Option<&str>,
+        said: &Map<String, Value>,
     ) -> Result<(), LedgerError> {
         match answer {
             Some(answer) => {
@@ -236,25 +292,23 @@ impl Page<'_> {
             }
             None => self.give_up(change).await?,
         }
-        self.note_end(change, end, json!({})).await
+        self.note_end(change, end, said.clone()).await
     }
 
     async fn note_end(
         &mut self,
         change: &Recorded,
         end: End,
-        mut detail: Value,
+        mut detail: Map<String, Value>,
     ) -> Result<(), LedgerError> {
         const END: &str = "UPDATE approvals SET ended = $1 WHERE change_id = $2";
         let own = &change.lease.change;
         self.tx
             .run_later(END, args![end.as_str(), own.as_str()])
             .await?;
-        if let Some(detail) = detail.as_object_mut() {
-            detail.insert("end".into(), end.as_str().into());
-        }
-        let record: &Map<_, _> = &change.record;
-        self.append(Event::ApprovalEnded, Some(own), detail, record)
+        detail.insert("end".into(), end.as_str().into());
+        let detail = Value::Object(detail);
+        self.append(Event::ApprovalEnded, Some(own), detail, &change.record)
             .await
     }
 
@@ -265,8 +319,17 @@ impl Page<'_> {
         let found = Recorded::find(&mut self.tx, change)
             .await?
             .ok_or_else(gone)?;
+        let approval = self.approval(change).await?.ok_or_else(gone)?;
+        Ok((found, approval))
+    }
+
+    /// What people were asked about a change, if they were.
+    pub(crate) async fn approval(
+        &mut self,
+        change: &ChangeId,
+    ) -> Result<Option<Approval>, LedgerError> {
         let row = self.tx.row(READ, args![change.as_str()]).await?;
-        Ok((found, Approval::of(&row.ok_or_else(gone)?)?))
+        row.as_ref().map(Approval::of).transpose()
     }
 }
 
@@ -287,6 +350,11 @@ impl Approval {
             expires_at: row.time("expires_at")?,
             terms: row.maybe_json("terms")?.ok_or_else(|| gone("terms"))?,
             fired: row.maybe_json("fired")?.ok_or_else(|| gone("fired"))?,
+            arguments: row
+                .maybe_json("arguments")?
+                .ok_or_else(|| gone("arguments"))?,
+            pinned: row.read("pinned", |text| Digest::parse(text).ok())?,
+            policy_digest: row.read("policy_digest", |text| Digest::parse(text).ok())?,
             shown,
             ended: ended.as_deref().map(End::read).transpose()?,
         })

@@ -96,6 +96,23 @@ impl Ledger {
         Ok(claimed)
     }
 
+    /// What the key of a change opens now, whoever asks; nothing where the key is
+    /// free again, or where a change never had one. Nothing is written down.
+    pub async fn opens(
+        &self,
+        change: &ChangeId,
+        now: Timestamp,
+    ) -> Result<Option<Claimed>, LedgerError> {
+        const FIND: &str = "SELECT change_id, answer, answered_at, is_expired FROM claims \
+             WHERE change_id = $1";
+        let mut page = self.turn(now).await?;
+        match page.tx.row(FIND, args![change.as_str()]).await? {
+            Some(found) if page.is_past(&found)? => Ok(Some(Claimed::Expired)),
+            Some(found) => page.open(&found).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Gives a key back, for a change of which nothing is to be kept: its
     /// arguments were wrong, its vendor could not be asked.
     pub async fn release(&self, lease: &Lease, now: Timestamp) -> Result<(), LedgerError> {
@@ -146,18 +163,37 @@ impl Page<'_> {
 
     /// What a key opens that was claimed before.
     async fn meet(&mut self, row: &Row, claim: &Claim<'_>) -> Result<Claimed, LedgerError> {
-        let answered_at = row.maybe_time("answered_at")?;
-        let is_past =
-            answered_at.is_some_and(|at| self.now.duration_since(at) >= self.ledger().retention());
-        if row.int("is_expired")? != 0 || is_past {
+        if self.is_past(row)? {
             return Ok(Claimed::Expired);
         }
         if row.text("fingerprint")? != claim.fingerprint() {
             return Ok(Claimed::Mismatch);
         }
         let change = row.read("change_id", |text| ChangeId::parse(text).ok())?;
-        let Some(executed_at) = answered_at else {
-            return self.meet_open(&change).await;
+        if row.maybe_time("answered_at")?.is_none() {
+            let found = self.begun(&change).await?;
+            let age = self.now.duration_since(found.since);
+            if found.progress == Progress::Claimed && age >= CLAIM_LASTS {
+                return Ok(Claimed::New(self.hand_over(&found).await?));
+            }
+        }
+        self.open(row).await
+    }
+
+    /// Whether what a key was used for is no longer kept.
+    fn is_past(&self, row: &Row) -> Result<bool, LedgerError> {
+        let answered_at = row.maybe_time("answered_at")?;
+        let is_past =
+            answered_at.is_some_and(|at| self.now.duration_since(at) >= self.ledger().retention());
+        Ok(row.int("is_expired")? != 0 || is_past)
+    }
+
+    /// What a key opens that is good for its change.
+    async fn open(&mut self, row: &Row) -> Result<Claimed, LedgerError> {
+        let change = row.read("change_id", |text| ChangeId::parse(text).ok())?;
+        let Some(executed_at) = row.maybe_time("answered_at")? else {
+            let progress = self.begun(&change).await?.progress;
+            return Ok(Claimed::InProgress { change, progress });
         };
         let Some(answer) = row.maybe_text("answer")? else {
             return Ok(Claimed::Superseded { change });
@@ -171,17 +207,9 @@ impl Page<'_> {
         }))
     }
 
-    async fn meet_open(&mut self, change: &ChangeId) -> Result<Claimed, LedgerError> {
+    async fn begun(&mut self, change: &ChangeId) -> Result<Recorded, LedgerError> {
         let found = Recorded::find(&mut self.tx, change).await?;
-        let found = found.ok_or_else(|| LedgerError::damaged("a claim has no change"))?;
-        let age = self.now.duration_since(found.since);
-        if found.progress == Progress::Claimed && age >= CLAIM_LASTS {
-            return Ok(Claimed::New(self.hand_over(&found).await?));
-        }
-        Ok(Claimed::InProgress {
-            change: change.clone(),
-            progress: found.progress,
-        })
+        found.ok_or_else(|| LedgerError::damaged("a claim has no change"))
     }
 
     async fn has_moved_on(&mut self, change: &ChangeId) -> Result<bool, LedgerError> {
@@ -196,7 +224,7 @@ impl Page<'_> {
     /// Gives a change to this process, and takes it from whoever had it.
     pub(crate) async fn hand_over(&mut self, change: &Recorded) -> Result<Lease, LedgerError> {
         const HAND_OVER: &str = "UPDATE changes SET epoch = $1, holder = $2, since = CASE \
-             WHEN progress = 'claimed' THEN $3 ELSE since END WHERE id = $4";
+             WHEN progress IN ('claimed', 'executing') THEN $3 ELSE since END WHERE id = $4";
         let lease = Lease {
             change: change.lease.change.clone(),
             epoch: change.lease.epoch + 1,

@@ -39,6 +39,19 @@ pub struct Asked<'a> {
     pub exposure_terms: Option<&'a ExposureTerms>,
     /// Actor and redacted arguments, for every audit line of the change.
     pub record: &'a Map<String, Value>,
+    /// What is carried out later, if people must agree first.
+    pub deferred: Deferred<'a>,
+}
+
+/// What a change is made of once people have agreed.
+#[derive(Debug, Clone, Copy)]
+pub struct Deferred<'a> {
+    /// The arguments of its tool, all of them.
+    pub arguments: &'a Map<String, Value>,
+    /// What stands for all that it was decided on.
+    pub pinned: Digest,
+    /// What identifies the policies that it was decided under.
+    pub policy_digest: Digest,
 }
 
 /// By what a change is known to be the same as another one.
@@ -359,7 +372,7 @@ impl Page<'_> {
                 self.reserve(change, asked, intent, Progress::Pending)
                     .await?;
                 let superseded = self.supersede(&older, own).await?;
-                let expires_at = self.ask(own, &terms, &ruling).await?;
+                let expires_at = self.ask(own, &terms, &ruling, asked.deferred).await?;
                 let pending = Reservation::Pending {
                     ruling,
                     terms,

@@ -143,8 +143,9 @@ impl Ledger {
         page.close().await
     }
 
-    /// Gives up a reservation of which nothing was sent, because what it was
-    /// decided on has changed: the same change may be decided once more.
+    /// Gives up a reservation of which nothing was sent: the same change may be
+    /// decided once more. What people agreed to stays agreed to, and keeps its
+    /// money.
     pub async fn step_back(
         &self,
         lease: &Lease,
@@ -154,13 +155,17 @@ impl Ledger {
         const BACK: &str = "UPDATE changes SET progress = 'claimed', since = $1, likeness = NULL, \
              charge = NULL, proposal = NULL, intent = NULL, reserved_at = NULL, touched = $2 \
              WHERE id = $3";
+        const AGREED: &str =
+            "UPDATE changes SET progress = 'executing', since = $1, touched = $2 WHERE id = $3";
         let mut page = self.turn(now).await?;
         let change = Recorded::held(&mut page.tx, lease).await?;
         if change.progress != Progress::Reserved {
             return Err(change.out_of_order());
         }
+        let is_agreed = page.approval(&lease.change).await?.is_some();
         let args = args![page.now, page.touch(), lease.change.as_str()];
-        page.tx.run_later(BACK, args).await?;
+        let back = if is_agreed { AGREED } else { BACK };
+        page.tx.run_later(back, args).await?;
         page.free_roots(&change).await?;
         let own = Some(&lease.change);
         let detail = json!({ "why": why });

@@ -15,6 +15,7 @@ use tenantry_core::tenant::TenantConfig;
 use tenantry_ledger::ledger::Ledger;
 
 use super::outbox;
+use crate::approvals;
 use crate::book;
 use crate::clock::Clock;
 use crate::counter::Counter;
@@ -47,6 +48,7 @@ pub async fn keep(counter: Arc<Counter>, pace: Pace, reading: exposure::Pace) {
     let empty = || outbox::keep_emptied(&counter, &ledger);
     let accept = || accept_when_told(&counter, &ledger);
     let read = || exposure::keep_read(&counter, &ledger, reading);
+    let show = || approvals::keep(&counter, &ledger);
     let sweep = || keep_swept(&ledger, &counter.clock);
     futures::join!(
         supervised(watch, Duty::BringOut, empty),
@@ -54,6 +56,7 @@ pub async fn keep(counter: Arc<Counter>, pace: Pace, reading: exposure::Pace) {
         supervised(watch, Duty::Sweep, sweep),
         supervised(watch, Duty::ReadExposure, read),
         supervised(watch, Duty::Accept, accept),
+        supervised(watch, Duty::Ask, show),
     );
 }
 

@@ -1,6 +1,7 @@
 //! The control plane in a Kubernetes namespace. With what is below it, the only
 //! module that knows a Kubernetes client.
 
+mod approvals;
 mod follow;
 
 use std::collections::BTreeMap;
@@ -14,14 +15,16 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tenantry_api::label;
 use tenantry_api::mcp_api_key::McpApiKey;
+use tenantry_api::mcp_approval::McpApproval;
 use tenantry_api::mcp_freeze::{self, McpFreeze};
 use tenantry_api::mcp_server::{LedgerReport, McpServer, ReplicaReport};
 use tenantry_core::freeze::Freeze;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
 
-use super::{ControlPlane, Live, LiveError, ReportError};
+use super::{Approvals, ControlPlane, Live, LiveError, ReportError};
 use crate::knowledge::{Knowledge, RawContract, Topic};
+use approvals::QuestionListener;
 pub use follow::Pace;
 use follow::{Listener, all_pages, follow};
 use tenantry_core::cause::chain;
@@ -42,6 +45,7 @@ pub struct Kubernetes {
     servers: Api<DynamicObject>,
     keys: Api<DynamicObject>,
     freezes: Api<DynamicObject>,
+    approvals: Api<DynamicObject>,
     pod: String,
     pace: Pace,
 }
@@ -64,6 +68,7 @@ impl Kubernetes {
             servers: api(ApiResource::erase::<McpServer>(&())),
             keys: api(ApiResource::erase::<McpApiKey>(&())),
             freezes: api(ApiResource::erase::<McpFreeze>(&())),
+            approvals: api(ApiResource::erase::<McpApproval>(&())),
             pod: pod.to_owned(),
             pace: Pace::PRODUCTION,
         }
@@ -99,11 +104,13 @@ impl ControlPlane for Kubernetes {
             let contract = ContractListener(&knowledge);
             let keys = KeyListener(&knowledge);
             let freezes = FreezeListener(&knowledge);
+            let questions = QuestionListener(&knowledge);
             let only_ours = format!("metadata.name={}", label::SERVER);
             tokio::join!(
                 follow(&self.servers, Some(&only_ours), &contract, &self.pace),
                 follow(&self.keys, None, &keys, &self.pace),
                 follow(&self.freezes, None, &freezes, &self.pace),
+                follow(&self.approvals, None, &questions, &self.pace),
             );
         })
     }
@@ -137,6 +144,10 @@ impl ControlPlane for Kubernetes {
                 freezes: freezes.iter().map(freeze).collect(),
             })
         })
+    }
+
+    fn approvals(&self) -> Option<&dyn Approvals> {
+        Some(self)
     }
 
     fn report<'a>(&'a self, report: &'a ReplicaReport) -> BoxFuture<'a, Result<(), ReportError>> {

@@ -57,6 +57,7 @@ fn nobody(key: &ApiKey) -> KeyRecord {
         id: key.id().clone(),
         owner: String::new(),
         agent: None,
+        issued_by: None,
         // Of no bytes: a secret has 32.
         digest: Digest::of(b""),
         scopes: Vec::new(),

@@ -4,6 +4,7 @@
 //! What is written here is order alone. Each step either goes on or ends the
 //! change in the ledger, so that whatever stops a call leaves nothing open.
 
+pub mod agreed;
 pub mod claim;
 pub mod decide;
 pub mod emergency;
@@ -33,6 +34,7 @@ use super::{Authenticated, Ended, Stopped, live};
 use crate::book;
 use crate::counter::Counter;
 use crate::crash::{self, Step};
+use agreed::Agreement;
 use decide::{Decided, Granted};
 use prepare::Ready;
 
@@ -53,6 +55,8 @@ struct Errand<'c> {
     desk: Desk<'c>,
     ledger: &'c Ledger,
     lease: &'c Lease,
+    /// What people have agreed to, where they were asked.
+    agreement: Option<&'c Agreement>,
 }
 
 /// How often a change is decided: what was true when it was may not be so any
@@ -103,6 +107,7 @@ pub async fn carry(
         desk,
         ledger: &ledger,
         lease: &lease,
+        agreement: None,
     };
     let ended = errand.run(permitted, wish, entry).await;
     desk.counter.book.written.notify_one();
@@ -141,6 +146,13 @@ impl Errand<'_> {
             Err(stopped) => return self.release(stopped).await,
         };
         crash::at(Step::Prepared);
+        let pinned = ready.prepared.pinned();
+        if self
+            .agreement
+            .is_some_and(|agreement| agreement.pinned != pinned)
+        {
+            return Err(stale());
+        }
         for left in (0..DECISIONS).rev() {
             if ready.prepared.is_reached {
                 let change = told::of(&ready.prepared, None);
@@ -159,7 +171,8 @@ impl Errand<'_> {
             }
             match self.look_again(&ready, entry).await {
                 Ok(None) => return self.send(&ready, granted, wish, entry).await,
-                Ok(Some(now)) if left > 0 => {
+                // What people agreed to is not decided anew.
+                Ok(Some(now)) if left > 0 && self.agreement.is_none() => {
                     if let Err(stopped) = prepare::as_foreseen(wish, &now) {
                         return self.void(stopped).await;
                     }
@@ -207,7 +220,7 @@ impl Errand<'_> {
             .await
         {
             Ok(()) => {}
-            Err(error) if ready.is_stop() => {
+            Err(error) if ready.is_stop() && self.agreement.is_none() => {
                 tell(
                     &error,
                     "a stop could not be put down, and is made all the same",
@@ -217,7 +230,7 @@ impl Errand<'_> {
                 let _ = self.void(stale()).await;
                 return emergency::stop_prepared(self.desk, ready, wish, entry).await;
             }
-            Err(LedgerError::Stale { .. }) => return self.void(stale()).await,
+            Err(LedgerError::Stale { .. }) => return self.void(self.too_late()).await,
             // Whether it was put down is not known. It was not sent: whoever
             // looks after it finds the object as it was.
             Err(error) => return Err(self.unrecorded(&error)),
@@ -225,21 +238,49 @@ impl Errand<'_> {
         crash::at(Step::Sending);
         // The disk may have taken its time.
         if !ready.is_stop() && !permission.is_good(self.desk.now()) {
+            let stopped = stale();
             let outcome = Outcome::NotApplied {
                 why: "its permission ended before it was sent".into(),
-                answer: None,
+                answer: self.kept(entry.call_id(), &stopped),
             };
-            return self.free(&outcome, stale()).await;
+            return self.free(&outcome, stopped).await;
         }
         make::make(self, ready, record, entry).await
     }
 
-    /// Ends a change of which nothing was reserved; its key is free again.
+    /// What the permission was good for is over, which says nothing of the object:
+    /// what people agreed to may be tried again.
+    fn too_late(&self) -> Stopped {
+        if self.agreement.is_none() {
+            return stale();
+        }
+        let message = "it took longer than a permission is good for";
+        let refusal = Refusal::new(Reason::DeadlineExceeded, message);
+        Stopped::refused(Stage::Decide, refusal)
+    }
+
+    /// What the key of a change is answered with that was not made: people said
+    /// what they had to say, and its key does not ask them once more.
+    fn kept(&self, call_id: &str, stopped: &Stopped) -> Option<String> {
+        self.agreement?;
+        let change = told::named(&self.lease.change);
+        let ended = Err(match stopped.change {
+            Some(_) => stopped.clone(),
+            None => stopped.clone().of_change(change),
+        });
+        Some(told::stored(call_id, &ended))
+    }
+
+    /// Ends a change of which nothing was reserved; its key is free again. What
+    /// people agreed to is ended by who carries it out.
     async fn release(&self, stopped: Stopped) -> Ended {
         self.give_back(Err(stopped)).await
     }
 
     async fn give_back(&self, ended: Ended) -> Ended {
+        if self.agreement.is_some() {
+            return ended;
+        }
         if let Err(error) = self.ledger.release(self.lease, self.desk.now()).await {
             // The claim is nobody's after a minute.
             tell(&error, "a key could not be given back");
@@ -247,8 +288,17 @@ impl Errand<'_> {
         ended
     }
 
-    /// Frees the money of a change that was not sent, and its key.
+    /// Frees the money of a change that was not sent, and its key. What people
+    /// agreed to is ended by who carries it out, or carried out once more.
     async fn void(&self, stopped: Stopped) -> Ended {
+        if self.agreement.is_some() {
+            let why = &stopped.refusal.message;
+            let back = self.ledger.step_back(self.lease, why, self.desk.now());
+            return Err(match back.await {
+                Ok(()) => stopped,
+                Err(error) => self.unrecorded(&error),
+            });
+        }
         let outcome = Outcome::NeverSent {
             why: stopped.refusal.message.clone(),
         };

@@ -1,6 +1,7 @@
 //! Before anything is changed: what stands in the control plane at this very
 //! moment must still permit it (WRITES §9). Reads rely on what was watched.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use serde_json::Value;
 use tenantry_core::authorize::{self, Request};
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
+use tenantry_core::name::KeyId;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::tenant::TenantConfig;
 
@@ -44,6 +46,20 @@ pub async fn confirm(
         Timestamp::now(),
     )?;
     Ok(live.freezes)
+}
+
+/// The key of that id. That there is none is the word of the control plane
+/// itself: what is watched may not have heard of it yet.
+pub async fn key(counter: &Counter, id: &KeyId) -> Result<Option<Arc<KeyRecord>>, Refusal> {
+    if let Some(key) = counter.knowledge.key(id) {
+        return Ok(Some(key));
+    }
+    let read = counter.control_plane.read_live(id);
+    match tokio::time::timeout(LIVE_LIMIT, read).await {
+        Ok(Ok(live)) => Ok(live.key.map(Arc::new)),
+        Ok(Err(error)) => Err(unconfirmed(&chain(&error))),
+        Err(_) => Err(unconfirmed("it did not answer in time")),
+    }
 }
 
 /// Decides by what was read live, for a caller who came with `key` under the

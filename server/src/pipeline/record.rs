@@ -64,6 +64,20 @@ impl Entry {
         }
     }
 
+    /// That of a change which nobody calls for any more: the ledger has its
+    /// lines, and there is none in the audit stream of the process.
+    pub fn without_line(call_id: String, metrics: Arc<Metrics>) -> Self {
+        Self {
+            slot: None,
+            event: blank_event(call_id),
+            is_known: false,
+            arrived: Instant::now(),
+            vendor_requests: Arc::default(),
+            sent: Arc::default(),
+            metrics,
+        }
+    }
+
     /// It belongs to that trace.
     pub fn traced(&mut self, trace: Option<TraceContext>) {
         self.event.trace = trace;

@@ -105,6 +105,8 @@ async fn run(case: &Case, asked: &Asked) -> Result<(), String> {
 fn open(setup: &mut Setup) {
     setup.tenant.access = Access::ReadWrite;
     setup.clock = Clock::still(moment::NOW);
+    // Of what waits already nothing is kept but its money.
+    setup.asks_people = false;
     // What is live is so by its line, and is not read anew.
     setup.faults = Faults {
         fail: Some(Fault::Unavailable),

@@ -16,7 +16,7 @@ use tenantry_ledger::change::{ChangeId, Intent, Principal};
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger, MOST_WAITING, Opening};
-use tenantry_ledger::reserve::{Asked, Moment, Reservation};
+use tenantry_ledger::reserve::{Asked, Deferred, Moment, Reservation};
 use tenantry_ledger::settle::Outcome;
 
 use crate::ACCOUNT;
@@ -100,6 +100,11 @@ impl Charge {
             lookback: SignedDuration::from_hours(24),
             exposure_terms: None,
             record: &Map::new(),
+            deferred: Deferred {
+                arguments: &Map::new(),
+                pinned: Digest::of(b"past"),
+                policy_digest: Digest::of(b"past"),
+            },
         };
         let decided = |moment: &Moment<'_>| self.ruling(moment);
         let reserved = ledger.decide_and_reserve(&lease, &asked, self.at, decided);

@@ -10,7 +10,7 @@ use tenantry_server::crash::Step;
 use crate::documents::key;
 use crate::house::{Gate, House};
 use crate::matrix::{Case, Death, End, Vendor};
-use crate::program::{Heard, PATIENCE, Program, Said, Start, until};
+use crate::program::{Heard, PATIENCE, Program, Said, Start, in_folder, until};
 use crate::proof;
 
 /// Between two calls of a client that waits.
@@ -41,7 +41,8 @@ struct Course<'c> {
 /// Runs a case; where it fails, all that its processes said comes with the
 /// error.
 pub async fn run(case: &Case, number: usize) -> Result<End> {
-    let house = House::build(case, number).await?;
+    // A schema of its own, where the database is shared.
+    let house = House::build(case.engine, case.vendor, &format!("case-{number}")).await?;
     let gate = match (case.vendor, case.tool.meddled()) {
         (Vendor::Moved, Some((object, changed))) => {
             Some(house.meddle_at(Step::Reserved, object, changed).await?)
@@ -97,11 +98,11 @@ impl Course<'_> {
             Death::InFlight => None,
         });
         let (flag, place) = self.house.ledger_flag();
-        let (dir, vendor) = (self.house.dir(), self.house.fake.url());
+        let home = in_folder(&self.house.dir(), &self.house.fake.url());
         let start = Start {
-            dir: &dir,
+            home: &home,
+            kubeconfig: None,
             ledger: (flag, &place),
-            vendor: &vendor,
             dies_after,
             gate: self.gate.as_ref().map(|gate| gate.place.as_str()),
             number: self.started,

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::documents::{self, TOKEN};
-use crate::matrix::{Case, Engine};
+use crate::matrix::{Engine, Vendor};
 use crate::postgres;
 
 /// A folder of documents, a ledger and a vendor.
@@ -75,21 +75,19 @@ async fn meddle(url: &str, parameter: (&str, &str)) -> Result<()> {
 }
 
 impl House {
-    /// One for the case with that number.
-    pub async fn build(case: &Case, number: usize) -> Result<Self> {
+    /// That of an organisation of its own.
+    pub async fn build(engine: Engine, vendor: Vendor, organization: &str) -> Result<Self> {
         // Another house of this process may have installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let fake = FakeMeta::start().await?;
         fake.grant(TOKEN, &["act_1001"]);
-        if let Some(order) = case.vendor.order() {
+        if let Some(order) = vendor.order() {
             fake.order(order);
         }
-        // A schema of its own, where the database is shared.
-        let organization = format!("case-{number}");
         let (documents, kept) = (TempDir::new()?, TempDir::new()?);
         let policy = json!({"mode": "Enforce", "currency": "EUR"});
-        documents::write(documents.path(), &organization, &policy)?;
-        let place = match case.engine {
+        documents::write(documents.path(), organization, &policy)?;
+        let place = match engine {
             Engine::Sqlite => Place::Sqlite(SqlitePlace {
                 path: kept.path().join("ledger.db"),
                 least_free_bytes: 0,
@@ -103,7 +101,7 @@ impl House {
         };
         Ok(Self {
             fake,
-            organization: Organization::parse(&organization).context("a name")?,
+            organization: Organization::parse(organization).context("a name")?,
             place,
             documents,
             kept,

@@ -12,6 +12,8 @@
     reason = "all of this is tests, helpers as well"
 )]
 
+#[cfg(feature = "apiserver")]
+mod agreed;
 mod course;
 mod documents;
 mod house;
@@ -21,6 +23,8 @@ mod postgres;
 mod program;
 mod proof;
 mod slow;
+#[cfg(feature = "apiserver")]
+mod town;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -43,10 +47,14 @@ fn chosen() -> Vec<Case> {
         cases.retain(|case| case.to_string().contains(&part));
         return cases;
     }
-    if std::env::var(WHOLE).is_ok_and(|chosen| chosen == "whole") {
+    if is_whole() {
         return cases;
     }
     matrix::sample(cases)
+}
+
+fn is_whole() -> bool {
+    std::env::var(WHOLE).is_ok_and(|chosen| chosen == "whole")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

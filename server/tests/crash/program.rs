@@ -1,6 +1,7 @@
 //! The real server in a process of its own, that may die at a step, and all
 //! that it says.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -33,12 +34,12 @@ pub enum Heard {
 /// What a process is started with.
 #[derive(Clone, Copy)]
 pub struct Start<'s> {
-    /// The documents.
-    pub dir: &'s Path,
+    /// Where it lives.
+    pub home: &'s [OsString],
+    /// Who it is in a cluster, if it lives in one.
+    pub kubeconfig: Option<&'s Path>,
     /// The flag that says where the ledger is, and its value.
     pub ledger: (&'s str, &'s Path),
-    /// The fake vendor.
-    pub vendor: &'s str,
     /// After which step it dies.
     pub dies_after: Option<&'s str>,
     /// At which step it waits for whom, if somebody listens there.
@@ -72,6 +73,12 @@ pub struct Said {
 #[derive(Clone, Default)]
 pub struct Text(Arc<Mutex<Vec<u8>>>);
 
+/// The flags of a process that lives with a folder of documents and a fake vendor.
+pub fn in_folder(dir: &Path, vendor: &str) -> [OsString; 3] {
+    let vendor = format!("--sandbox-base-url=meta={vendor}");
+    ["--dir".into(), dir.into(), vendor.into()]
+}
+
 /// Looks until there is something to see. Whoever runs a case bounds it.
 pub async fn until<T>(mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     loop {
@@ -86,9 +93,8 @@ impl Program {
     /// Starts one.
     pub fn start(start: Start<'_>) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry-server"));
-        command.arg("--dir").arg(start.dir);
+        command.args(start.home);
         command.arg(start.ledger.0).arg(start.ledger.1);
-        command.arg(format!("--sandbox-base-url=meta={}", start.vendor));
         for port in ["--mcp-listen", "--admin-listen", "--activity-listen"] {
             command.args([port, "127.0.0.1:0"]);
         }
@@ -106,6 +112,9 @@ impl Program {
         if let Some(gate) = start.gate {
             command.env("TENANTRY_CRASH_GATE", gate);
         }
+        if let Some(kubeconfig) = start.kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
         let command = command.stdin(Stdio::null());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("starting the server")?;
@@ -119,7 +128,10 @@ impl Program {
             said,
             readers,
             url: String::new(),
-            http: reqwest::Client::builder().no_proxy().build()?,
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .timeout(PATIENCE / 2)
+                .build()?,
         })
     }
 
@@ -167,9 +179,10 @@ impl Program {
         let text = match answered.await {
             Ok(text) => text,
             Err(error) => {
-                self.killed()
-                    .await
-                    .with_context(|| format!("a call failed: {error}"))?;
+                let died = tokio::time::timeout(PATIENCE / 4, self.killed());
+                let died = died.await.context("the process lives");
+                died.and_then(|died| died)
+                    .with_context(|| format!("a call failed: {error:?}"))?;
                 return Ok(Heard::Nothing);
             }
         };

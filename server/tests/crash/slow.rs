@@ -9,14 +9,11 @@ use tenantry_server::crash::Step;
 
 use crate::documents::key;
 use crate::house::{Gate, House};
-use crate::matrix::{Case, End, Engine, Tool, Vendor};
-use crate::program::{Heard, Program, Start};
+use crate::matrix::{End, Engine, Tool, Vendor};
+use crate::program::{Heard, Program, Start, in_folder};
 use crate::proof;
 
 const CHANGE: &str = "0d9f4f7e-5a0b-4c1e-9d43-6a6f8c000003";
-
-/// Outside the numbers of the matrix.
-const NUMBER: usize = 1_000_000;
 
 async fn call(program: &mut Program, tool: Tool) -> Value {
     let mut arguments = tool.arguments();
@@ -36,13 +33,8 @@ async fn a_change_that_waited_for_its_record_too_long_is_not_sent() {
         // What only stops is made however late it is.
         (Tool::Pause, "done", 1),
     ] {
-        let case = Case {
-            engine: Engine::Sqlite,
-            tool,
-            vendor: Vendor::Ok,
-            deaths: &[],
-        };
-        let house = House::build(&case, NUMBER).await.unwrap();
+        let house = House::build(Engine::Sqlite, Vendor::Ok, "slow");
+        let house = house.await.unwrap();
         let permitted = Duration::try_from(GOOD_FOR).unwrap();
         let gate = Gate::at(Step::Sending, async move {
             tokio::time::sleep(permitted + Duration::from_millis(100)).await;
@@ -50,11 +42,11 @@ async fn a_change_that_waited_for_its_record_too_long_is_not_sent() {
         });
         let gate = gate.await.unwrap();
         let (flag, place) = house.ledger_flag();
-        let (dir, vendor) = (house.dir(), house.fake.url());
+        let home = in_folder(&house.dir(), &house.fake.url());
         let mut program = Program::start(Start {
-            dir: &dir,
+            home: &home,
+            kubeconfig: None,
             ledger: (flag, &place),
-            vendor: &vendor,
             dies_after: None,
             gate: Some(&gate.place),
             number: 0,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Result;
 use futures::future::try_join_all;
 
-use crate::program::{Program, Said, Start};
+use crate::program::{Program, Said, Start, in_folder};
 
 /// How many there are.
 pub const REPLICAS: usize = 3;
@@ -89,10 +89,11 @@ impl Replicas {
     }
 
     fn program(&mut self, later: u32) -> Result<Program> {
+        let home = in_folder(&self.common.dir, &self.common.vendor);
         let program = Program::start(Start {
-            dir: &self.common.dir,
+            home: &home,
+            kubeconfig: None,
             ledger: ("--ledger-postgres", &self.common.ledger),
-            vendor: &self.common.vendor,
             dies_after: None,
             gate: None,
             number: later,

@@ -6,13 +6,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
+use tenantry_api::mcp_approval::{
+    ApprovalDecision, ApprovalRequest, ApprovalVerdict, McpApprovalSpec, McpApprovalStatus,
+};
 use tenantry_api::mcp_server::{LedgerReport, ReplicaReport};
 use tenantry_core::freeze::Freeze;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
 use tenantry_core::tenant::TenantConfig;
-use tenantry_server::control_plane::{ControlPlane, Live, LiveError, ReportError};
-use tenantry_server::knowledge::{Knowledge, RawContract, Topic};
+use tenantry_server::control_plane::{
+    Approvals, AskError, ControlPlane, Live, LiveError, Question, ReportError,
+};
+use tenantry_server::knowledge::{Knowledge, Questions, RawContract, Topic};
 use tokio::sync::{Notify, watch};
 
 /// What stands in the namespace, and what the server makes of it.
@@ -21,6 +27,10 @@ pub struct InMemory {
     live: Mutex<LiveAnswer>,
     knowledge: watch::Sender<Option<Arc<Knowledge>>>,
     reports: watch::Sender<Vec<ReplicaReport>>,
+    questions: watch::Sender<Questions>,
+    asks_people: bool,
+    /// How many questions there may be.
+    room: Mutex<usize>,
     /// Told, following it fails.
     fails: Notify,
 }
@@ -69,6 +79,9 @@ impl InMemory {
             live: Mutex::default(),
             knowledge: watch::Sender::new(None),
             fails: Notify::new(),
+            questions: watch::Sender::default(),
+            asks_people: true,
+            room: Mutex::new(usize::MAX),
             reports: watch::Sender::new(Vec::new()),
         }
     }
@@ -77,6 +90,72 @@ impl InMemory {
     pub fn with_ledgers(self, ledgers: BTreeMap<String, LedgerReport>) -> Self {
         self.told.lock().unwrap().ledgers = ledgers;
         self
+    }
+
+    /// The same, with or without anywhere to ask people.
+    pub fn asking_people(self, asks_people: bool) -> Self {
+        Self {
+            asks_people,
+            ..self
+        }
+    }
+
+    /// From now on there may be so many questions.
+    pub fn leave_room_for(&self, questions: usize) {
+        *self.room.lock().unwrap() = questions;
+    }
+
+    /// The first question that fits.
+    pub async fn question(&self, fits: impl Fn(&Question) -> bool) -> Question {
+        let mut questions = self.questions.subscribe();
+        let wanted = |questions: &Questions| questions.values().any(|one| fits(one));
+        let found = tokio::time::timeout(crate::world::PATIENCE, questions.wait_for(wanted));
+        let found = found.await.expect("no such question").unwrap();
+        let found = found.values().find(|one| fits(one)).unwrap();
+        (**found).clone()
+    }
+
+    /// How many questions there are.
+    pub fn questions(&self) -> usize {
+        self.questions.borrow().len()
+    }
+
+    /// Somebody says something of a question.
+    pub fn decide(&self, name: &str, by: &str, verdict: ApprovalVerdict) {
+        self.change(name, |question| {
+            question.spec.decisions.push(ApprovalDecision {
+                by: by.into(),
+                verdict,
+                classes: None,
+                comment: Some("as I said".into()),
+            });
+        });
+    }
+
+    /// Somebody changes a question.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Question)) {
+        let mut question = (*self.questions.borrow()[name]).clone();
+        change(&mut question);
+        self.put(question);
+    }
+
+    /// Somebody deletes a question; who watches hears of it, or not.
+    pub fn delete(&self, name: &str) {
+        self.questions.send_modify(|questions| {
+            questions.remove(name);
+        });
+        if let Some(knowledge) = &*self.knowledge.borrow() {
+            knowledge.forget_question(name);
+        }
+    }
+
+    fn put(&self, question: Question) {
+        self.questions.send_modify(|questions| {
+            questions.insert(question.name.clone(), Arc::new(question.clone()));
+        });
+        if let Some(knowledge) = &*self.knowledge.borrow() {
+            knowledge.tell_question(question);
+        }
     }
 
     /// Following it fails now.
@@ -142,6 +221,8 @@ impl ControlPlane for InMemory {
             knowledge.tell_contract(told.contract);
             knowledge.tell_keys(told.keys);
             knowledge.tell_freezes(told.freezes);
+            let questions: Vec<_> = self.questions.borrow().values().cloned().collect();
+            knowledge.tell_questions(questions.iter().map(|one| (**one).clone()));
             for topic in [Topic::Contract, Topic::Keys, Topic::Freezes] {
                 knowledge.heard(topic, Instant::now());
             }
@@ -166,10 +247,73 @@ impl ControlPlane for InMemory {
         })
     }
 
+    fn approvals(&self) -> Option<&dyn Approvals> {
+        self.asks_people.then_some(self as _)
+    }
+
     fn report<'a>(&'a self, report: &'a ReplicaReport) -> BoxFuture<'a, Result<(), ReportError>> {
         Box::pin(async move {
             self.reports
                 .send_modify(|reports| reports.push(report.clone()));
+            Ok(())
+        })
+    }
+}
+
+impl Approvals for InMemory {
+    fn ask<'a>(
+        &'a self,
+        name: &'a str,
+        request: &'a ApprovalRequest,
+    ) -> BoxFuture<'a, Result<Question, AskError>> {
+        Box::pin(async move {
+            let standing = self.questions.borrow().get(name).cloned();
+            if let Some(standing) = standing {
+                return Ok((*standing).clone());
+            }
+            if self.questions() >= *self.room.lock().unwrap() {
+                return Err(AskError::Full("exceeded quota".into()));
+            }
+            let spec = McpApprovalSpec {
+                request: request.clone(),
+                decisions: vec![],
+                withdrawn: false,
+            };
+            let question = Question {
+                name: name.into(),
+                uid: format!("uid of {name}"),
+                spec,
+                status: McpApprovalStatus::default(),
+                created_at: Some(Timestamp::now()),
+                is_going: false,
+            };
+            self.put(question.clone());
+            Ok(question)
+        })
+    }
+
+    fn look<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Question>, LiveError>> {
+        let found = self.questions.borrow().get(name).cloned();
+        Box::pin(async move { Ok(found.map(|found| (*found).clone())) })
+    }
+
+    fn tell<'a>(
+        &'a self,
+        question: &'a Question,
+        status: &'a McpApprovalStatus,
+    ) -> BoxFuture<'a, Result<(), LiveError>> {
+        Box::pin(async move {
+            let standing = self.questions.borrow().get(&question.name).cloned();
+            if standing.is_some_and(|standing| standing.uid == question.uid) {
+                self.change(&question.name, |question| question.status = status.clone());
+            }
+            Ok(())
+        })
+    }
+
+    fn clear<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<(), LiveError>> {
+        Box::pin(async move {
+            self.delete(&question.name);
             Ok(())
         })
     }

@@ -105,6 +105,8 @@ pub struct Setup {
     pub transport: Option<Arc<dyn Transport>>,
     pub audit_out: Option<Box<dyn Write + Send>>,
     pub has_contract: bool,
+    /// Whether there is anywhere to ask people.
+    pub asks_people: bool,
     pub clock: Clock,
 }
 
@@ -153,6 +155,7 @@ pub fn record(id: &str) -> KeyRecord {
         id: KeyId::parse(id).unwrap(),
         owner: "alice@acme.example".into(),
         agent: Some("reporter".into()),
+        issued_by: None,
         digest: key(id).digest(),
         scopes: vec![Scope::parse("meta:read").unwrap()],
         accounts: None,
@@ -224,6 +227,7 @@ impl Setup {
             transport: None,
             audit_out: None,
             has_contract: true,
+            asks_people: true,
             clock: Clock::default(),
         }
     }
@@ -256,7 +260,8 @@ impl World {
         };
         let contract = setup.has_contract.then(|| raw(&setup.tenant, 1));
         let control = InMemory::new(contract, setup.keys, setup.freezes);
-        let control = Arc::new(control.with_ledgers(setup.ledgers));
+        let control = control.with_ledgers(setup.ledgers);
+        let control = Arc::new(control.asking_people(setup.asks_people));
         let (open_ports, mut opened) = watch::channel(OpenPorts::default());
         let clock = Arc::new(setup.clock);
         let parts = Parts {

@@ -2,6 +2,7 @@
 //! key opens, and what stays on record.
 
 mod answers;
+mod approvals;
 mod creates;
 mod describe;
 mod exposure;
@@ -18,8 +19,10 @@ use serde_json::{Value, json};
 use tenantry_core::access::Access;
 use tenantry_core::key::{KeyRecord, Scope};
 use tenantry_core::policy::Policy;
+use tenantry_core::tenant::TenantConfig;
 use tenantry_fakes::meta::{EffectKind, SANDBOX_TOKEN};
 
+use crate::control::raw;
 use crate::world::{PATIENCE, Setup, World, record, until};
 
 /// In Berlin: a campaign of two live ad sets, of 20.00 and 30.50 EUR a day.
@@ -86,6 +89,18 @@ async fn world_with(fields: Value) -> World {
         setup.tenant.policies = vec![policy(fields)];
     })
     .await
+}
+
+/// Another contract comes into force.
+async fn obey(world: &World, tenant: &TenantConfig, generation: i64) {
+    let contract = raw(tenant, generation);
+    world.control.keep_contract(contract.clone());
+    let knowledge = world.control.knowledge().await;
+    knowledge.tell_contract(Some(contract));
+    let obeyed = world
+        .control
+        .reported(|report| report.observed_generation == Some(generation));
+    obeyed.await;
 }
 
 /// A key that no other call has.

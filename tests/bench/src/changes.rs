@@ -18,7 +18,7 @@ use tenantry_ledger::change::{ChangeId, Intent, Lease, Principal};
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger, MOST_WAITING, Opening};
 use tenantry_ledger::place::Place;
-use tenantry_ledger::reserve::{Asked, Likeness, Moment, Reservation};
+use tenantry_ledger::reserve::{Asked, Deferred, Likeness, Moment, Reservation};
 use tenantry_ledger::settle::Outcome;
 use tokio::sync::Notify;
 
@@ -127,6 +127,11 @@ impl Changes {
             lookback: DAY,
             exposure_terms: None,
             record: &record(&object),
+            deferred: Deferred {
+                arguments: &record(&object),
+                pinned: Digest::of(object.as_bytes()),
+                policy_digest: Digest::of(object.as_bytes()),
+            },
         };
         let agreed = Agreed::default();
         let rule = |moment: &Moment<'_>| {

@@ -62,6 +62,7 @@ fn key(scopes: &[&str], accounts: Option<&[&str]>) -> KeyRecord {
         id: KeyId::parse("demo").unwrap(),
         owner: "alice".into(),
         agent: None,
+        issued_by: None,
         digest: Digest::of(b""),
         scopes: scopes
             .iter()

@@ -140,8 +140,9 @@ pub enum Verdict {
 /// the terms on which it did.
 pub type Agreed = BTreeMap<RuleName, Terms>;
 
-/// Decides over `proposal` at `now`. Rules in `agreed` do not ask again, unless
-/// they ask on other terms by now; they still may deny.
+/// Decides over `proposal` at `now`. Rules in `agreed` do not ask again; they
+/// still may deny. Where any other rule asks by now, or one of them on other
+/// terms, all that ask do so anew: people see the whole of it.
 pub fn decide(
     proposal: &Proposal,
     policies: &[Policy],
@@ -170,10 +171,13 @@ pub fn decide(
         fired.push(ungranted());
     }
     fired.extend(facts.twin.as_deref().map(doubled));
-    fired.retain(|one| match &one.verdict {
+    let is_agreed = |one: &Fired| match &one.verdict {
         Verdict::Deny => true,
-        Verdict::Ask(terms) => agreed.get(&one.name) != Some(terms),
-    });
+        Verdict::Ask(terms) => agreed.get(&one.name) == Some(terms),
+    };
+    if fired.iter().all(is_agreed) {
+        fired.retain(|one| one.verdict == Verdict::Deny);
+    }
     let decision = merge(&fired, now);
     let mut ruling = Ruling {
         decision,

@@ -100,6 +100,10 @@ CREATE TABLE approvals (
     expires_at BIGINT NOT NULL,
     terms TEXT NOT NULL,
     fired TEXT NOT NULL,
+    -- What is carried out when people agree, and what it was decided on.
+    arguments TEXT NOT NULL,
+    pinned TEXT NOT NULL,
+    policy_digest TEXT NOT NULL,
     uid TEXT,
     digest TEXT,
     ended TEXT

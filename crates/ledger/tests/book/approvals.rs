@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tenantry_core::digest::Digest;
 use tenantry_core::policy::decide::{self, Decision};
 use tenantry_ledger::approval::{End, Execution, Shown};
@@ -24,6 +24,7 @@ on_both_engines!(
     an_execution_that_asks_again_waits_again,
     an_execution_that_limits_deny_ends_with_an_answer,
     an_execution_waits_for_its_root,
+    an_execution_that_was_not_sent_is_carried_out_once_more,
     a_question_that_ends_frees_its_money,
     a_question_does_not_expire_early_nor_end_twice,
     a_question_that_nobody_can_see_frees_its_key,
@@ -33,6 +34,10 @@ on_both_engines!(
     too_many_questions_of_one_key_are_denied,
     questions_are_listed_by_their_end,
 );
+
+fn said() -> Map<String, Value> {
+    Map::from_iter([("said".to_owned(), json!("so"))])
+}
 
 fn shown(change: &Lease) -> Shown {
     Shown {
@@ -66,7 +71,7 @@ async fn waiting(ledger: &Ledger, key: &str, wish: &Wish, now: jiff::Timestamp) 
 
 async fn begun(ledger: &Ledger, lease: &Lease, now: jiff::Timestamp) -> Lease {
     match ledger
-        .execute(&lease.change, &shown(lease), now)
+        .execute(&lease.change, &shown(lease), &said(), now)
         .await
         .unwrap()
     {
@@ -82,7 +87,11 @@ async fn of_many_executions_exactly_one_begins(house: House) {
         .map(|number| {
             let ledger = Arc::clone(&replicas[number % replicas.len()]);
             let lease = lease.clone();
-            tokio::spawn(async move { ledger.execute(&lease.change, &shown(&lease), at(1)).await })
+            tokio::spawn(async move {
+                ledger
+                    .execute(&lease.change, &shown(&lease), &said(), at(1))
+                    .await
+            })
         })
         .collect();
     let mut leases = Vec::new();
@@ -108,12 +117,18 @@ async fn an_execution_is_too_late_at_the_very_moment(house: House) {
     )
     .await;
     let execute = ledger
-        .execute(&late.change, &shown(&late), at(0) + hour)
+        .execute(&late.change, &shown(&late), &said(), at(0) + hour)
         .await;
     assert_eq!(execute.unwrap(), Execution::Expired);
     // What began in time is not ended by the sweeper that comes late.
     let end = ledger
-        .end_question(&just.change, End::Expired, Some("late"), at(0) + hour)
+        .end_question(
+            &just.change,
+            End::Expired,
+            Some("late"),
+            &said(),
+            at(0) + hour,
+        )
         .await;
     assert!(
         matches!(end, Err(LedgerError::OutOfOrder { .. })),
@@ -125,7 +140,12 @@ async fn only_what_people_were_shown_is_carried_out(house: House) {
     let ledger = house.open().await;
     let lease = asked(&ledger, "key", &Wish::raise("1", 1), at(0)).await;
     let right = shown(&lease);
-    let execute = async |shown: &Shown| ledger.execute(&lease.change, shown, at(1)).await.unwrap();
+    let execute = async |shown: &Shown| {
+        ledger
+            .execute(&lease.change, shown, &said(), at(1))
+            .await
+            .unwrap()
+    };
     assert_eq!(execute(&right).await, Execution::OtherShown);
     ledger.show(&lease.change, &right, at(0)).await.unwrap();
     ledger.show(&lease.change, &right, at(0)).await.unwrap();
@@ -217,7 +237,10 @@ async fn an_execution_that_asks_again_waits_again(house: House) {
         .unwrap();
     assert!(matches!(again, Reservation::Pending { .. }), "{again:?}");
     // What people agreed to before is not what they are asked now.
-    let execute = ledger.execute(&lease.change, &first, at(2)).await.unwrap();
+    let execute = ledger
+        .execute(&lease.change, &first, &said(), at(2))
+        .await
+        .unwrap();
     assert_eq!(execute, Execution::OtherShown);
     let approval = ledger.approval(&lease.change).await.unwrap().unwrap();
     assert_eq!((approval.asked_at, approval.shown), (at(1), None));
@@ -235,7 +258,7 @@ async fn an_execution_that_limits_deny_ends_with_an_answer(house: House) {
     assert!(matches!(denied, Reservation::Denied { .. }), "{denied:?}");
     assert_eq!(ledger.unsettled().await.unwrap().len(), 1);
     ledger
-        .end_execution(&lease, End::Refused, Some("refused"), at(1))
+        .end_execution(&lease, End::Refused, Some("refused"), &said(), at(1))
         .await
         .unwrap();
     match claim(&ledger, "key", "{}", at(2)).await {
@@ -271,6 +294,36 @@ async fn an_execution_waits_for_its_root(house: House) {
     );
 }
 
+async fn an_execution_that_was_not_sent_is_carried_out_once_more(house: House) {
+    let ledger = house.open().await;
+    let wish = Wish::raise("1", units(40));
+    let lease = waiting(&ledger, "key", &wish, at(0)).await;
+    let lease = begun(&ledger, &lease, at(1)).await;
+    let find = async || ledger.find(&lease.change).await.unwrap().unwrap();
+    let before = find().await;
+    for second in [2, 4] {
+        let decided = decide(&ledger, &lease, &wish, &[policy(&json!({}))], at(second)).await;
+        assert!(
+            matches!(decided, Ok(Reservation::Reserved { .. })),
+            "{decided:?}"
+        );
+        let back = ledger.step_back(&lease, "it was not sent", at(second + 1));
+        back.await.unwrap();
+        let now = find().await;
+        assert_eq!(
+            (now.progress, &now.proposal, &now.intent),
+            (Progress::Executing, &before.proposal, &before.intent)
+        );
+    }
+    let approval = ledger.approval(&lease.change).await.unwrap().unwrap();
+    assert_eq!(approval.ended, None);
+    // Its money is still its own.
+    let other = new(&ledger, "other", at(6)).await;
+    let more = Wish::raise("2", units(40));
+    let full = decide(&ledger, &other, &more, &[wish::day_cap("50.00")], at(6)).await;
+    assert!(matches!(full, Ok(Reservation::Denied { .. })), "{full:?}");
+}
+
 async fn a_question_that_ends_frees_its_money(house: House) {
     let ledger = house.open().await;
     let policies = [wish::asks(), wish::day_cap("100.00")];
@@ -289,7 +342,7 @@ async fn a_question_that_ends_frees_its_money(house: House) {
             "{end:?}: {pending:?}"
         );
         ledger
-            .end_question(&lease.change, end, Some(end.as_str()), at(0))
+            .end_question(&lease.change, end, Some(end.as_str()), &said(), at(0))
             .await
             .unwrap();
         match claim(&ledger, &key, "{}", at(1)).await {
@@ -303,14 +356,15 @@ async fn a_question_does_not_expire_early_nor_end_twice(house: House) {
     let ledger = house.open().await;
     let lease = waiting(&ledger, "key", &Wish::raise("1", 1), at(0)).await;
     let expire = async |second| {
-        let end = ledger.end_question(&lease.change, End::Expired, Some("late"), at(second));
+        let said = said();
+        let end = ledger.end_question(&lease.change, End::Expired, Some("late"), &said, at(second));
         end.await.is_ok()
     };
     assert!(!expire(3599).await);
     assert!(expire(3600).await);
     assert!(!expire(3601).await);
     let execute = ledger
-        .execute(&lease.change, &shown(&lease), at(10))
+        .execute(&lease.change, &shown(&lease), &said(), at(10))
         .await
         .unwrap();
     assert_eq!(execute, Execution::NotPending(Progress::NotApplied));
@@ -320,7 +374,7 @@ async fn a_question_that_nobody_can_see_frees_its_key(house: House) {
     let ledger = house.open().await;
     let lease = asked(&ledger, "key", &Wish::raise("1", 1), at(0)).await;
     ledger
-        .end_question(&lease.change, End::Unavailable, None, at(0))
+        .end_question(&lease.change, End::Unavailable, None, &said(), at(0))
         .await
         .unwrap();
     new(&ledger, "key", at(0)).await;
@@ -347,7 +401,7 @@ async fn a_newer_question_takes_the_place_of_the_older(house: House) {
         Claimed::Superseded { change }
     );
     let execute = ledger
-        .execute(&older.change, &shown(&older), at(2))
+        .execute(&older.change, &shown(&older), &said(), at(2))
         .await
         .unwrap();
     assert_eq!(execute, Execution::NotPending(Progress::NotApplied));

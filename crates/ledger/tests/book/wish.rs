@@ -14,7 +14,7 @@ use tenantry_ledger::change::{ChangeId, Intent, Lease, Principal};
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
-use tenantry_ledger::reserve::{Asked, Likeness, Moment, Reservation};
+use tenantry_ledger::reserve::{Asked, Deferred, Likeness, Moment, Reservation};
 use tenantry_ledger::settle::Outcome;
 
 use crate::house::{DAY, unique};
@@ -128,6 +128,11 @@ impl Wish {
             lookback: self.lookback,
             exposure_terms: None,
             record: &self.record,
+            deferred: Deferred {
+                arguments: &self.record,
+                pinned: Digest::of(b"pinned"),
+                policy_digest: Digest::of(b"policies"),
+            },
         }
     }
 }

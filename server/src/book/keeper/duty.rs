@@ -29,6 +29,8 @@ pub enum Duty {
     Sweep,
     /// Reading all live budgets, where policies limit them together.
     ReadExposure,
+    /// Bringing questions before people, and carrying out what they agree to.
+    Ask,
     /// Accepting a ledger that was not expected, once people say so.
     Accept,
 }
@@ -46,6 +48,7 @@ impl Duty {
             Self::Settle => "settle",
             Self::Sweep => "sweep",
             Self::ReadExposure => "read_exposure",
+            Self::Ask => "ask",
             Self::Accept => "accept",
         }
     }

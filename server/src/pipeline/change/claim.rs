@@ -36,7 +36,7 @@ pub(super) async fn claim(
 }
 
 /// Who asks, whatever key it does so with.
-pub(super) fn principal(key: &KeyRecord) -> Principal {
+pub(crate) fn principal(key: &KeyRecord) -> Principal {
     Principal {
         owner: key.owner.clone(),
         agent: key.agent.clone(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
+use tenantry_core::digest::Digest;
 use tenantry_core::name::ObjectId;
 use tenantry_core::policy::decide::{Agreed, Permitted as Permission, Ruling, decide};
 use tenantry_core::policy::facts::{Proposal, Subject};
@@ -13,7 +14,7 @@ use tenantry_ledger::change::{ChangeId, Intent, Progress};
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::outbox::OffSending;
-use tenantry_ledger::reserve::{Asked, Foreseen, Likeness, Moment, Reservation};
+use tenantry_ledger::reserve::{Asked, Deferred, Foreseen, Likeness, Moment, Reservation};
 
 use super::prepare::Ready;
 use super::{Desk, Errand, claim, tell, told};
@@ -21,6 +22,9 @@ use crate::in_force::InForce;
 use crate::pipeline::Ended;
 use crate::pipeline::record::Entry;
 use crate::pipeline::wish::Wish;
+
+/// The field of a change's record that names what it was decided under.
+const POLICY_DIGEST: &str = "policy_digest";
 
 /// What became of the question.
 pub(super) enum Decided {
@@ -45,6 +49,8 @@ pub(super) struct Question {
     intent: Intent,
     likeness: Likeness,
     record: Map<String, Value>,
+    arguments: Map<String, Value>,
+    pinned: Digest,
 }
 
 impl Question {
@@ -72,6 +78,8 @@ impl Question {
                 Likeness::Target(prepared.likeness())
             },
             record: told::record(desk, ready, wish, entry),
+            arguments: ready.checked().arguments.clone(),
+            pinned: prepared.pinned(),
         }
     }
 
@@ -98,16 +106,20 @@ impl Question {
             lookback: longest_window(&in_force.tenant.policies),
             exposure_terms: in_force.limited_exposure(),
             record: &self.record,
+            deferred: Deferred {
+                arguments: &self.arguments,
+                pinned: self.pinned,
+                policy_digest: in_force.policy_digest,
+            },
         }
     }
 
-    fn ruling(&self, tenant: &TenantConfig, moment: &Moment<'_>) -> Ruling {
-        let agreed = Agreed::new();
+    fn ruling(&self, tenant: &TenantConfig, agreed: &Agreed, moment: &Moment<'_>) -> Ruling {
         decide(
             &self.proposal,
             &tenant.policies,
             moment.facts,
-            &agreed,
+            agreed,
             moment.now,
         )
     }
@@ -120,7 +132,8 @@ impl Question {
         desk: Desk<'_>,
     ) -> Result<Foreseen, LedgerError> {
         let in_force = &desk.caller.in_force;
-        let rule = |moment: &Moment<'_>| self.ruling(&in_force.tenant, moment);
+        let nothing = Agreed::new();
+        let rule = |moment: &Moment<'_>| self.ruling(&in_force.tenant, &nothing, moment);
         let asked = self.asked(in_force);
         ledger.foresee(change, &asked, desk.now(), rule).await
     }
@@ -138,8 +151,17 @@ impl Errand<'_> {
             return ended(self.release(stopped).await);
         }
         let in_force = &self.desk.caller.in_force;
-        let question = Question::of(self.desk, ready, wish, entry);
-        let rule = |moment: &Moment<'_>| question.ruling(&in_force.tenant, moment);
+        let mut question = Question::of(self.desk, ready, wish, entry);
+        let nothing = Agreed::new();
+        let agreed = self
+            .agreement
+            .map_or(&nothing, |agreement| &agreement.terms);
+        if let Some(agreement) = self.agreement {
+            let mut record = agreement.record.clone();
+            record.insert(POLICY_DIGEST.into(), told::value(&in_force.policy_digest));
+            question.record = record;
+        }
+        let rule = |moment: &Moment<'_>| question.ruling(&in_force.tenant, agreed, moment);
         let asked = question.asked(in_force);
         let now = self.desk.now();
         let reserved = self
@@ -154,7 +176,7 @@ impl Errand<'_> {
                 })
             }
             Ok(reservation) => ended(self.told(ready, reservation)),
-            Err(error) if ready.is_stop() => {
+            Err(error) if ready.is_stop() && self.agreement.is_none() => {
                 tell(
                     &error,
                     "a stop could not be reserved, and is made all the same",
@@ -177,7 +199,8 @@ impl Errand<'_> {
                 ruling, expires_at, ..
             } => {
                 metrics.ruled(&ruling);
-                // Somebody must look when its time has passed.
+                // People must see it, and somebody look when its time has passed.
+                self.desk.counter.book.asked.notify_one();
                 self.desk.counter.book.unsettled.notify_one();
                 told::pending(told::ruled(own(), &ruling, policies, Some(expires_at)))
             }

@@ -36,7 +36,12 @@ pub(super) async fn make(
     crash::at(Step::Answered);
     let now = errand.desk.now();
     let record = told::with_requests(record, &sent, &ready.prepared);
-    let (outcome, ended) = outcome(sent.made, change.clone(), entry.call_id(), now);
+    let (mut outcome, ended) = outcome(sent.made, change.clone(), entry.call_id(), now);
+    if let (Outcome::NotApplied { answer, .. }, Err(stopped)) = (&mut outcome, &ended)
+        && answer.is_none()
+    {
+        *answer = errand.kept(entry.call_id(), stopped);
+    }
     let settled = errand
         .ledger
         .settle_as(errand.lease, &outcome, &record, now);

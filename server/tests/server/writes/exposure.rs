@@ -7,12 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tenantry_core::access::Access;
 use tenantry_core::policy::Mode;
-use tenantry_core::tenant::TenantConfig;
 use tenantry_fakes::meta::{Fault, Faults, Logged};
 use tenantry_server::clock::Clock;
 
-use super::{AD_SET, OTHER_AD_SET, budget, budgets, call, eur, new_key, open, policy, set};
-use crate::control::raw;
+use super::{AD_SET, OTHER_AD_SET, budget, budgets, call, eur, new_key, obey, open, policy, set};
 use crate::world::{PATIENCE, Setup, World, account, until};
 
 const RULE: &str = "budget.exposure.maxActiveDaily";
@@ -84,18 +82,6 @@ async fn asked_in_vain(world: &World, account: &str) {
     let before = asked();
     // Twice for one reading, and twice for the next.
     until("some readings in vain", || asked() >= before + 4).await;
-}
-
-/// Another contract comes into force.
-async fn obey(world: &World, tenant: &TenantConfig, generation: i64) {
-    let contract = raw(tenant, generation);
-    world.control.keep_contract(contract.clone());
-    let knowledge = world.control.knowledge().await;
-    knowledge.tell_contract(Some(contract));
-    let obeyed = world
-        .control
-        .reported(|report| report.observed_generation == Some(generation));
-    obeyed.await;
 }
 
 #[tokio::test]

@@ -146,6 +146,7 @@ async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
         id: key.id().clone(),
         owner: "bench".into(),
         agent: None,
+        issued_by: None,
         digest: Digest::of(&[7; 32]),
         scopes: vec![Scope::parse("meta:read")?],
         accounts: None,

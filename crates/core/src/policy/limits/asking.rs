@@ -29,7 +29,12 @@ fn approval(look: &Look<'_>, ask: &Ask) -> Option<Fired> {
         approvers: ask.approvers.max(1),
         expires_after_ms: ask.expires_after_ms,
     };
-    Some(look.ask(rule, terms, format!("`{}` must agree", ask.approver_class)))
+    let class = &ask.approver_class;
+    let message = match terms.approvers {
+        0 | 1 => format!("`{class}` must agree"),
+        several => format!("{several} people of `{class}` must agree"),
+    };
+    Some(look.ask(rule, terms, message))
 }
 
 /// A rule that fails denies.

@@ -7,6 +7,8 @@
     reason = "all of this is tests, helpers as well"
 )]
 
+mod approvals;
+
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -27,14 +29,15 @@ use tenantry_server::control_plane::kubernetes::Kubernetes;
 use tenantry_server::control_plane::{ControlPlane, Live};
 use tenantry_server::knowledge::Knowledge;
 
-const CRDS: [&str; 3] = [
-    include_str!("../../crds/mcpservers.yaml"),
-    include_str!("../../crds/mcpapikeys.yaml"),
-    include_str!("../../crds/mcpfreezes.yaml"),
+const CRDS: [&str; 4] = [
+    include_str!("../../../crds/mcpservers.yaml"),
+    include_str!("../../../crds/mcpapikeys.yaml"),
+    include_str!("../../../crds/mcpfreezes.yaml"),
+    include_str!("../../../crds/mcpapprovals.yaml"),
 ];
 
 /// What the server may do, as it is installed.
-const ROLES: &str = include_str!("../../charts/tenantry-api/templates/roles.yaml");
+const ROLES: &str = include_str!("../../../charts/tenantry-api/templates/roles.yaml");
 
 /// And where.
 const BINDING: &str = r#"{

@@ -1,0 +1,234 @@
+//! What people have said of a change that waits for them (WRITES §7). Pure: who
+//! may speak is the API server's to say; what is asked again here is only what
+//! no set-up of a cluster may loosen.
+
+use std::collections::BTreeSet;
+
+use crate::policy::decide::Terms;
+
+/// One person's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whose: a Kubernetes user name.
+    pub by: String,
+    /// What.
+    pub word: Word,
+    /// For which classes of approvers; `None`, for all that are asked.
+    pub classes: Option<BTreeSet<String>>,
+    /// Why.
+    pub comment: Option<String>,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// The change may be made.
+    Approve,
+    /// It may not.
+    Deny,
+}
+
+/// Who asked, and by whose key.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// The user that answers for the key.
+    pub owner: &'a str,
+    /// Who made the key, where it says so.
+    pub issued_by: Option<&'a str>,
+}
+
+/// What the words of all come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tally {
+    /// Not enough yet.
+    Waiting {
+        /// How many more must agree, at least.
+        approvers: u32,
+        /// Of which classes nobody has.
+        classes: BTreeSet<String>,
+    },
+    /// All that was asked for: by these.
+    Agreed {
+        /// Whose words counted.
+        by: BTreeSet<String>,
+    },
+    /// One said no, and that is final.
+    Denied {
+        /// Who.
+        by: String,
+        /// Why.
+        comment: Option<String>,
+    },
+}
+
+impl Tally {
+    /// Counts what was said on those terms. Words of who asked, or of who made
+    /// the key, count for nothing: neither for the change nor against it.
+    pub fn of(terms: &Terms, asker: Asker<'_>, decisions: &[Decision]) -> Self {
+        let is_other = |decision: &&Decision| {
+            decision.by != asker.owner && Some(decision.by.as_str()) != asker.issued_by
+        };
+        let counted: Vec<_> = decisions.iter().filter(is_other).collect();
+        if let Some(no) = counted.iter().find(|one| one.word == Word::Deny) {
+            return Self::Denied {
+                by: no.by.clone(),
+                comment: no.comment.clone(),
+            };
+        }
+        let speaks_for = |one: &Decision, class: &str| {
+            let spoken_for = one.classes.as_ref();
+            spoken_for.is_none_or(|classes| classes.contains(class))
+        };
+        let classes = &terms.approver_classes;
+        let missing = classes
+            .iter()
+            .filter(|class| !counted.iter().any(|one| speaks_for(one, class)));
+        let missing: BTreeSet<String> = missing.cloned().collect();
+        // Who speaks for no class that is asked says nothing.
+        let speaking = counted
+            .iter()
+            .filter(|one| classes.iter().any(|class| speaks_for(one, class)));
+        let by: BTreeSet<String> = speaking.map(|one| one.by.clone()).collect();
+        let count = u32::try_from(by.len()).unwrap_or(u32::MAX);
+        let lacking = terms.approvers.max(1).saturating_sub(count);
+        if lacking == 0 && missing.is_empty() && !by.is_empty() {
+            return Self::Agreed { by };
+        }
+        Self::Waiting {
+            approvers: lacking.max(u32::from(!missing.is_empty())),
+            classes: missing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKER: Asker<'_> = Asker {
+        owner: "ann",
+        issued_by: Some("root"),
+    };
+
+    fn terms(classes: &[&str], approvers: u32) -> Terms {
+        Terms {
+            approver_classes: set(classes),
+            approvers,
+            expires_after_ms: 1,
+        }
+    }
+
+    fn set(words: &[&str]) -> BTreeSet<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    fn yes(by: &str, classes: Option<&[&str]>) -> Decision {
+        Decision {
+            by: by.into(),
+            word: Word::Approve,
+            classes: classes.map(set),
+            comment: None,
+        }
+    }
+
+    fn no(by: &str) -> Decision {
+        Decision {
+            word: Word::Deny,
+            comment: Some("not now".into()),
+            ..yes(by, None)
+        }
+    }
+
+    fn waiting(approvers: u32, classes: &[&str]) -> Tally {
+        Tally::Waiting {
+            approvers,
+            classes: set(classes),
+        }
+    }
+
+    fn agreed(by: &[&str]) -> Tally {
+        Tally::Agreed { by: set(by) }
+    }
+
+    #[test]
+    fn so_many_and_somebody_of_each_class_must_agree() {
+        for (classes, approvers, said, tally) in [
+            (&["a"][..], 1, vec![], waiting(1, &["a"])),
+            (&["a"], 1, vec![yes("bob", None)], agreed(&["bob"])),
+            (&["a"], 2, vec![yes("bob", None)], waiting(1, &[])),
+            (
+                &["a"],
+                2,
+                vec![yes("bob", None), yes("eve", None)],
+                agreed(&["bob", "eve"]),
+            ),
+            // The same person twice is one.
+            (
+                &["a"],
+                2,
+                vec![yes("bob", None), yes("bob", None)],
+                waiting(1, &[]),
+            ),
+            (
+                &["a", "b"],
+                1,
+                vec![yes("bob", Some(&["a"]))],
+                waiting(1, &["b"]),
+            ),
+            (&["a", "b"], 1, vec![yes("bob", None)], agreed(&["bob"])),
+            (
+                &["a", "b"],
+                1,
+                vec![yes("bob", Some(&["a"])), yes("eve", Some(&["b"]))],
+                agreed(&["bob", "eve"]),
+            ),
+            (
+                &["a", "b"],
+                3,
+                vec![yes("bob", Some(&["a"])), yes("eve", Some(&["b"]))],
+                waiting(1, &[]),
+            ),
+            // Another class than those that are asked.
+            (
+                &["a"],
+                1,
+                vec![yes("bob", Some(&["c"]))],
+                waiting(1, &["a"]),
+            ),
+            // Terms that ask for nobody still ask for somebody.
+            (&["a"], 0, vec![], waiting(1, &["a"])),
+            (&[], 0, vec![yes("bob", None)], waiting(1, &[])),
+        ] {
+            let told = Tally::of(&terms(classes, approvers), ASKER, &said);
+            assert_eq!(told, tally, "{classes:?} {approvers} {said:?}");
+        }
+    }
+
+    #[test]
+    fn one_denial_is_final() {
+        let said = [yes("bob", None), no("eve"), yes("dan", None)];
+        let told = Tally::of(&terms(&["a"], 1), ASKER, &said);
+        assert_eq!(
+            told,
+            Tally::Denied {
+                by: "eve".into(),
+                comment: Some("not now".into())
+            }
+        );
+    }
+
+    #[test]
+    fn who_asks_and_who_made_the_key_say_nothing() {
+        let terms = terms(&["a"], 1);
+        let said = [yes("ann", None), yes("root", None), no("ann"), no("root")];
+        assert_eq!(Tally::of(&terms, ASKER, &said), waiting(1, &["a"]));
+        let asker = Asker {
+            issued_by: None,
+            ..ASKER
+        };
+        assert_eq!(
+            Tally::of(&terms, asker, &[yes("root", None)]),
+            agreed(&["root"])
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! How a question ends: what its key is answered with, and what its object
+//! says. Pure.
+
+use tenantry_api::mcp_approval::ApprovalState;
+use tenantry_core::audit::Stage;
+use tenantry_core::reason::{Reason, Refusal};
+use tenantry_ledger::approval::End;
+use tenantry_ledger::change::{ChangeId, Progress};
+
+use crate::pipeline::Stopped;
+use crate::pipeline::change::told::{named, stored};
+
+/// Why something ends that people agreed to in time.
+pub const TOO_LATE: &str = "something was in its way until its time was over";
+
+/// What the key is answered with from now on.
+pub fn answer(change: &ChangeId, end: End, why: &str) -> String {
+    let reason = match end {
+        End::Denied => Reason::ApprovalDenied,
+        End::Expired => Reason::ApprovalExpired,
+        End::Withdrawn => Reason::ApprovalWithdrawn,
+        End::Superseded => Reason::ChangeSuperseded,
+        End::Stale => Reason::ChangeStale,
+        End::Refused => Reason::PolicyDenied,
+        End::Unavailable => Reason::ApprovalUnavailable,
+    };
+    let message = format!("the change was not made: {why}");
+    let stopped = Stopped::refused(Stage::Decide, Refusal::new(reason, message));
+    stored("", &Err(stopped.of_change(named(change))))
+}
+
+/// What an object says of a change that stands there.
+pub fn standing(progress: Progress, ended: Option<End>) -> (ApprovalState, &'static str) {
+    match (ended, progress) {
+        (Some(End::Denied), _) => (ApprovalState::Denied, "the change was not made"),
+        (Some(End::Expired), _) => (
+            ApprovalState::Expired,
+            "its time is over: too few agreed, or something was in its way",
+        ),
+        (Some(End::Withdrawn), _) => (ApprovalState::Withdrawn, "who asked took it back"),
+        (Some(End::Superseded), _) => (
+            ApprovalState::Superseded,
+            "a newer request about the same object took its place",
+        ),
+        (Some(End::Stale), _) => (
+            ApprovalState::Stale,
+            "what people agreed to is no longer so; it was not made",
+        ),
+        (Some(End::Refused), _) => (
+            ApprovalState::Refused,
+            "a limit denies it by now, or who asked may not ask any more",
+        ),
+        (Some(End::Unavailable), _) => (
+            ApprovalState::Refused,
+            "people could not be shown all of it",
+        ),
+        (None, Progress::Pending) => (ApprovalState::Pending, "people must agree"),
+        (None, Progress::Applied) => (ApprovalState::Applied, "the change was made"),
+        (None, Progress::NotApplied) => (
+            ApprovalState::Failed,
+            "people agreed, and the change was not made; see the audit record",
+        ),
+        (None, Progress::NeedsHuman) => (
+            ApprovalState::NeedsHuman,
+            "people must find out what became of the change",
+        ),
+        (
+            None,
+            Progress::Claimed
+            | Progress::Executing
+            | Progress::Reserved
+            | Progress::Sending
+            | Progress::Unknown,
+        ) => (ApprovalState::Executing, "people agreed; it is on its way"),
+    }
+}
+
+/// Whether nothing follows.
+pub fn is_final(state: ApprovalState) -> bool {
+    !matches!(
+        state,
+        ApprovalState::Pending | ApprovalState::Executing | ApprovalState::NeedsHuman
+    )
+}

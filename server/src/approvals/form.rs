@@ -1,0 +1,278 @@
+//! A change as people see it who decide: everything that it does, in one object.
+//! Pure. A vendor's words are fit to be shown since they were read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize as _;
+use serde_json::Value;
+use tenantry_api::mcp_approval::{
+    ApprovalDelta, ApprovalObject, ApprovalRequest, ApprovalRule, ApprovalSetting, Requester,
+};
+use tenantry_connectors::change::doubt::Doubt;
+use tenantry_connectors::change::view::View;
+use tenantry_core::audit::Arguments;
+use tenantry_core::audit::change_record::ChangeRecord;
+use tenantry_core::digest::Digest;
+use tenantry_core::key::KeyRecord;
+use tenantry_core::money::Money;
+use tenantry_core::text;
+use tenantry_ledger::approval::Approval;
+use tenantry_ledger::change::{ChangeId, Recorded};
+
+/// Characters of a line in a table.
+const LONGEST_LINE: usize = 256;
+
+/// Characters of one text in it: more of it stands in the settings.
+const LONGEST_WORD: usize = 64;
+
+/// Characters of a rule's sentence, and of a name.
+const LONGEST_SENTENCE: usize = 1024;
+const LONGEST_NAME: usize = 253;
+
+/// Bytes of the arguments that people are shown. Who is not shown everything
+/// does not decide.
+const MOST_ARGUMENTS: usize = 8192;
+
+/// Classes of approvers of one question: as many as the definition takes.
+const MOST_CLASSES: usize = 8;
+
+/// Digits of a question's name.
+const DIGITS: usize = 12;
+
+/// What is wrong with a question that nobody can be shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    /// The ledger does not have all of it.
+    #[error("the ledger has no {0} of the change")]
+    Missing(&'static str),
+    /// It does not fit into what people are shown.
+    #[error("the arguments have {0} bytes, more than people are shown")]
+    TooLong(usize),
+    /// It takes more kinds of people than one question can ask.
+    #[error("{0} classes of approvers must agree, and one approval asks {MOST_CLASSES} at most")]
+    TooManyClasses(usize),
+}
+
+/// The name of a question: of a change that is asked about anew it is another
+/// one. Whoever crashed between writing and putting it down finds it again.
+pub fn name(change: &ChangeId, asked_at: Timestamp) -> String {
+    let text = format!("{change} {}", asked_at.as_microsecond());
+    let digest = Digest::of(text.as_bytes()).to_string();
+    let digits = digest.rsplit(':').next().unwrap_or_default();
+    digits.chars().take(DIGITS).collect()
+}
+
+/// What stands for all that people are shown.
+pub fn digest(request: &ApprovalRequest) -> Digest {
+    // INVARIANT: a struct of texts has a JSON form.
+    Digest::of(&serde_json::to_vec(request).unwrap_or_default())
+}
+
+/// What people are shown of a change that waits.
+pub fn request(
+    change: &Recorded,
+    approval: &Approval,
+    key: &KeyRecord,
+) -> Result<ApprovalRequest, FormError> {
+    let missing = FormError::Missing;
+    let proposal = change.proposal.as_ref().ok_or(missing("proposal"))?;
+    let intent = change.intent.as_ref().ok_or(missing("intent"))?;
+    let view = View::deserialize(&intent.before).map_err(|_| missing("view"))?;
+    let record = ChangeRecord::of_map(&change.record).ok_or(missing("record"))?;
+    let Arguments::Checked(arguments) = &record.arguments else {
+        return Err(missing("arguments"));
+    };
+    let arguments = serde_json::to_string(arguments).map_err(|_| missing("arguments"))?;
+    if arguments.len() > MOST_ARGUMENTS {
+        return Err(FormError::TooLong(arguments.len()));
+    }
+    let classes = &approval.terms.approver_classes;
+    if classes.len() > MOST_CLASSES {
+        return Err(FormError::TooManyClasses(classes.len()));
+    }
+    let doubt = Doubt::deserialize(&intent.target).map_err(|_| missing("target"))?;
+    let (before, after) = (words(&view.before), words(&view.after));
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let settings = names.iter().map(|name| ApprovalSetting {
+        name: (*name).clone(),
+        before: before.get(*name).map(|text| cut(text, LONGEST_LINE)),
+        after: after.get(*name).map(|text| cut(text, LONGEST_LINE)),
+    });
+    let object = record.object.map(|object| ApprovalObject {
+        kind: object.kind,
+        id: object.id,
+        name: None,
+    });
+    let subject = &proposal.subject;
+    Ok(ApprovalRequest {
+        change_id: change.lease.change.to_string(),
+        tool: subject.tool.to_string(),
+        connector: subject.connector.to_string(),
+        account: subject.account.to_string(),
+        summary: summary(&of(object.as_ref(), &doubt), &before, &after),
+        object,
+        settings: settings.collect(),
+        delta: delta(&view),
+        arguments,
+        rules: rules(approval),
+        policy_digest: approval.policy_digest.to_string(),
+        approver_classes: classes.iter().cloned().collect(),
+        approvers: approval.terms.approvers.max(1),
+        requested_by: Requester {
+            owner: change.principal.owner.clone(),
+            agent: change.principal.agent.clone(),
+            key: subject.key.to_string(),
+            issued_by: key.issued_by.clone(),
+        },
+        asked_at: Time(approval.asked_at),
+        expires_at: Time(approval.expires_at),
+    })
+}
+
+fn rules(approval: &Approval) -> Vec<ApprovalRule> {
+    let rules = approval.fired.iter().map(|fired| ApprovalRule {
+        policy: cut(&fired.name.policy, LONGEST_NAME),
+        rule: cut(&fired.name.rule, LONGEST_NAME),
+        message: cut(&fired.message, LONGEST_SENTENCE),
+    });
+    // Two entries of one rule are one line of the list.
+    let by_name: BTreeMap<_, _> = rules
+        .map(|rule| ((rule.policy.clone(), rule.rule.clone()), rule))
+        .collect();
+    by_name.into_values().collect()
+}
+
+fn delta(view: &View) -> Option<ApprovalDelta> {
+    let delta = &view.delta;
+    (delta.daily.is_some() || delta.lifetime.is_some()).then(|| ApprovalDelta {
+        daily: delta.daily.as_ref().map(Money::amount),
+        lifetime: delta.lifetime.as_ref().map(Money::amount),
+        currency: view.currency.to_string(),
+    })
+}
+
+/// What changes, or what kind of thing is new.
+fn of(object: Option<&ApprovalObject>, doubt: &Doubt) -> String {
+    let kind = |kind: &str| kind.replace('_', " ");
+    match object {
+        Some(object) => format!("{} {}", kind(&object.kind), object.id),
+        None => format!("new {}", kind(&doubt.kind)),
+    }
+}
+
+/// The change in a line: of what, and each setting from what to what.
+fn summary(
+    of: &str,
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> String {
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let moved = names.into_iter().filter_map(|name| {
+        let (before, after) = (before.get(name), after.get(name));
+        match (
+            before.map(|text| short(text)),
+            after.map(|text| short(text)),
+        ) {
+            _ if before == after => None,
+            (Some(before), Some(after)) => Some(format!("{name} {before} to {after}")),
+            (None, Some(after)) => Some(format!("{name} {after}")),
+            (Some(before), None) => Some(format!("{name} {before} taken away")),
+            (None, None) => None,
+        }
+    });
+    let all: Vec<_> = std::iter::once(of.to_owned()).chain(moved).collect();
+    cut(&all.join(", "), LONGEST_LINE)
+}
+
+/// A setting in a line with others: whoever chose a text does not choose where
+/// it ends.
+fn short(text: &str) -> String {
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "._-".contains(one);
+    // An amount is two words.
+    let words = text
+        .split_once(' ')
+        .map_or([text, ""], |(amount, currency)| [amount, currency]);
+    if words.into_iter().all(|word| word.chars().all(is_plain)) {
+        return text.to_owned();
+    }
+    let text = cut(text, LONGEST_WORD)
+        .replace('\\', r"\\")
+        .replace('"', r#"\""#);
+    format!("\"{text}\"")
+}
+
+/// Settings as people read them: amounts with their currency.
+fn words(settings: &tenantry_connectors::change::view::Settings) -> BTreeMap<String, String> {
+    let value = serde_json::to_value(settings).unwrap_or_default();
+    let fields = value.as_object().into_iter().flatten();
+    fields
+        .map(|(name, value)| (name.clone(), word(value)))
+        .collect()
+}
+
+fn word(value: &Value) -> String {
+    let money = |name: &str| value.get(name).and_then(Value::as_str);
+    match (value, money("amount"), money("currency")) {
+        (_, Some(amount), Some(currency)) => format!("{amount} {currency}"),
+        (Value::String(text), ..) => text.clone(),
+        (other, ..) => other.to_string(),
+    }
+}
+
+/// At most so many characters, all of which can be seen.
+fn cut(text: &str, most: usize) -> String {
+    text::presentable(text, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(name: &str, budget: &str) -> BTreeMap<String, String> {
+        let pairs = [("name", name), ("daily_budget", budget)];
+        pairs
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .into()
+    }
+
+    #[test]
+    fn a_line_says_what_changes_and_nobody_ends_a_text_but_we() {
+        let before = settings("A", "30.50 EUR");
+        for (after, line) in [
+            (
+                settings("A", "40.00 EUR"),
+                "ad set 1, daily_budget 30.50 EUR to 40.00 EUR",
+            ),
+            (settings("B", "30.50 EUR"), "ad set 1, name A to B"),
+            (
+                settings("B, daily_budget 30.50 EUR to 31.00 EUR", "30.50 EUR"),
+                r#"ad set 1, name A to "B, daily_budget 30.50 EUR to 31.00 EUR""#,
+            ),
+            (
+                settings(r#"B" to "C"#, "30.50 EUR"),
+                r#"ad set 1, name A to "B\" to \"C""#,
+            ),
+            (
+                settings("A\u{202e}", "30.50 EUR"),
+                r#"ad set 1, name A to "A\\u{202e}""#,
+            ),
+        ] {
+            assert_eq!(summary("ad set 1", &before, &after), line);
+        }
+        assert_eq!(
+            summary("ad set 1", &before, &BTreeMap::new()),
+            "ad set 1, daily_budget 30.50 EUR taken away, name A taken away"
+        );
+        let long = settings(&"x y".repeat(500), "30.50 EUR");
+        assert!(summary("ad set 1", &before, &long).chars().count() < 100);
+    }
+
+    #[test]
+    fn a_difference_that_is_cut_off_is_one() {
+        let (one, other) = ("x".repeat(300), "x".repeat(300) + "y");
+        let line = summary("ad set 1", &settings(&one, ""), &settings(&other, ""));
+        assert!(line.starts_with("ad set 1, name x"), "{line}");
+    }
+}

@@ -1,0 +1,116 @@
+//! Says of every question where it stands, as the ledger has it.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tenantry_api::mcp_approval::{ApprovalState, McpApprovalStatus};
+use tenantry_ledger::change::ChangeId;
+
+use super::{Clerk, RoundError, end, form, said, within};
+use crate::control_plane::Question;
+
+/// For how long a question that has ended is still there to be seen, and how
+/// many of them: a looping agent fills no store.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+const MOST_KEPT: usize = 200;
+
+impl Clerk<'_> {
+    /// Says of every question where it stands, and takes away those that were
+    /// there for long enough; one that fails keeps no other waiting.
+    pub(super) async fn tell_all(&self) {
+        for question in self.questions.values() {
+            if !question.status.state.is_some_and(end::is_final) {
+                said(
+                    self.tell_of(question).await,
+                    "what people see of a question",
+                );
+            }
+        }
+        let now = self.counter.clock.now();
+        let ended = self.ended();
+        let too_many = ended.len().saturating_sub(MOST_KEPT);
+        for (index, question) in ended.into_iter().enumerate() {
+            let since = since(question);
+            let is_old = since.is_none_or(|since| now.duration_since(since) >= KEPT_FOR);
+            if index < too_many || is_old {
+                let cleared = within(self.plane.clear(question)).await;
+                said(cleared, "a question that has ended");
+            }
+        }
+    }
+
+    /// Takes away the question that has ended before all others; answers whether
+    /// there was one.
+    pub(super) async fn make_room(&self) -> Result<bool, RoundError> {
+        let Some(oldest) = self.ended().into_iter().next() else {
+            return Ok(false);
+        };
+        within(self.plane.clear(oldest)).await?;
+        Ok(true)
+    }
+
+    /// The questions that have ended, the oldest first.
+    fn ended(&self) -> Vec<&Question> {
+        let ended = self.questions.values().map(AsRef::as_ref);
+        let ended =
+            ended.filter(|question: &&Question| question.status.state.is_some_and(end::is_final));
+        let by_age: BTreeMap<_, _> = ended
+            .map(|question| ((since(question), &question.name), question))
+            .collect();
+        by_age.into_values().collect()
+    }
+
+    async fn tell_of(&self, question: &Question) -> Result<(), RoundError> {
+        let (state, message) = self.standing(question).await?;
+        if question.status.state == Some(state) {
+            return Ok(());
+        }
+        self.tell(question, state, message).await
+    }
+
+    /// Where a question stands, by the ledger.
+    async fn standing(
+        &self,
+        question: &Question,
+    ) -> Result<(ApprovalState, &'static str), RoundError> {
+        let gone = (ApprovalState::Stale, "the change is not kept any more");
+        let Ok(change) = ChangeId::parse(&question.spec.request.change_id) else {
+            return Ok(gone);
+        };
+        let (found, approval) = (
+            self.ledger.find(&change).await?,
+            self.ledger.approval(&change).await?,
+        );
+        let (Some(found), Some(approval)) = (found, approval) else {
+            return Ok(gone);
+        };
+        if form::name(&change, approval.asked_at) != question.name {
+            return Ok((
+                ApprovalState::Superseded,
+                "it was asked anew, because other rules ask by now",
+            ));
+        }
+        Ok(end::standing(found.progress, approval.ended))
+    }
+
+    pub(super) async fn tell(
+        &self,
+        question: &Question,
+        state: ApprovalState,
+        message: &str,
+    ) -> Result<(), RoundError> {
+        let status = McpApprovalStatus {
+            state: Some(state),
+            message: Some(message.into()),
+            changed_at: Some(Time(self.counter.clock.now())),
+        };
+        within(self.plane.tell(question, &status)).await
+    }
+}
+
+/// Since when a question has stood where it stands.
+fn since(question: &Question) -> Option<jiff::Timestamp> {
+    let changed_at = question.status.changed_at.as_ref().map(|time| time.0);
+    changed_at.or(question.created_at)
+}
