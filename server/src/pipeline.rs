@@ -9,6 +9,7 @@ pub mod authorize;
 pub mod change;
 pub mod check;
 pub mod describe;
+pub mod get_change;
 pub mod live;
 pub mod own;
 pub mod record;
@@ -174,6 +175,9 @@ async fn recorded(
 async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &mut Entry) -> Ended {
     if asked.tool == describe::TOOL {
         return describe::answer(counter, caller, asked, entry).await;
+    }
+    if asked.tool == get_change::TOOL {
+        return get_change::answer(counter, caller, asked, entry).await;
     }
     let mut checked = check::check(&counter.workshop.catalog, &caller.in_force, asked, entry)?;
     let wish = checked.wish.take();

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use rmcp::model::{Tool, ToolAnnotations};
+use serde_json::{Map, Value};
 use tenantry_core::access::ToolClass;
 use tenantry_core::answer::{change_schema, output_schema};
 use tenantry_core::digest::Digest;
 use tenantry_core::name::{ConnectorName, ToolName};
 
 use crate::catalog::{Catalog, Found};
-use crate::pipeline::describe;
+use crate::pipeline::{describe, get_change};
 
 /// One tool as clients see it, with what decides who sees it.
 pub(super) struct Offer {
@@ -29,31 +30,47 @@ pub(super) fn offers(catalog: &Catalog) -> Vec<Offer> {
         class: found.tool.class,
         tool: tool(&found),
     };
-    let own = describe::name().map(describe_limits);
+    let limits = describe::name().map(describe_limits);
+    let change = get_change::name().map(change);
+    let own = limits.into_iter().chain(change);
     let mut all: Vec<_> = catalog.tools().map(offer).chain(own).collect();
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all
 }
 
 fn describe_limits(name: ToolName) -> Offer {
+    let tool = Tool::new(
+        describe::TOOL,
+        describe::DESCRIPTION,
+        describe::input_schema(),
+    );
+    let output = output_schema(&describe::data_schema());
+    own(name, tool.with_title(describe::TITLE), output)
+}
+
+fn change(name: ToolName) -> Offer {
+    let tool = Tool::new(
+        get_change::TOOL,
+        get_change::DESCRIPTION,
+        get_change::input_schema(),
+    );
+    own(name, tool.with_title(get_change::TITLE), change_schema())
+}
+
+/// A tool of the server itself: a question, to nobody else.
+fn own(name: ToolName, tool: Tool, output: Map<String, Value>) -> Offer {
     let annotations = ToolAnnotations::new()
         .read_only(true)
         .destructive(false)
         .idempotent(true)
         .open_world(false);
-    let output = output_schema(&describe::data_schema());
     Offer {
         name,
         connector: None,
         class: ToolClass::Read,
-        tool: Tool::new(
-            describe::TOOL,
-            describe::DESCRIPTION,
-            describe::input_schema(),
-        )
-        .with_title(describe::TITLE)
-        .with_annotations(annotations)
-        .with_raw_output_schema(Arc::new(output)),
+        tool: tool
+            .with_annotations(annotations)
+            .with_raw_output_schema(Arc::new(output)),
     }
 }
 

@@ -74,6 +74,7 @@ async fn the_tool_list_is_the_same_each_time_and_complete() {
             names,
             [
                 "describe_limits",
+                "get_change",
                 "meta_account_activity",
                 "meta_get_ad",
                 "meta_get_ad_set",

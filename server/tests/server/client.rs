@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tenantry_core::answer::{Status, change_schema, output_schema};
 use tenantry_server::catalog::Catalog;
-use tenantry_server::pipeline::describe;
+use tenantry_server::pipeline::{describe, get_change};
 
 use crate::world::Captured;
 
@@ -195,6 +195,9 @@ pub fn advertised(tool: &str) -> Value {
     static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::load(None).unwrap());
     if tool == describe::TOOL {
         return Value::Object(output_schema(&describe::data_schema()));
+    }
+    if tool == get_change::TOOL {
+        return Value::Object(change_schema());
     }
     let found = CATALOG.find(tool).unwrap();
     Value::Object(if found.tool.makes_changes() {

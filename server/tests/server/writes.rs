@@ -7,6 +7,7 @@ mod creates;
 mod describe;
 mod exposure;
 mod gates;
+mod get_change;
 mod keys;
 mod ledger;
 mod record;

@@ -137,8 +137,15 @@ pub(super) fn on_its_way(change: &ChangeId, progress: Progress) -> Stopped {
     told.of_change(named(change))
 }
 
+/// The change was not made, and its key is free.
+pub(crate) fn given_up(change: &ChangeId) -> Stopped {
+    let message = "the change was not made, and its idempotency_key is free";
+    Stopped::refused(Stage::Claim, Refusal::new(Reason::ChangeNotMade, message))
+        .of_change(named(change))
+}
+
 /// The answer to a key that was used before.
-pub(super) async fn met(ledger: &Ledger, policies: &[Policy], claimed: Claimed) -> Ended {
+pub(crate) async fn met(ledger: &Ledger, policies: &[Policy], claimed: Claimed) -> Ended {
     let refused = |reason, message| {
         let refusal = Refusal::new(reason, message);
         Err(Stopped::refused(Stage::Claim, refusal))

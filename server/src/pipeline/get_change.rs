@@ -1,0 +1,129 @@
+//! The second tool that is the server's own: what became of a change, for whoever
+//! asked for it and has not kept the call. It asks no vendor.
+
+use std::time::Instant;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tenantry_core::access::ToolClass;
+use tenantry_core::audit::{Arguments, Stage};
+use tenantry_core::authorize::{self, Request};
+use tenantry_core::name::ToolName;
+use tenantry_core::reason::{Reason, Refusal};
+use tenantry_ledger::change::{ChangeId, Recorded};
+
+use super::authorize::stale;
+use super::change::{claim, told};
+use super::check::unknown_tool;
+use super::record::Entry;
+use super::{Asked, Authenticated, Ended, Stopped};
+use crate::book;
+use crate::counter::Counter;
+
+/// Its name.
+pub const TOOL: &str = "get_change";
+
+/// The same for people.
+pub const TITLE: &str = "Get change";
+
+/// What agents read of it.
+pub const DESCRIPTION: &str = "Says what became of one change that was asked for with this key or another one of the same owner \
+and agent: whether it waits for people and until when, is on its way, was made, or why not. It answers as repeating the call with its \
+idempotency_key does, and changes nothing.";
+
+/// What it is about.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    change_id: String,
+}
+
+/// Its name, as tools are known by.
+pub fn name() -> Option<ToolName> {
+    ToolName::parse(TOOL).ok()
+}
+
+/// The schema of its arguments.
+pub fn input_schema() -> Map<String, Value> {
+    let schema = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["change_id"],
+        "properties": {
+            "change_id": {"type": "string", "description": "as the answer to the change named it"},
+        },
+    });
+    schema.as_object().cloned().unwrap_or_default()
+}
+
+/// Answers it.
+pub(super) async fn answer(
+    counter: &Counter,
+    caller: &Authenticated,
+    asked: Asked,
+    entry: &mut Entry,
+) -> Ended {
+    let refused = |stage, refusal| Stopped::refused(stage, refusal);
+    let tenant = &caller.in_force.tenant;
+    let tool = name().filter(|name| tenant.tools.permits(name));
+    let tool = tool.ok_or_else(|| refused(Stage::Check, unknown_tool(TOOL)))?;
+    entry.found_own(ToolClass::Read);
+    entry.arguments(Arguments::checked(&asked.arguments, &tenant.redact));
+    let wanted = Wanted::deserialize(Value::Object(asked.arguments));
+    let wanted = wanted.map_err(|error| {
+        let refusal = Refusal::new(Reason::ArgumentsInvalid, error.to_string());
+        refused(Stage::Check, refusal)
+    })?;
+    let id = ChangeId::parse(&wanted.change_id).map_err(|_| refused(Stage::Own, unknown()))?;
+    let place = caller.in_force.limiter.place(&caller.key.id);
+    let _place = place.map_err(|refusal| refused(Stage::Authorize, refusal))?;
+    let ledger = counter.book.ledger();
+    let ledger = ledger.map_err(|refusal| refused(Stage::Own, refusal))?;
+    let failed = |error| refused(Stage::Own, book::refusal(&error));
+    let found = ledger.find(&id).await.map_err(failed)?;
+    // What is somebody else's is not there, word for word.
+    let own = |found: &Recorded| found.principal == claim::principal(&caller.key);
+    let found = found.filter(own);
+    let found = found.ok_or_else(|| refused(Stage::Own, unknown()))?;
+    entry.change(&id);
+    may_read(counter, caller, &tool, &found)
+        .map_err(|refusal| refused(Stage::Authorize, refusal))?;
+    let now = counter.clock.now();
+    match ledger.opens(&id, now).await.map_err(failed)? {
+        Some(met) => told::met(&ledger, &tenant.policies, met).await,
+        None => Err(told::given_up(&id)),
+    }
+}
+
+/// Whether the key may still read where the change is: another one of the same
+/// owner may be good for fewer accounts. Before it is decided, a change tells
+/// nothing of its object.
+fn may_read(
+    counter: &Counter,
+    caller: &Authenticated,
+    tool: &ToolName,
+    found: &Recorded,
+) -> Result<(), Refusal> {
+    let Some(proposal) = &found.proposal else {
+        return Ok(());
+    };
+    let freezes = counter.knowledge.freezes_now();
+    let freezes = freezes.filter(|_| !counter.is_stale(Instant::now()));
+    let freezes = freezes.ok_or_else(stale)?;
+    let request = Request {
+        tool,
+        connector: &proposal.subject.connector,
+        class: ToolClass::Read,
+        stops: false,
+        account: Some(proposal.subject.account.as_str()),
+    };
+    let tenant = &caller.in_force.tenant;
+    authorize::authorize(tenant, &freezes, &caller.key, &request).map(|_| ())
+}
+
+fn unknown() -> Refusal {
+    let mut refusal = Refusal::new(Reason::NotFound, "there is no such change");
+    refusal.remedy =
+        "use a change_id that was answered to a key of the same owner and agent".into();
+    refusal
+}
