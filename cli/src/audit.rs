@@ -41,7 +41,10 @@ pub fn verify(asked: &AuditVerify) -> Result<Answer, Unusable> {
     } else {
         report.to_string()
     };
-    Ok(Answer { text, is_good })
+    Ok(Answer {
+        is_good,
+        ..Answer::good(text)
+    })
 }
 
 /// The key itself, or what stands in a file of that name.

@@ -2,14 +2,21 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use tenantry_api::mcp_freeze::FrozenAccess;
 use tenantry_core::digest::Digest;
+use tenantry_core::key::Scope;
 
-/// Tries policies, checks documents and proves audit logs, without a cluster.
+use crate::cluster::Output;
+
+/// Decides what waits, makes keys and freezes; tries policies, checks documents and proves audit logs.
 ///
-/// Every command reads files, asks nothing of a network, and exits with 0 when
-/// all is as it should be, 1 when it is not, and 2 when that could not be told.
+/// As `kubectl mcp` it is a plugin of kubectl. Commands that work in a cluster
+/// do so with the rights of whoever runs them; policy, lint, render and audit
+/// read files and ask nothing of a network. Every command exits with 0 when all
+/// is as it should be or what was asked for is done, 1 when it is not, and 2
+/// when that could not be told.
 #[derive(Debug, Parser)]
 #[command(name = "tenantry", version, max_term_width = 100)]
 pub struct Cli {
@@ -21,6 +28,26 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// List the changes that wait for people
+    Approvals(ListApprovals),
+    /// Show all of one of them
+    Show(ShowApproval),
+    /// Say yes to a change, in your own name
+    Approve(Decision),
+    /// Say no to a change, which is final
+    Deny(Decision),
+    /// Take back a change that you have asked for
+    Withdraw(Withdraw),
+    /// Stop an organisation, a connector or an account of it
+    Freeze(Freeze),
+    /// Lift a freeze
+    Thaw(Thaw),
+    /// Make, list, revoke and replace the keys of AI clients
+    Key {
+        /// What with them.
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
     /// Try safety policies before they are applied
     Policy {
         /// What with them.
@@ -37,6 +64,297 @@ pub enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+}
+
+/// Which cluster, and where in it.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// The namespace of the organisation [default: that of the context]
+    #[arg(short, long, value_name = "NS")]
+    pub namespace: Option<String>,
+
+    /// The context of the kubeconfig [default: the present one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// The kubeconfig [default: what KUBECONFIG names, or ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// `tenantry approvals`.
+#[derive(Debug, Args)]
+pub struct ListApprovals {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Of all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+
+    /// Those that have ended as well
+    #[arg(long)]
+    pub all: bool,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `tenantry show`.
+#[derive(Debug, Args)]
+pub struct ShowApproval {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Which, as `tenantry approvals` names it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `tenantry approve` and `tenantry deny`.
+///
+/// A decision is made in your own name and stays. Saying the same once more
+/// changes nothing.
+#[derive(Debug, Args)]
+pub struct Decision {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Which, as `tenantry approvals` names it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// For this class of approvers alone; may be repeated [default: all that are asked]
+    #[arg(long = "class", value_name = "CLASS")]
+    pub classes: Vec<String>,
+
+    /// Why, for the record and for who asked
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+
+    /// Wait so many seconds for what becomes of it; exit with 1 if it is not what you said
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
+    pub wait: Option<u64>,
+}
+
+/// `tenantry withdraw`.
+#[derive(Debug, Args)]
+pub struct Withdraw {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Which, as `tenantry approvals` names it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// `tenantry freeze`.
+///
+/// It holds as soon as the server has heard of it, and for as long as the
+/// McpFreeze is there.
+#[derive(Debug, Args)]
+pub struct Freeze {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Why; clients that are refused read it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+
+    /// What is still allowed
+    #[arg(long, value_enum, default_value_t)]
+    pub access: Access,
+
+    /// This connector alone
+    #[arg(long, value_name = "CONNECTOR")]
+    pub connector: Option<String>,
+
+    /// This account of it alone
+    #[arg(long, value_name = "ID", requires = "connector")]
+    pub account: Option<String>,
+
+    /// The name of the McpFreeze [default: what it covers]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// What a freeze still allows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Access {
+    /// Reads, and switching off
+    #[default]
+    Frozen,
+    /// Reads
+    ReadOnly,
+    /// Nothing
+    Disabled,
+}
+
+impl Access {
+    /// For a sentence.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::ReadOnly => "read-only",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl From<Access> for FrozenAccess {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Frozen => Self::Frozen,
+            Access::ReadOnly => Self::ReadOnly,
+            Access::Disabled => Self::Disabled,
+        }
+    }
+}
+
+/// `tenantry thaw`.
+#[derive(Debug, Args)]
+pub struct Thaw {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The name of the McpFreeze
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key and print it, the one time that anybody sees it
+    Create(CreateKey),
+    /// List them
+    List(ListKeys),
+    /// Revoke a key, for good
+    Revoke(RevokeKey),
+    /// Make another key that may do the same, and print it
+    Rotate(RotateKey),
+}
+
+/// `tenantry key create`.
+#[derive(Debug, Args)]
+pub struct CreateKey {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Its name: 1 to 40 of a-z, 0-9 and `-`
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// What it may do, such as meta:read or *:write; may be repeated
+    #[arg(long = "scope", value_name = "CONNECTOR:CLASS", required = true, value_parser = Scope::parse)]
+    pub scopes: Vec<Scope>,
+
+    /// An account that it may touch; may be repeated [default: all of the organisation]
+    #[arg(long = "account", value_name = "ID")]
+    pub accounts: Vec<String>,
+
+    /// The program that uses it
+    #[arg(long, value_name = "TEXT")]
+    pub agent: Option<String>,
+
+    /// Who answers for it [default: you]
+    #[arg(long, value_name = "USER")]
+    pub owner: Option<String>,
+
+    /// For how long it is good, such as 90d or 12h [default: until it is revoked]
+    #[arg(long, value_name = "TIME", value_parser = Length::parse)]
+    pub expires: Option<Length>,
+
+    /// Print the McpApiKey for Git and create nothing; the key goes to stderr
+    #[arg(long)]
+    pub yaml: bool,
+}
+
+/// `tenantry key list`.
+#[derive(Debug, Args)]
+pub struct ListKeys {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `tenantry key revoke`.
+#[derive(Debug, Args)]
+pub struct RevokeKey {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// `tenantry key rotate`.
+#[derive(Debug, Args)]
+pub struct RotateKey {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The key to be replaced
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// The name of the new one [default: the next number]
+    #[arg(long, value_name = "NAME")]
+    pub new_name: Option<String>,
+
+    /// Revoke the old one at once
+    #[arg(long)]
+    pub revoke: bool,
+}
+
+/// A length of time of whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length(pub i64);
+
+impl Length {
+    /// Reads one number and one unit: s, m, h or d.
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no length of time; write one number and one unit, such as 90d or 12h"
+            )
+        };
+        let unit = text.chars().last().ok_or_else(wrong)?;
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return Err(wrong()),
+        };
+        let number = text.strip_suffix(unit).ok_or_else(wrong)?;
+        let number: u32 = number.parse().map_err(|_| wrong())?;
+        // Ten years: a longer one is a mistake.
+        let length = i64::from(number) * seconds;
+        if length == 0 || length > 3_650 * 86_400 {
+            return Err(format!("`{text}` is not between 1s and 3650d"));
+        }
+        Ok(Self(length))
+    }
 }
 
 /// What to do with policies.
@@ -201,5 +519,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_length_has_one_number_and_one_unit() {
+        for (text, seconds) in [("1s", 1), ("90d", 7_776_000), ("12h", 43_200), ("5m", 300)] {
+            assert_eq!(Length::parse(text), Ok(Length(seconds)));
+        }
+        for text in [
+            "", "d", "90", "1.5h", "-1d", "0d", "4000d", "5 m", "1d2h", "5dd",
+        ] {
+            assert!(Length::parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -72,7 +72,10 @@ pub fn lint(asked: &Lint) -> Result<Answer, Unusable> {
     } else {
         findings.iter().map(Finding::line).collect()
     };
-    Ok(Answer { text, is_good })
+    Ok(Answer {
+        is_good,
+        ..Answer::good(text)
+    })
 }
 
 fn order(flaw: &Flaw) -> Option<(&str, Option<u64>)> {

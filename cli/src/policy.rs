@@ -38,20 +38,21 @@ pub fn test(asked: &PolicyTest, now: Timestamp) -> Result<Answer, Unusable> {
         }
     }
     if !flaws.is_empty() {
-        return Err(Unusable(flaws));
+        return Err(Unusable::all(flaws));
     }
     if rows.is_empty() {
         return Err(Unusable::because(
             "there is no case: name a file of them with --cases, or write some into spec.tests",
         ));
     }
+    let text = if asked.json {
+        row::json(&rows)
+    } else {
+        row::table(&rows)
+    };
     Ok(Answer {
-        text: if asked.json {
-            row::json(&rows)
-        } else {
-            row::table(&rows)
-        },
         is_good: rows.iter().all(Row::is_as_expected),
+        ..Answer::good(text)
     })
 }
 

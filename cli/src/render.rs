@@ -30,10 +30,7 @@ pub fn render(asked: &Render) -> Result<Answer, Unusable> {
         serde_saphyr::to_string(&contract)
             .map_err(|error| Unusable::because(format!("writing YAML: {error}")))?
     };
-    Ok(Answer {
-        text,
-        is_good: true,
-    })
+    Ok(Answer::good(text))
 }
 
 /// The one McpTenant that is meant.

@@ -8,6 +8,7 @@ use tenantry_core::policy::decide::{Fired, Ruling, Verdict};
 
 use super::case::Decision;
 use crate::answer;
+use crate::columns::aligned;
 
 /// Where a case stands.
 #[derive(Serialize)]
@@ -172,25 +173,6 @@ fn reasons(row: &Row) -> String {
     text.push('\n');
     for rule in &row.rules {
         let _ = writeln!(text, "  {}: {}", rule.name(), rule.message);
-    }
-    text
-}
-
-/// Columns as wide as their widest text; the last one ends where it ends.
-fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
-    let mut widths = [0; N];
-    for line in lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for line in lines {
-        let mut written = String::new();
-        for (width, cell) in widths.iter().zip(line) {
-            let _ = write!(written, "{cell:width$}  ");
-        }
-        let _ = writeln!(text, "{}", written.trim_end());
     }
     text
 }

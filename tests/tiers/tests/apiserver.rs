@@ -42,6 +42,8 @@ mod reconcile;
 mod rights;
 #[path = "fields/table.rs"]
 mod table;
+#[path = "apiserver/tool.rs"]
+mod tool;
 #[path = "apiserver/unique.rs"]
 mod unique;
 #[path = "apiserver/wall.rs"]

@@ -68,7 +68,7 @@ const MUST_NOT_KNOW: [(&str, &[&str]); 5] = [
         "tenantry-ledger",
         &["kube", "k8s-openapi", "reqwest", "axum"],
     ),
-    ("tenantry-cli", &["tokio", "reqwest", "axum"]),
+    ("tenantry-cli", &["reqwest", "axum"]),
 ];
 
 fn root() -> PathBuf {

@@ -1,0 +1,154 @@
+//! The commands that work in a cluster: with the rights of whoever runs them,
+//! and nobody else's.
+
+pub mod approvals;
+pub mod decide;
+pub mod freeze;
+pub mod key;
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Api, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde::Serialize;
+use tenantry_core::cause::chain;
+use tenantry_core::text;
+
+use crate::answer::{self, Unusable};
+use crate::cli::Place;
+
+/// For one answer of the API server.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Characters of a cell that somebody else has written.
+const LONGEST_CELL: usize = 256;
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// The same, with more columns.
+    Wide,
+    /// For programs.
+    Json,
+    /// The same as YAML.
+    Yaml,
+}
+
+/// A cluster, and the namespace that is meant.
+pub struct Cluster {
+    client: Client,
+    namespace: String,
+}
+
+impl Cluster {
+    /// Reaches the one that the kubeconfig names.
+    pub async fn reach(place: &Place) -> Result<Self, Unusable> {
+        let failed = |error: &dyn std::error::Error| {
+            Unusable::because(format!("the kubeconfig: {}", chain(error)))
+        };
+        let kubeconfig = match &place.kubeconfig {
+            Some(path) => Kubeconfig::read_from(path),
+            None => Kubeconfig::read(),
+        };
+        let kubeconfig = kubeconfig.map_err(|error| failed(&error))?;
+        let options = KubeConfigOptions {
+            context: place.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        let mut config = config.map_err(|error| failed(&error))?;
+        config.connect_timeout = Some(LIMIT);
+        config.read_timeout = Some(LIMIT);
+        let namespace = place.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|error| unreachable(&error))?;
+        Ok(Self { client, namespace })
+    }
+
+    /// Who asks, as the API server knows them.
+    async fn me(&self) -> Result<String, Unusable> {
+        let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let (params, question) = (PostParams::default(), SelfSubjectReview::default());
+        let review = reviews.create(&params, &question).await;
+        let review = review.map_err(|error| failed(&error))?;
+        let user = review.status.and_then(|status| status.user_info);
+        let name = user.and_then(|user| user.username);
+        name.ok_or_else(|| Unusable::because("the API server does not say who you are"))
+    }
+}
+
+/// What the API server said, where it is no.
+fn failed(error: &kube::Error) -> Unusable {
+    match error {
+        kube::Error::Api(status) if status.code < 500 => Unusable::refused(status.message.clone()),
+        other => unreachable(other),
+    }
+}
+
+fn unreachable(error: &kube::Error) -> Unusable {
+    Unusable::because(format!("the cluster: {}", chain(error)))
+}
+
+/// The form for programs, if one is asked for.
+fn for_programs(value: &impl Serialize, output: Output) -> Option<Result<String, Unusable>> {
+    match output {
+        Output::Table | Output::Wide => None,
+        Output::Json => Some(Ok(answer::json(value))),
+        Output::Yaml => {
+            let text = serde_saphyr::to_string(value);
+            Some(text.map_err(|error| Unusable::because(format!("writing YAML: {error}"))))
+        }
+    }
+}
+
+/// What somebody else has written, so that it can be seen for what it is.
+fn cell(text: &str) -> String {
+    text::presentable(text, LONGEST_CELL)
+}
+
+/// How far away a moment is, in its largest unit.
+fn away(moment: &Time, now: Timestamp) -> String {
+    let length = moment.0.duration_since(now);
+    let (seconds, is_past) = (length.abs().as_secs(), length < SignedDuration::ZERO);
+    let text = match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    };
+    if is_past {
+        format!("{text} ago")
+    } else {
+        format!("in {text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_as_far_away_as_its_largest_unit_says() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (seconds, text) in [
+            (0, "in 0s"),
+            (119, "in 119s"),
+            (120, "in 2m"),
+            (-7_199, "119m ago"),
+            (7_200, "in 2h"),
+            (172_800, "in 2d"),
+            (-864_000, "10d ago"),
+        ] {
+            let moment = Time(now + SignedDuration::from_secs(seconds));
+            assert_eq!(away(&moment, now), text);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Keys of AI clients: made here, shown once, kept nowhere.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use serde_json::json;
+use tenantry_api::mcp_api_key::{McpApiKey, McpApiKeySpec};
+use tenantry_core::key::ApiKey;
+use tenantry_core::name::KeyId;
+
+use super::{Cluster, away, cell, failed, for_programs};
+use crate::answer::{Answer, Unusable};
+use crate::cli::{CreateKey, ListKeys, RevokeKey, RotateKey};
+use crate::columns::aligned;
+
+/// Makes a key, and prints it: the one time that anybody sees it.
+pub async fn create(
+    cluster: &Cluster,
+    asked: &CreateKey,
+    now: Timestamp,
+) -> Result<Answer, Unusable> {
+    let key = new_key(&asked.name)?;
+    let me = match (&asked.owner, asked.yaml) {
+        (Some(_), true) => None,
+        _ => Some(cluster.me().await?),
+    };
+    let expires_at = asked
+        .expires
+        .map(|after| now + SignedDuration::from_secs(after.0));
+    let spec = McpApiKeySpec {
+        owner: asked
+            .owner
+            .clone()
+            .or_else(|| me.clone())
+            .unwrap_or_default(),
+        agent: asked.agent.clone(),
+        // Who applies it from Git is not known here.
+        issued_by: me.filter(|_| !asked.yaml),
+        digest: key.digest().to_string(),
+        scopes: asked.scopes.iter().map(ToString::to_string).collect(),
+        accounts: (!asked.accounts.is_empty()).then(|| asked.accounts.clone()),
+        not_before: None,
+        expires_at: expires_at.map(Time),
+        disabled: false,
+    };
+    let mut form = McpApiKey::new(&asked.name, spec);
+    form.metadata.namespace = Some(cluster.namespace.clone());
+    if asked.yaml {
+        let text = serde_saphyr::to_string(&form)
+            .map_err(|error| Unusable::because(format!("writing YAML: {error}")))?;
+        let note = format!(
+            "the key, shown this once and kept nowhere: {}",
+            key.reveal()
+        );
+        return Ok(Answer::good(text).noting(note));
+    }
+    put(cluster, &form).await?;
+    let note = format!(
+        "`{}` is good now; the key on stdout is shown this once and kept nowhere",
+        asked.name
+    );
+    Ok(Answer::good(key.reveal() + "\n").noting(note))
+}
+
+/// Lists the keys.
+pub async fn list(cluster: &Cluster, asked: &ListKeys, now: Timestamp) -> Result<Answer, Unusable> {
+    let found = of(cluster).list(&ListParams::default()).await;
+    let found = found.map_err(|error| failed(&error))?.items;
+    if let Some(text) = for_programs(&found, asked.output) {
+        return Ok(Answer::good(text?));
+    }
+    if found.is_empty() {
+        let namespace = &cluster.namespace;
+        return Ok(
+            Answer::good("").noting(format!("there are no keys in the namespace `{namespace}`"))
+        );
+    }
+    let head = ["NAME", "OWNER", "AGENT", "SCOPES", "ACCOUNTS", "STATE"].map(str::to_owned);
+    let rows = found.iter().map(|key| {
+        let spec = &key.spec;
+        let accounts = spec
+            .accounts
+            .as_ref()
+            .map_or_else(|| "all".into(), |all| all.join(","));
+        [
+            key.name_any(),
+            cell(&spec.owner),
+            spec.agent.as_deref().map(cell).unwrap_or_default(),
+            spec.scopes.join(","),
+            accounts,
+            standing(spec, now),
+        ]
+    });
+    let lines: Vec<_> = std::iter::once(head).chain(rows).collect();
+    Ok(Answer::good(aligned(&lines)))
+}
+
+/// Revokes a key, for good.
+pub async fn revoke(cluster: &Cluster, asked: &RevokeKey) -> Result<Answer, Unusable> {
+    let key = get(cluster, &asked.name).await?;
+    disable(cluster, &key).await?;
+    let text = format!(
+        "{}: revoked; servers refuse it within seconds\n",
+        asked.name
+    );
+    Ok(Answer::good(text))
+}
+
+/// Makes another key that may do the same, and prints it.
+pub async fn rotate(cluster: &Cluster, asked: &RotateKey) -> Result<Answer, Unusable> {
+    let old = get(cluster, &asked.name).await?;
+    if old.spec.disabled {
+        let name = &asked.name;
+        return Err(Unusable::refused(format!(
+            "`{name}` is revoked: make another key with `tenantry key create`"
+        )));
+    }
+    let new = asked
+        .new_name
+        .clone()
+        .unwrap_or_else(|| next_name(&asked.name));
+    let key = new_key(&new)?;
+    let spec = McpApiKeySpec {
+        issued_by: Some(cluster.me().await?),
+        digest: key.digest().to_string(),
+        ..old.spec.clone()
+    };
+    put(cluster, &McpApiKey::new(&new, spec)).await?;
+    let note = if asked.revoke {
+        disable(cluster, &old).await?;
+        format!(
+            "`{new}` is good now, and `{}` is revoked; the key on stdout is shown this once",
+            asked.name
+        )
+    } else {
+        format!(
+            "`{new}` is good now, and so is `{old}` until `tenantry key revoke {old}`; the key on stdout is shown this once",
+            old = asked.name
+        )
+    };
+    Ok(Answer::good(key.reveal() + "\n").noting(note))
+}
+
+fn new_key(name: &str) -> Result<ApiKey, Unusable> {
+    let id = KeyId::parse(name)
+        .map_err(|error| Unusable::because(format!("`{name}` is no name of a key: {error}")))?;
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
+        .map_err(|error| Unusable::because(format!("there is no randomness: {error}")))?;
+    Ok(ApiKey::new(id, secret))
+}
+
+fn of(cluster: &Cluster) -> Api<McpApiKey> {
+    Api::namespaced(cluster.client.clone(), &cluster.namespace)
+}
+
+async fn get(cluster: &Cluster, name: &str) -> Result<McpApiKey, Unusable> {
+    let found = of(cluster)
+        .get_opt(name)
+        .await
+        .map_err(|error| failed(&error))?;
+    found.ok_or_else(|| {
+        let namespace = &cluster.namespace;
+        Unusable::refused(format!(
+            "there is no key `{name}` in the namespace `{namespace}`; `tenantry key list -n {namespace}` lists them"
+        ))
+    })
+}
+
+async fn put(cluster: &Cluster, key: &McpApiKey) -> Result<(), Unusable> {
+    match of(cluster).create(&PostParams::default(), key).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            let name = key.name_any();
+            Err(Unusable::refused(format!(
+                "there is a key `{name}` already; choose another name"
+            )))
+        }
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+async fn disable(cluster: &Cluster, key: &McpApiKey) -> Result<(), Unusable> {
+    let patch = Patch::Merge(json!({"metadata": {"uid": key.uid()}, "spec": {"disabled": true}}));
+    let patched = of(cluster)
+        .patch(&key.name_any(), &PatchParams::default(), &patch)
+        .await;
+    patched.map(|_| ()).map_err(|error| failed(&error))
+}
+
+fn standing(spec: &McpApiKeySpec, now: Timestamp) -> String {
+    if spec.disabled {
+        return "revoked".into();
+    }
+    if let Some(from) = spec.not_before.as_ref().filter(|from| from.0 > now) {
+        return format!("good {}", away(from, now));
+    }
+    match &spec.expires_at {
+        Some(end) if end.0 <= now => format!("expired {}", away(end, now)),
+        Some(end) => format!("good, expires {}", away(end, now)),
+        None => "good".into(),
+    }
+}
+
+/// `demo`, `demo-2`, `demo-3`.
+fn next_name(name: &str) -> String {
+    let parts = name.rsplit_once('-');
+    let numbered = parts.and_then(|(stem, number)| Some((stem, number.parse::<u32>().ok()?)));
+    match numbered {
+        Some((stem, number)) => format!("{stem}-{}", number.saturating_add(1)),
+        None => format!("{name}-2"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_name_counts_on() {
+        for (name, next) in [
+            ("demo", "demo-2"),
+            ("demo-2", "demo-3"),
+            ("a-b", "a-b-2"),
+            ("a-9", "a-10"),
+        ] {
+            assert_eq!(next_name(name), next);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The front door: a command line in, an answer and an exit code out. A library,
+//! so that tests can build the program beside themselves.
+
+mod answer;
+mod audit;
+mod cli;
+mod cluster;
+mod columns;
+mod input;
+mod lint;
+mod policy;
+mod render;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use jiff::Timestamp;
+
+use answer::{Answer, Unusable};
+use cli::{AuditCommand, Cli, Command, KeyCommand, PolicyCommand};
+use cluster::{Cluster, approvals, decide, freeze, key};
+use tenantry_api::mcp_approval::ApprovalVerdict;
+
+/// As `grep` has it: 0 is as it should be, 1 is not, 2 could not be told.
+const FOUND: u8 = 1;
+const COULD_NOT_TELL: u8 = 2;
+
+/// Does what the command line of this process says.
+pub fn run() -> ExitCode {
+    match answer(&Cli::parse().command) {
+        Ok(answer) => say(&answer),
+        Err(Unusable {
+            reasons,
+            is_refused,
+        }) => {
+            for reason in reasons {
+                note(&format!("error: {reason}"));
+            }
+            ExitCode::from(if is_refused { FOUND } else { COULD_NOT_TELL })
+        }
+    }
+}
+
+fn note(text: &str) {
+    // Nobody is left to tell that stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn answer(command: &Command) -> Result<Answer, Unusable> {
+    let now = Timestamp::now();
+    match command {
+        Command::Policy {
+            command: PolicyCommand::Test(asked),
+        } => policy::test(asked, now),
+        Command::Lint(asked) => lint::lint(asked),
+        Command::Render(asked) => render::render(asked),
+        Command::Audit {
+            command: AuditCommand::Verify(asked),
+        } => audit::verify(asked),
+        in_cluster => {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = { runtime }.enable_all().build();
+            let runtime = runtime.map_err(|error| Unusable::because(error.to_string()))?;
+            // Nobody was faster: this is the first thing that happens.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            runtime.block_on(in_a_cluster(in_cluster, now))
+        }
+    }
+}
+
+async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusable> {
+    let reach = Cluster::reach;
+    match command {
+        Command::Approvals(asked) => approvals::list(&reach(&asked.place).await?, asked, now).await,
+        Command::Show(asked) => approvals::show(&reach(&asked.place).await?, asked, now).await,
+        Command::Approve(asked) => {
+            let verdict = ApprovalVerdict::Approve;
+            decide::decide(&reach(&asked.place).await?, asked, verdict).await
+        }
+        Command::Deny(asked) => {
+            let verdict = ApprovalVerdict::Deny;
+            decide::decide(&reach(&asked.place).await?, asked, verdict).await
+        }
+        Command::Withdraw(asked) => decide::withdraw(&reach(&asked.place).await?, asked).await,
+        Command::Freeze(asked) => freeze::freeze(&reach(&asked.place).await?, asked).await,
+        Command::Thaw(asked) => freeze::thaw(&reach(&asked.place).await?, asked).await,
+        Command::Key { command } => match command {
+            KeyCommand::Create(asked) => key::create(&reach(&asked.place).await?, asked, now).await,
+            KeyCommand::List(asked) => key::list(&reach(&asked.place).await?, asked, now).await,
+            KeyCommand::Revoke(asked) => key::revoke(&reach(&asked.place).await?, asked).await,
+            KeyCommand::Rotate(asked) => key::rotate(&reach(&asked.place).await?, asked).await,
+        },
+        Command::Policy { .. } | Command::Lint(_) | Command::Render(_) | Command::Audit { .. } => {
+            Err(Unusable::because("this command reads files alone"))
+        }
+    }
+}
+
+/// Whoever closes the pipe early, as `head` does, has read enough.
+fn say(answer: &Answer) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(answer.text.as_bytes());
+    if let Some(text) = &answer.note {
+        note(text);
+    }
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            note(&format!("error: writing to stdout: {error}"));
+            ExitCode::from(COULD_NOT_TELL)
+        }
+        _ if answer.is_good => ExitCode::SUCCESS,
+        _ => ExitCode::from(FOUND),
+    }
+}
