@@ -12,6 +12,7 @@ pub mod describe;
 pub mod get_change;
 pub mod live;
 pub mod own;
+mod own_tool;
 pub mod record;
 pub mod send;
 pub mod wish;

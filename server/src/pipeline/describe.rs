@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tenantry_core::access::{Access, ToolClass};
-use tenantry_core::audit::{Arguments, Stage};
+use tenantry_core::audit::Stage;
 use tenantry_core::authorize::{self, Request};
 use tenantry_core::cause::chain;
 use tenantry_core::effect::Effect;
@@ -19,9 +19,8 @@ use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::tenant::AccountConfig;
 
 use super::authorize::stale;
-use super::check::unknown_tool;
 use super::record::Entry;
-use super::{Asked, Authenticated, Done, Ended, Stopped};
+use super::{Asked, Authenticated, Done, Ended, Stopped, own_tool};
 use crate::counter::Counter;
 
 /// Its name.
@@ -105,18 +104,9 @@ pub(super) async fn answer(
     asked: Asked,
     entry: &mut Entry,
 ) -> Ended {
-    let refused = |stage, refusal| Stopped::refused(stage, refusal);
+    let (tool, wanted) = own_tool::wanted::<Wanted>(caller, name(), asked, entry)?;
     let tenant = &caller.in_force.tenant;
-    let tool = name().filter(|name| tenant.tools.permits(name));
-    let tool = tool.ok_or_else(|| refused(Stage::Check, unknown_tool(TOOL)))?;
-    entry.found_own(ToolClass::Read);
-    entry.arguments(Arguments::checked(&asked.arguments, &tenant.redact));
-    let wanted = Wanted::deserialize(Value::Object(asked.arguments));
-    let wanted = wanted.map_err(|error| {
-        let refusal = Refusal::new(Reason::ArgumentsInvalid, error.to_string());
-        refused(Stage::Check, refusal)
-    })?;
-    let refused = |refusal| refused(Stage::Authorize, refusal);
+    let refused = |refusal| Stopped::refused(Stage::Authorize, refusal);
     let connector = ConnectorName::parse(&wanted.connector)
         .ok()
         .filter(|connector| caller.in_force.uses(connector))

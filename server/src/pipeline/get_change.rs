@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tenantry_core::access::ToolClass;
-use tenantry_core::audit::{Arguments, Stage};
+use tenantry_core::audit::Stage;
 use tenantry_core::authorize::{self, Request};
 use tenantry_core::name::ToolName;
 use tenantry_core::reason::{Reason, Refusal};
@@ -14,9 +14,8 @@ use tenantry_ledger::change::{ChangeId, Recorded};
 
 use super::authorize::stale;
 use super::change::{claim, told};
-use super::check::unknown_tool;
 use super::record::Entry;
-use super::{Asked, Authenticated, Ended, Stopped};
+use super::{Asked, Authenticated, Ended, Stopped, own_tool};
 use crate::book;
 use crate::counter::Counter;
 
@@ -63,17 +62,8 @@ pub(super) async fn answer(
     asked: Asked,
     entry: &mut Entry,
 ) -> Ended {
+    let (tool, wanted) = own_tool::wanted::<Wanted>(caller, name(), asked, entry)?;
     let refused = |stage, refusal| Stopped::refused(stage, refusal);
-    let tenant = &caller.in_force.tenant;
-    let tool = name().filter(|name| tenant.tools.permits(name));
-    let tool = tool.ok_or_else(|| refused(Stage::Check, unknown_tool(TOOL)))?;
-    entry.found_own(ToolClass::Read);
-    entry.arguments(Arguments::checked(&asked.arguments, &tenant.redact));
-    let wanted = Wanted::deserialize(Value::Object(asked.arguments));
-    let wanted = wanted.map_err(|error| {
-        let refusal = Refusal::new(Reason::ArgumentsInvalid, error.to_string());
-        refused(Stage::Check, refusal)
-    })?;
     let id = ChangeId::parse(&wanted.change_id).map_err(|_| refused(Stage::Own, unknown()))?;
     let place = caller.in_force.limiter.place(&caller.key.id);
     let _place = place.map_err(|refusal| refused(Stage::Authorize, refusal))?;
@@ -90,7 +80,7 @@ pub(super) async fn answer(
         .map_err(|refusal| refused(Stage::Authorize, refusal))?;
     let now = counter.clock.now();
     match ledger.opens(&id, now).await.map_err(failed)? {
-        Some(met) => told::met(&ledger, &tenant.policies, met).await,
+        Some(met) => told::met(&ledger, &caller.in_force.tenant.policies, met).await,
         None => Err(told::given_up(&id)),
     }
 }
