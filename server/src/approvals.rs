@@ -97,6 +97,7 @@ impl Clerk<'_> {
     async fn round(&mut self) {
         match self.ledger.waiting().await {
             Ok(waiting) => {
+                self.count(waiting.len());
                 for approval in waiting {
                     said(self.attend(&approval).await, "a question");
                 }
@@ -105,6 +106,13 @@ impl Clerk<'_> {
         }
         said(self.resume().await, "what people agreed to");
         self.tell_all().await;
+    }
+
+    /// Puts down how many there are, for the report and the metrics.
+    fn count(&self, waiting: usize) {
+        let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+        self.counter.metrics.pending_approvals.set(waiting.into());
+        self.counter.pending_approvals.send_replace(Some(waiting));
     }
 
     async fn attend(&mut self, approval: &Approval) -> Result<(), RoundError> {

@@ -48,6 +48,8 @@ pub struct Counter {
     pub cut: CancellationToken,
     /// What came of trying the walls; nothing before the first answer.
     pub isolation: watch::Sender<Option<IsolationReport>>,
+    /// How many changes wait for people; nothing before that was looked at.
+    pub pending_approvals: watch::Sender<Option<u32>>,
     standing: watch::Sender<Standing>,
     stopping: AtomicBool,
     last_call: AtomicU64,
@@ -111,6 +113,7 @@ impl Counter {
             calls: TaskTracker::new(),
             cut: CancellationToken::new(),
             isolation: watch::Sender::default(),
+            pending_approvals: watch::Sender::default(),
             standing: watch::Sender::default(),
             stopping: AtomicBool::new(false),
             last_call: AtomicU64::new(0),

@@ -127,10 +127,8 @@ impl Workshop {
             Some(limiter) => Arc::new(limiter.followed_by(tenant.limits)),
             None => Arc::new(Limiter::new(tenant.limits)),
         };
-        // Policies are structs of strings and numbers.
-        let policies = serde_json::to_vec(&tenant.policies).unwrap_or_default();
         Ok(InForce {
-            policy_digest: Digest::of(&policies),
+            policy_digest: tenant.policy_digest(),
             exposure_terms: ExposureTerms {
                 accounts: tenant.changeable_accounts(),
                 overspend_percent: self.catalog.overspend_percent(),

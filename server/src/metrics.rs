@@ -56,6 +56,8 @@ pub struct Metrics {
     pub control_plane_age: Gauge<f64, AtomicU64>,
     /// By how many seconds the ledger's clock is ahead of the machine's.
     pub ledger_clock_ahead: Gauge<f64, AtomicU64>,
+    /// How many changes wait for people.
+    pub pending_approvals: Gauge,
     /// When all live budgets were last read, in seconds since 1970; 0 is never.
     pub exposure_read: Gauge,
     /// Whether this replica takes calls.
@@ -91,6 +93,7 @@ impl Metrics {
             contract_refused: Gauge::default(),
             control_plane_age: Gauge::default(),
             ledger_clock_ahead: Gauge::default(),
+            pending_approvals: Gauge::default(),
             exposure_read: Gauge::default(),
             serving: Gauge::default(),
         };
@@ -223,6 +226,11 @@ impl Metrics {
             "ledger_clock_ahead_seconds",
             "By how much the ledger's clock, which never goes back, is ahead of the machine's",
             self.ledger_clock_ahead.clone(),
+        );
+        registry.register(
+            "pending_approvals",
+            "Changes that wait for people, as the ledger has it; every replica says the same",
+            self.pending_approvals.clone(),
         );
         registry.register(
             "exposure_read_timestamp_seconds",

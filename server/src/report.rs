@@ -86,6 +86,7 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
             .collect(),
         audit_public_key: Some(counter.audit.public_key().to_string()),
         tools_digest: Some(counter.tools_digest.to_string()),
+        pending_approvals: *counter.pending_approvals.borrow(),
         ledger: counter
             .book
             .report(counter.knowledge.ledgers().get(&pod.name)),

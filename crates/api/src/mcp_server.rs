@@ -104,6 +104,9 @@ pub struct ReplicaReport {
     /// The digest of its tools as clients see them, all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools_digest: Option<String>,
+    /// How many changes wait for people, as its ledger has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_approvals: Option<u32>,
     /// The ledger that it keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerReport>,

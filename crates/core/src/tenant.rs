@@ -189,6 +189,12 @@ impl TenantConfig {
         Digest::of(&serde_json::to_vec(&rules).unwrap_or_default())
     }
 
+    /// What identifies the policies that bind it.
+    pub fn policy_digest(&self) -> Digest {
+        // Structs of strings and numbers always have a JSON form.
+        Digest::of(&serde_json::to_vec(&self.policies).unwrap_or_default())
+    }
+
     /// The connector of that name.
     pub fn connector(&self, name: &ConnectorName) -> Option<&ConnectorConfig> {
         self.connectors.iter().find(|mine| mine.name == *name)

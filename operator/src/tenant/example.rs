@@ -113,7 +113,8 @@ pub fn report(tenant: &ValidTenant) -> ReplicaReport {
             token_expires_at: None,
         }],
         audit_public_key: None,
-        tools_digest: None,
+        tools_digest: Some("sha256:tools".into()),
+        pending_approvals: Some(2),
         ledger: Some(LedgerReport {
             state: LedgerState::Open,
             message: None,

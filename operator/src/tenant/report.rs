@@ -190,11 +190,13 @@ pub fn status(subject: &Subject, outcome: &Outcome, now: Timestamp) -> McpTenant
             endpoint: Some(observed.endpoint.clone()),
             access: observed.access,
             contract_digest: Some(observed.contract_digest.clone()),
+            policy_digest: Some(observed.policy_digest.clone()),
+            tools_digest: observed.tools_digest.clone(),
+            pending_approvals: observed.pending_approvals,
             connectors: observed.connectors.clone(),
             ledger: observed.mark.as_ref().map(LedgerStatus::from),
             replicas: observed.replicas,
             selector: Some(observed.selector.clone()),
-            ..before.clone()
         },
         Outcome::Held(obstacle) | Outcome::Suspended(obstacle, None) => {
             aside(subject, dated(&held(obstacle)))
@@ -314,6 +316,9 @@ mod tests {
             replicas: 1,
             endpoint: "http://server".into(),
             contract_digest: "sha256:0".into(),
+            policy_digest: "sha256:1".into(),
+            tools_digest: Some("sha256:2".into()),
+            pending_approvals: Some(3),
             selector: "a=b".into(),
         }))
     }

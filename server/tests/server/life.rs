@@ -81,6 +81,7 @@ async fn a_server_with_all_it_needs_is_ready_and_reports_once() {
         connectors: report.connectors.clone(),
         audit_public_key: report.audit_public_key.clone(),
         tools_digest: report.tools_digest.clone(),
+        pending_approvals: report.pending_approvals,
         ledger: report.ledger.clone(),
         isolation: None,
         release: env!("CARGO_PKG_VERSION").into(),

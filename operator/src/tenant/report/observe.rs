@@ -58,6 +58,12 @@ pub struct Observed {
     pub endpoint: String,
     /// Which contract was rendered.
     pub contract_digest: String,
+    /// Which policies are in it.
+    pub policy_digest: String,
+    /// Which tools the server offers, as it reports it.
+    pub tools_digest: Option<String>,
+    /// How many changes wait for people, as it reports it.
+    pub pending_approvals: Option<i32>,
     /// How its pods are found.
     pub selector: String,
 }
@@ -203,8 +209,16 @@ pub fn observe(
         replicas: set.map_or(0, |set| set.replicas),
         endpoint,
         contract_digest,
+        policy_digest: tenant.contract.policy_digest().to_string(),
+        tools_digest: report.and_then(|report| report.tools_digest.clone()),
+        pending_approvals: report.and_then(pending),
         selector: labels.join(","),
     }
+}
+
+fn pending(report: &ReplicaReport) -> Option<i32> {
+    let waiting = report.pending_approvals?;
+    Some(i32::try_from(waiting).unwrap_or(i32::MAX))
 }
 
 fn connectors(report: &ReplicaReport) -> Vec<ConnectorStatus> {

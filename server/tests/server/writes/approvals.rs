@@ -4,6 +4,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_api::mcp_approval::{ApprovalDecision, ApprovalState, ApprovalVerdict};
+use tenantry_api::mcp_server::ReplicaReport;
 use tenantry_core::key::KeyRecord;
 use tenantry_fakes::meta::{Fault, Faults};
 use tenantry_server::control_plane::Question;
@@ -111,8 +112,11 @@ async fn what_is_agreed_to_is_made_once_and_its_key_says_so() {
     let key = new_key();
     let question = asked(&world, &key).await;
     assert_eq!(budgets(&world), []);
+    let says = |waiting| move |report: &ReplicaReport| report.pending_approvals == Some(waiting);
+    world.control.reported(says(1)).await;
     approve(&world, &question);
     stands(&world, &question.name, ApprovalState::Applied).await;
+    world.control.reported(says(0)).await;
     let told = answered(&world, &key).await;
     assert_eq!(
         (&told["status"], &told["after"]["daily_budget"]["amount"]),
