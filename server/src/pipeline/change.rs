@@ -263,12 +263,7 @@ impl Errand<'_> {
     /// what they had to say, and its key does not ask them once more.
     fn kept(&self, call_id: &str, stopped: &Stopped) -> Option<String> {
         self.agreement?;
-        let change = told::named(&self.lease.change);
-        let ended = Err(match stopped.change {
-            Some(_) => stopped.clone(),
-            None => stopped.clone().of_change(change),
-        });
-        Some(told::stored(call_id, &ended))
+        Some(told::kept(call_id, &self.lease.change, stopped.clone()))
     }
 
     /// Ends a change of which nothing was reserved; its key is free again. What

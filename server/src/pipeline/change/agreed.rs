@@ -124,12 +124,7 @@ fn passes(stopped: &Stopped) -> bool {
 async fn give_up(counter: &Counter, ledger: &Ledger, work: &Work, end: End, stopped: Stopped) {
     let why = stopped.refusal.message.clone();
     let said = Map::from_iter([("why".to_owned(), Value::from(why))]);
-    let change = told::named(&work.lease.change);
-    let ended = Err(match stopped.change {
-        Some(_) => stopped,
-        None => stopped.of_change(change),
-    });
-    let answer = told::stored(call_id(work), &ended);
+    let answer = told::kept(call_id(work), &work.lease.change, stopped);
     let now = counter.clock.now();
     let ended = ledger.end_execution(&work.lease, end, Some(&answer), &said, now);
     if let Err(error) = ended.await {

@@ -343,6 +343,16 @@ pub(crate) fn named(change: &ChangeId) -> ChangeAnswer {
     }
 }
 
+/// What the key of a change that was not made is answered with from now on: it
+/// names the change, whatever there is to say of it.
+pub(super) fn kept(call_id: &str, change: &ChangeId, stopped: Stopped) -> String {
+    let stopped = match stopped.change {
+        Some(_) => stopped,
+        None => stopped.of_change(named(change)),
+    };
+    stored(call_id, &Err(stopped))
+}
+
 fn stopped(status: Status, reason: Reason, message: impl Into<String>) -> Stopped {
     Stopped {
         stage: Stage::Decide,
