@@ -1,5 +1,7 @@
 //! What a command has to say, and how it ends.
 
+use std::io::Write as _;
+
 use serde::Serialize;
 use tenantry_api::document::flaw::Flaw;
 
@@ -70,6 +72,13 @@ impl Unusable {
             ..Self::because(reason)
         }
     }
+}
+
+/// Says something at once, for what must not be lost to what comes after it.
+pub fn tell(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// The form for programs: indented, so that people can read it as well.

@@ -140,8 +140,8 @@ pub struct Decision {
     #[arg(long, value_name = "TEXT")]
     pub comment: Option<String>,
 
-    /// Wait so many seconds for what becomes of it; exit with 1 if it is not what you said
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
+    /// Wait for what becomes of it, 60 seconds or so many; exit with 1 if it is not what you said, with 2 if it is not known by then
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60", value_parser = clap::value_parser!(u64).range(..=86_400))]
     pub wait: Option<u64>,
 }
 
@@ -320,6 +320,10 @@ pub struct RotateKey {
     /// The name of the new one [default: the next number]
     #[arg(long, value_name = "NAME")]
     pub new_name: Option<String>,
+
+    /// For how long the new one is good [default: for as long as the old one was]
+    #[arg(long, value_name = "TIME", value_parser = Length::parse)]
+    pub expires: Option<Length>,
 
     /// Revoke the old one at once
     #[arg(long)]

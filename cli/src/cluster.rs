@@ -5,6 +5,7 @@ pub mod approvals;
 pub mod decide;
 pub mod freeze;
 pub mod key;
+mod tenant;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tenantry_core::cause::chain;
 use tenantry_core::text;
 
@@ -27,6 +29,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Characters of a cell that somebody else has written.
 const LONGEST_CELL: usize = 256;
+
+/// Characters of what the cluster says is wrong.
+const LONGEST_ERROR: usize = 4096;
 
 /// How an answer is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -65,10 +70,15 @@ impl Cluster {
         };
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
         let mut config = config.map_err(|error| failed(&error))?;
+        // What was carried out and not answered must not be carried out again.
+        config.default_retry = false;
         config.connect_timeout = Some(LIMIT);
         config.read_timeout = Some(LIMIT);
-        let namespace = place.namespace.clone();
-        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        // Of a variable that is not set, or a context that names none.
+        let named = place.namespace.clone().into_iter();
+        let mut named = named.chain([config.default_namespace.clone()]);
+        let namespace = named.find(|name| !name.is_empty());
+        let namespace = namespace.unwrap_or_else(|| "default".into());
         let client = Client::try_from(config).map_err(|error| unreachable(&error))?;
         Ok(Self { client, namespace })
     }
@@ -88,13 +98,33 @@ impl Cluster {
 /// What the API server said, where it is no.
 fn failed(error: &kube::Error) -> Unusable {
     match error {
-        kube::Error::Api(status) if status.code < 500 => Unusable::refused(status.message.clone()),
+        kube::Error::Api(status) if (400..500).contains(&status.code) => {
+            Unusable::refused(text::presentable(&status.message, LONGEST_ERROR))
+        }
         other => unreachable(other),
     }
 }
 
+/// What stands there under a name; that there is nothing is the API server's
+/// own word, and no proxy's.
+async fn find<K>(api: &Api<K>, name: &str) -> Result<Option<K>, Unusable>
+where
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
+    match api.get(name).await {
+        Ok(found) => Ok(Some(found)),
+        Err(kube::Error::Api(status)) if status.reason == "NotFound" => Ok(None),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(Unusable::because(format!(
+            "the cluster: {}",
+            text::presentable(&status.message, LONGEST_ERROR)
+        ))),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
 fn unreachable(error: &kube::Error) -> Unusable {
-    Unusable::because(format!("the cluster: {}", chain(error)))
+    let told = text::presentable(&chain(error), LONGEST_ERROR);
+    Unusable::because(format!("the cluster: {told}"))
 }
 
 /// The form for programs, if one is asked for.

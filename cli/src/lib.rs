@@ -89,7 +89,7 @@ async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusa
             KeyCommand::Create(asked) => key::create(&reach(&asked.place).await?, asked, now).await,
             KeyCommand::List(asked) => key::list(&reach(&asked.place).await?, asked, now).await,
             KeyCommand::Revoke(asked) => key::revoke(&reach(&asked.place).await?, asked).await,
-            KeyCommand::Rotate(asked) => key::rotate(&reach(&asked.place).await?, asked).await,
+            KeyCommand::Rotate(asked) => key::rotate(&reach(&asked.place).await?, asked, now).await,
         },
         Command::Policy { .. } | Command::Lint(_) | Command::Render(_) | Command::Audit { .. } => {
             Err(Unusable::because("this command reads files alone"))

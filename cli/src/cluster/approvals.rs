@@ -10,13 +10,16 @@ use tenantry_api::mcp_approval::{
 };
 use tenantry_core::text;
 
-use super::{Cluster, Output, away, cell, failed, for_programs};
+use super::{Cluster, Output, away, cell, failed, find, for_programs};
 use crate::answer::{Answer, Unusable};
 use crate::cli::{ListApprovals, ShowApproval};
 use crate::columns::aligned;
 
 /// Eight kilobytes at most, in which every character may have to be written out.
 const LONGEST_ARGUMENTS: usize = 1 << 17;
+
+/// 1024 at most, in which the same holds.
+const LONGEST_MESSAGE: usize = 1 << 14;
 
 /// Lists what waits.
 pub async fn list(
@@ -117,12 +120,11 @@ pub async fn show(
 
 /// The approval of that name.
 pub async fn get(cluster: &Cluster, name: &str) -> Result<McpApproval, Unusable> {
-    let found = of(cluster).get_opt(name).await;
-    let found = found.map_err(|error| failed(&error))?;
+    let found = find(&of(cluster), name).await?;
     found.ok_or_else(|| {
         let namespace = &cluster.namespace;
         Unusable::refused(format!(
-            "there is no approval `{name}` in the namespace `{namespace}`; `tenantry approvals -A` lists all that wait"
+            "there is no approval `{name}` in the namespace `{namespace}`; `tenantry approvals -n {namespace}` lists those that wait"
         ))
     })
 }
@@ -165,7 +167,7 @@ fn head(approval: &McpApproval, now: Timestamp) -> Vec<[String; 2]> {
         ),
     ];
     for (number, setting) in request.settings.iter().enumerate() {
-        let side = |side: &Option<String>| side.as_deref().map_or_else(|| "nothing".into(), cell);
+        let side = |side: &Option<String>| side.as_deref().map_or_else(|| "nothing".into(), quoted);
         let text = format!(
             "{}: {} to {}",
             setting.name,
@@ -203,7 +205,8 @@ fn body(approval: &McpApproval, now: Timestamp) -> Vec<[String; 2]> {
     let request = &approval.spec.request;
     let mut lines = Vec::new();
     for (number, rule) in request.rules.iter().enumerate() {
-        let text = format!("{} ({}/{})", cell(&rule.message), rule.policy, rule.rule);
+        let message = text::presentable(&rule.message, LONGEST_MESSAGE);
+        let text = format!("{message} ({}/{})", cell(&rule.policy), cell(&rule.rule));
         lines.push(line(if number == 0 { "Because" } else { "" }, text));
     }
     lines.push(line("Needs", needs(request)));
@@ -223,8 +226,25 @@ fn body(approval: &McpApproval, now: Timestamp) -> Vec<[String; 2]> {
     // Who is not shown everything does not decide.
     let arguments = text::presentable(&request.arguments, LONGEST_ARGUMENTS);
     lines.push(line("Arguments", arguments));
+    if let Some(object) = &request.object {
+        let name = object
+            .name
+            .as_deref()
+            .map_or_else(String::new, |name| format!(" {}", quoted(name)));
+        lines.push(line(
+            "Object",
+            format!("{} {}{name}", object.kind, object.id),
+        ));
+    }
     lines.push(line("Change id", request.change_id.clone()));
+    lines.push(line("Policies", request.policy_digest.clone()));
     lines
+}
+
+/// Whoever chose a text does not choose where it ends.
+fn quoted(chosen: &str) -> String {
+    let chosen = cell(chosen).replace('\\', r"\\").replace('"', r#"\""#);
+    format!("\"{chosen}\"")
 }
 
 fn line(name: &str, text: String) -> [String; 2] {
@@ -250,7 +270,7 @@ fn needs(request: &ApprovalRequest) -> String {
     let classes = request.approver_classes.join("+");
     match request.approvers {
         1 => classes,
-        several => format!("{several} of {classes}"),
+        several => format!("{classes} ({several} people)"),
     }
 }
 
@@ -262,6 +282,8 @@ fn said(decision: &ApprovalDecision) -> String {
     let classes = decision.classes.as_ref();
     let classes = classes.map_or_else(String::new, |classes| format!(" for {}", classes.join("+")));
     let comment = decision.comment.as_ref();
-    let comment = comment.map_or_else(String::new, |comment| format!(": {}", cell(comment)));
+    let comment = comment.map_or_else(String::new, |comment| {
+        format!(": {}", text::presentable(comment, LONGEST_MESSAGE))
+    });
     format!("{} says {word}{classes}{comment}", cell(&decision.by))
 }

@@ -3,15 +3,21 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use tenantry_api::mcp_approval::{ApprovalState, ApprovalVerdict, McpApproval};
+use tenantry_api::mcp_approval::{
+    ApprovalDecision, ApprovalRequest, ApprovalState, ApprovalVerdict, McpApproval,
+};
 
 use super::approvals::{get, of, state};
-use super::{Cluster, cell, failed};
-use crate::answer::{Answer, Unusable};
+use super::{Cluster, cell, failed, find, tenant};
+use crate::answer::{self, Answer, Unusable};
 use crate::cli::{Decision, Withdraw};
+
+/// For a server to take back what was asked.
+const SOON: Duration = Duration::from_secs(15);
 
 /// Between two looks at where it stands.
 const LOOK: Duration = Duration::from_millis(250);
@@ -24,47 +30,91 @@ pub async fn decide(
 ) -> Result<Answer, Unusable> {
     let approval = get(cluster, &asked.name).await?;
     let me = cluster.me().await?;
+    let request = &approval.spec.request;
+    let (name, summary) = (&asked.name, cell(&request.summary));
     let before = approval.spec.decisions.iter().find(|one| one.by == me);
-    if let Some(before) = before.filter(|before| before.verdict != verdict) {
-        let word = word(before.verdict);
-        return Err(Unusable::refused(format!(
-            "`{me}` has said {word}, and a decision stays as it was made"
-        )));
+    match before {
+        Some(before) => has_said(before, asked, verdict, request)?,
+        None => say(cluster, &approval, asked, verdict, &me).await?,
     }
-    let summary = cell(&approval.spec.request.summary);
-    let (name, word) = (&asked.name, word(verdict));
-    let mut text = format!("{name}: `{me}` says {word} to: {summary}\n");
-    if before.is_some() {
-        text = format!("{name}: `{me}` had said {word} before to: {summary}\n");
-    } else {
-        let mut decision = json!({"by": me, "verdict": format!("{verdict:?}")});
-        if !asked.classes.is_empty() {
-            decision["classes"] = json!(asked.classes);
-        }
-        if let Some(comment) = &asked.comment {
-            decision["comment"] = json!(comment);
-        }
-        let add = json!({"op": "add", "path": "/spec/decisions/-", "value": decision});
-        patch(cluster, &approval, &add).await?;
-    }
-    let Some(wait) = asked.wait else {
-        return Ok(Answer::good(text));
+    let word = word(verdict);
+    let told = match before {
+        Some(_) => format!(
+            "{name}: `{me}` had said {word} before to: {summary}; it is {:?}\n",
+            state(&approval)
+        ),
+        None => format!("{name}: `{me}` says {word} to: {summary}\n"),
     };
-    let ended = wait_for(cluster, &approval, Duration::from_secs(wait)).await?;
-    let stands = state(&ended);
-    let message = ended.status.and_then(|status| status.message);
-    let message = message
-        .as_deref()
-        .map_or_else(String::new, |message| format!(": {}", cell(message)));
-    let text = format!("{text}{name}: {stands:?}{message}\n");
-    let wanted = match verdict {
-        ApprovalVerdict::Approve => ApprovalState::Applied,
-        ApprovalVerdict::Deny => ApprovalState::Denied,
+    let Some(wait) = asked.wait else {
+        return Ok(Answer::good(told));
+    };
+    // Whatever comes of waiting, this is done. Who closed the pipe has read enough.
+    let _ = answer::tell(&told);
+    let (stands, message) = wait_for(cluster, &approval, Duration::from_secs(wait)).await?;
+    let text = format!("{name}: {stands:?}{message}\n");
+    let is_good = match verdict {
+        ApprovalVerdict::Approve => stands == ApprovalState::Applied,
+        ApprovalVerdict::Deny => stands == ApprovalState::Denied,
     };
     Ok(Answer {
-        is_good: stands == wanted,
+        is_good,
         ..Answer::good(text)
     })
+}
+
+/// Whether somebody who speaks once has said just that.
+fn has_said(
+    before: &ApprovalDecision,
+    asked: &Decision,
+    verdict: ApprovalVerdict,
+    request: &ApprovalRequest,
+) -> Result<(), Unusable> {
+    let spoken_for = |class: &String| {
+        let classes = before.classes.as_ref();
+        classes.is_none_or(|classes| classes.contains(class))
+    };
+    let classes = if asked.classes.is_empty() {
+        &request.approver_classes
+    } else {
+        &asked.classes
+    };
+    if before.verdict == verdict && classes.iter().all(spoken_for) {
+        return Ok(());
+    }
+    let of = before.classes.as_ref();
+    let of = of.map_or_else(String::new, |of| format!(" for {}", of.join(" and ")));
+    Err(Unusable::refused(format!(
+        "`{}` has said {}{of}, and a decision stays as it was made; somebody else can decide for the rest",
+        cell(&before.by),
+        word(before.verdict)
+    )))
+}
+
+async fn say(
+    cluster: &Cluster,
+    approval: &McpApproval,
+    asked: &Decision,
+    verdict: ApprovalVerdict,
+    me: &str,
+) -> Result<(), Unusable> {
+    if verdict == ApprovalVerdict::Approve {
+        let expires_at = approval.spec.request.expires_at.0;
+        if expires_at <= Timestamp::now() {
+            return Err(Unusable::refused(format!(
+                "its time was over at {expires_at}: let the agent ask anew"
+            )));
+        }
+        tenant::is_guarded(cluster).await?;
+    }
+    let mut decision = json!({"by": me, "verdict": format!("{verdict:?}")});
+    if !asked.classes.is_empty() {
+        decision["classes"] = json!(asked.classes);
+    }
+    if let Some(comment) = &asked.comment {
+        decision["comment"] = json!(comment);
+    }
+    let add = json!({"op": "add", "path": "/spec/decisions/-", "value": decision});
+    patch(cluster, approval, &add).await
 }
 
 /// Takes back what somebody has asked for.
@@ -73,10 +123,13 @@ pub async fn withdraw(cluster: &Cluster, asked: &Withdraw) -> Result<Answer, Unu
     let take = json!({"op": "add", "path": "/spec/withdrawn", "value": true});
     patch(cluster, &approval, &take).await?;
     let summary = cell(&approval.spec.request.summary);
-    Ok(Answer::good(format!(
-        "{}: withdrawn: {summary}\n",
-        asked.name
-    )))
+    let told = format!("{}: withdrawn: {summary}\n", asked.name);
+    let _ = answer::tell(&told);
+    let (stands, message) = wait_for(cluster, &approval, SOON).await?;
+    Ok(Answer {
+        is_good: stands == ApprovalState::Withdrawn,
+        ..Answer::good(format!("{}: {stands:?}{message}\n", asked.name))
+    })
 }
 
 /// Changes that very object, and no other of its name.
@@ -92,26 +145,40 @@ async fn patch(cluster: &Cluster, approval: &McpApproval, change: &Value) -> Res
     patched.map(|_| ()).map_err(|error| failed(&error))
 }
 
-/// What becomes of it: its last word, or where it stands when the time is over.
+/// What becomes of it, and why. A cluster that does not answer for a moment is
+/// asked again.
 async fn wait_for(
     cluster: &Cluster,
     approval: &McpApproval,
     limit: Duration,
-) -> Result<McpApproval, Unusable> {
+) -> Result<(ApprovalState, String), Unusable> {
     let until = Instant::now() + limit;
     loop {
-        let now = get(cluster, &approval.name_any()).await?;
-        if now.uid() != approval.uid() {
-            return Err(Unusable::refused(
-                "the approval was deleted, which denies it",
-            ));
-        }
-        let is_open = matches!(
-            state(&now),
-            ApprovalState::Pending | ApprovalState::Executing
-        );
-        if !is_open || Instant::now() >= until {
-            return Ok(now);
+        let seen = match find(&of(cluster), &approval.name_any()).await {
+            Ok(Some(now)) if now.uid() == approval.uid() => {
+                let message = now
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.message.as_deref());
+                let message = message.map_or_else(String::new, |text| format!(": {}", cell(text)));
+                Ok((state(&now), message))
+            }
+            Ok(_) => {
+                let message = ": the approval was deleted, which denies it".to_owned();
+                return Ok((ApprovalState::Denied, message));
+            }
+            Err(error) => Err(error),
+        };
+        match seen {
+            Ok((ApprovalState::Pending | ApprovalState::Executing, _)) | Err(_)
+                if Instant::now() < until => {}
+            Ok((open @ (ApprovalState::Pending | ApprovalState::Executing), _)) => {
+                return Err(Unusable::because(format!(
+                    "it is {open:?} after {} s; `tenantry show` says what becomes of it",
+                    limit.as_secs()
+                )));
+            }
+            other => return other,
         }
         tokio::time::sleep(LOOK).await;
     }

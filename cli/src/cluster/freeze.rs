@@ -1,10 +1,10 @@
 //! The brake: stops an organisation, a connector or an account, and lets it go.
 
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, PostParams};
-use tenantry_api::mcp_freeze::{McpFreeze, McpFreezeSpec, Scope};
+use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use tenantry_api::mcp_freeze::{FrozenAccess, McpFreeze, McpFreezeSpec, Scope};
 
-use super::{Cluster, failed};
+use super::{Cluster, failed, find, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::{Freeze, Thaw};
 
@@ -14,51 +14,94 @@ pub async fn freeze(cluster: &Cluster, asked: &Freeze) -> Result<Answer, Unusabl
         connector: asked.connector.clone(),
         account: asked.account.clone(),
     };
-    let covered = covered(&scope);
-    let name = asked.name.clone().unwrap_or_else(|| usual_name(&scope));
+    tenant::has(
+        cluster,
+        scope.connector.as_deref(),
+        scope.account.as_deref(),
+    )
+    .await?;
     let spec = McpFreezeSpec {
         scope,
         access: asked.access.into(),
         reason: asked.reason.clone(),
     };
-    let freeze = McpFreeze::new(&name, spec);
-    match of(cluster).create(&PostParams::default(), &freeze).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {
-            return Err(Unusable::refused(format!(
-                "there is a freeze `{name}` already: leave it, or name another one with --name"
-            )));
+    let (covered, access) = (covered(&spec.scope), asked.access.word());
+    let usual = usual_name(&spec.scope);
+    let names = match &asked.name {
+        Some(name) => vec![name.clone()],
+        // A weaker one may have the usual name.
+        None => vec![usual.clone(), format!("{usual}-{access}")],
+    };
+    let namespace = &cluster.namespace;
+    for name in &names {
+        let freeze = McpFreeze::new(name, spec.clone());
+        let created = of(cluster).create(&PostParams::default(), &freeze).await;
+        match created {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                let standing = find(&of(cluster), name).await?;
+                let is_enough = |standing: &McpFreeze| {
+                    standing.spec.scope == spec.scope
+                        && strictness(standing.spec.access) >= strictness(spec.access)
+                };
+                match standing.filter(is_enough) {
+                    Some(_) => {
+                        let text =
+                            format!("{name}: {covered} of `{namespace}` is stopped already\n");
+                        return Ok(Answer::good(text));
+                    }
+                    None => continue,
+                }
+            }
+            Err(error) => return Err(failed(&error)),
         }
-        Err(error) => return Err(failed(&error)),
+        let text = format!("{name}: {covered} of `{namespace}` is {access} now\n");
+        let note = format!("to lift it: tenantry thaw {name} -n {namespace}");
+        return Ok(Answer::good(text).noting(note));
     }
-    let (access, namespace) = (asked.access.word(), &cluster.namespace);
-    Ok(Answer::good(format!(
-        "{name}: {covered} of `{namespace}` is {access} now\n"
-    ))
-    .noting(format!("to lift it: tenantry thaw {name} -n {namespace}")))
+    Err(Unusable::refused(format!(
+        "NOTHING WAS STOPPED: there is another freeze `{}` already, of something else or weaker; name this one with --name",
+        names.join("` and `")
+    )))
 }
 
 /// Lifts a freeze.
 pub async fn thaw(cluster: &Cluster, asked: &Thaw) -> Result<Answer, Unusable> {
     let freezes = of(cluster);
-    let found = freezes
-        .get_opt(&asked.name)
-        .await
-        .map_err(|error| failed(&error))?;
     let (name, namespace) = (&asked.name, &cluster.namespace);
-    let Some(found) = found else {
+    let Some(found) = find(&freezes, name).await? else {
         return Err(Unusable::refused(format!(
             "there is no freeze `{name}` in the namespace `{namespace}`; `kubectl get mcpfreezes -n {namespace}` lists them"
         )));
     };
-    let deleted = freezes
-        .delete(&found.name_any(), &DeleteParams::default())
-        .await;
+    let that_one = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: found.uid(),
+            ..Preconditions::default()
+        }),
+        ..DeleteParams::default()
+    };
+    let deleted = freezes.delete(name, &that_one).await;
     deleted.map_err(|error| failed(&error))?;
     let covered = covered(&found.spec.scope);
-    Ok(Answer::good(format!(
-        "{name}: {covered} of `{namespace}` is let go\n"
-    )))
+    let answer = Answer::good(format!(
+        "{name}: the freeze of {covered} of `{namespace}` is lifted\n"
+    ));
+    let left = freezes.list(&ListParams::default()).await;
+    let left: Vec<_> = left.into_iter().flat_map(|left| left.items).collect();
+    if left.is_empty() {
+        return Ok(answer);
+    }
+    let names: Vec<_> = left.iter().map(kube::ResourceExt::name_any).collect();
+    Ok(answer.noting(format!("still in force: {}", names.join(", "))))
+}
+
+fn strictness(access: FrozenAccess) -> u8 {
+    match access {
+        FrozenAccess::Frozen => 0,
+        FrozenAccess::ReadOnly => 1,
+        FrozenAccess::Disabled => 2,
+    }
 }
 
 fn of(cluster: &Cluster) -> Api<McpFreeze> {

@@ -9,9 +9,9 @@ use tenantry_api::mcp_api_key::{McpApiKey, McpApiKeySpec};
 use tenantry_core::key::ApiKey;
 use tenantry_core::name::KeyId;
 
-use super::{Cluster, away, cell, failed, for_programs};
-use crate::answer::{Answer, Unusable};
-use crate::cli::{CreateKey, ListKeys, RevokeKey, RotateKey};
+use super::{Cluster, away, cell, failed, find, for_programs, tenant};
+use crate::answer::{self, Answer, Unusable};
+use crate::cli::{CreateKey, Length, ListKeys, RevokeKey, RotateKey};
 use crate::columns::aligned;
 
 /// Makes a key, and prints it: the one time that anybody sees it.
@@ -55,12 +55,10 @@ pub async fn create(
         );
         return Ok(Answer::good(text).noting(note));
     }
+    tenant::lives_here(cluster).await?;
     put(cluster, &form).await?;
-    let note = format!(
-        "`{}` is good now; the key on stdout is shown this once and kept nowhere",
-        asked.name
-    );
-    Ok(Answer::good(key.reveal() + "\n").noting(note))
+    hand_over(cluster, &asked.name, &key).await?;
+    Ok(Answer::good("").noting(good_now(&asked.name)))
 }
 
 /// Lists the keys.
@@ -82,14 +80,14 @@ pub async fn list(cluster: &Cluster, asked: &ListKeys, now: Timestamp) -> Result
         let accounts = spec
             .accounts
             .as_ref()
-            .map_or_else(|| "all".into(), |all| all.join(","));
+            .map_or_else(|| "all".into(), |some| some.len().to_string());
         [
             key.name_any(),
             cell(&spec.owner),
             spec.agent.as_deref().map(cell).unwrap_or_default(),
             spec.scopes.join(","),
             accounts,
-            standing(spec, now),
+            standing(key, now),
         ]
     });
     let lines: Vec<_> = std::iter::once(head).chain(rows).collect();
@@ -108,7 +106,11 @@ pub async fn revoke(cluster: &Cluster, asked: &RevokeKey) -> Result<Answer, Unus
 }
 
 /// Makes another key that may do the same, and prints it.
-pub async fn rotate(cluster: &Cluster, asked: &RotateKey) -> Result<Answer, Unusable> {
+pub async fn rotate(
+    cluster: &Cluster,
+    asked: &RotateKey,
+    now: Timestamp,
+) -> Result<Answer, Unusable> {
     let old = get(cluster, &asked.name).await?;
     if old.spec.disabled {
         let name = &asked.name;
@@ -120,26 +122,74 @@ pub async fn rotate(cluster: &Cluster, asked: &RotateKey) -> Result<Answer, Unus
         .new_name
         .clone()
         .unwrap_or_else(|| next_name(&asked.name));
+    let expires_at = expiry(&old, asked.expires, now)?;
     let key = new_key(&new)?;
     let spec = McpApiKeySpec {
         issued_by: Some(cluster.me().await?),
         digest: key.digest().to_string(),
+        not_before: None,
+        expires_at,
         ..old.spec.clone()
     };
     put(cluster, &McpApiKey::new(&new, spec)).await?;
-    let note = if asked.revoke {
-        disable(cluster, &old).await?;
-        format!(
-            "`{new}` is good now, and `{}` is revoked; the key on stdout is shown this once",
-            asked.name
-        )
-    } else {
-        format!(
-            "`{new}` is good now, and so is `{old}` until `tenantry key revoke {old}`; the key on stdout is shown this once",
-            old = asked.name
-        )
+    hand_over(cluster, &new, &key).await?;
+    let (name, good) = (&asked.name, good_now(&new));
+    if !asked.revoke {
+        let note = format!("{good}; `{name}` is as well, until `tenantry key revoke {name}`");
+        return Ok(Answer::good("").noting(note));
+    }
+    match disable(cluster, &old).await {
+        Ok(()) => Ok(Answer::good("").noting(format!("{good}, and `{name}` is revoked"))),
+        Err(error) => {
+            let why = error.reasons.join("; ");
+            let note = format!("{good}, BUT `{name}` COULD NOT BE REVOKED: {why}");
+            Ok(Answer {
+                is_good: false,
+                ..Answer::good("").noting(note)
+            })
+        }
+    }
+}
+
+fn good_now(name: &str) -> String {
+    format!("`{name}` is good now; the key on stdout is shown this once and kept nowhere")
+}
+
+/// Prints a key. One that nobody could read is good for nobody: it is revoked.
+async fn hand_over(cluster: &Cluster, name: &str, key: &ApiKey) -> Result<(), Unusable> {
+    let Err(error) = answer::tell(&(key.reveal() + "\n")) else {
+        return Ok(());
     };
-    Ok(Answer::good(key.reveal() + "\n").noting(note))
+    let undone = match get(cluster, name).await {
+        Ok(form) => disable(cluster, &form).await,
+        Err(error) => Err(error),
+    };
+    Err(match undone {
+        Ok(()) => Unusable::refused(format!(
+            "the key could not be printed ({error}), so `{name}` was revoked"
+        )),
+        Err(_) => Unusable::because(format!(
+            "the key could not be printed ({error}); revoke it: tenantry key revoke {name}"
+        )),
+    })
+}
+
+/// Until when the new key is good: for as long as the old one was, or as said.
+fn expiry(old: &McpApiKey, said: Option<Length>, now: Timestamp) -> Result<Option<Time>, Unusable> {
+    let Some(end) = &old.spec.expires_at else {
+        return Ok(said.map(|said| Time(now + SignedDuration::from_secs(said.0))));
+    };
+    let began = old.spec.not_before.clone();
+    let began = began.or_else(|| old.metadata.creation_timestamp.clone());
+    let length = began.map(|began| end.0.duration_since(began.0));
+    let length = said
+        .map(|said| SignedDuration::from_secs(said.0))
+        .or(length);
+    let length = length.filter(|length| *length > SignedDuration::ZERO);
+    let length = length.ok_or_else(|| {
+        Unusable::refused("the old key does not say for how long it was good; say --expires")
+    })?;
+    Ok(Some(Time(now + length)))
 }
 
 fn new_key(name: &str) -> Result<ApiKey, Unusable> {
@@ -156,11 +206,7 @@ fn of(cluster: &Cluster) -> Api<McpApiKey> {
 }
 
 async fn get(cluster: &Cluster, name: &str) -> Result<McpApiKey, Unusable> {
-    let found = of(cluster)
-        .get_opt(name)
-        .await
-        .map_err(|error| failed(&error))?;
-    found.ok_or_else(|| {
+    find(&of(cluster), name).await?.ok_or_else(|| {
         let namespace = &cluster.namespace;
         Unusable::refused(format!(
             "there is no key `{name}` in the namespace `{namespace}`; `tenantry key list -n {namespace}` lists them"
@@ -174,7 +220,7 @@ async fn put(cluster: &Cluster, key: &McpApiKey) -> Result<(), Unusable> {
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let name = key.name_any();
             Err(Unusable::refused(format!(
-                "there is a key `{name}` already; choose another name"
+                "there is a key `{name}` already; choose another name (of a rotation, --new-name)"
             )))
         }
         Err(error) => Err(failed(&error)),
@@ -189,8 +235,9 @@ async fn disable(cluster: &Cluster, key: &McpApiKey) -> Result<(), Unusable> {
     patched.map(|_| ()).map_err(|error| failed(&error))
 }
 
-fn standing(spec: &McpApiKeySpec, now: Timestamp) -> String {
-    if spec.disabled {
+fn standing(key: &McpApiKey, now: Timestamp) -> String {
+    let spec = &key.spec;
+    if spec.disabled || key.metadata.deletion_timestamp.is_some() {
         return "revoked".into();
     }
     if let Some(from) = spec.not_before.as_ref().filter(|from| from.0 > now) {

@@ -74,6 +74,22 @@ fn appoint(court: &Court, user: &str, role: &str) {
     court.plane.kubectl().run(&words).unwrap();
 }
 
+/// An organisation in the court's namespace.
+fn settle(court: &Court) {
+    let account = json!({"id": "act_1", "currency": "EUR", "timeZone": "Europe/Berlin"});
+    let tenant = json!({
+        "apiVersion": "tenantry.dev/v1alpha1", "kind": "McpTenant",
+        "metadata": {"name": court.name, "namespace": court.name},
+        "spec": {
+            "organization": court.name,
+            "connectors": [{
+                "name": "meta", "credentials": {"secretName": "meta"}, "accounts": [account],
+            }],
+        },
+    });
+    court.plane.kubectl().apply(&tenant.to_string()).unwrap();
+}
+
 /// The same once the rights that were just given are there.
 fn until_let(court: &Court, user: &str, arguments: &[&str]) -> Ended {
     wait_for("the rights to be there", || {
@@ -118,14 +134,15 @@ fn what_waits_is_listed_and_shown_whole() {
             "State          Pending",
             "Change         campaign 120, daily_budget 100.00 EUR to 9000.00 EUR",
             "Tool           meta_set_budget of meta, account act_1",
-            "Settings       daily_budget: 100.00 EUR to 9000.00 EUR",
-            "               name: A to nothing",
+            r#"Settings       daily_budget: "100.00 EUR" to "9000.00 EUR""#,
+            r#"               name: "A" to nothing"#,
             "More to spend  8900.00 EUR a day",
             "Asked by       owner@approvals.example, agent planner, key demo made by issuer@approvals.example",
             "Because        over 5000.00 EUR (ads-budget/approvals[large])",
             "Needs          finance",
             "Arguments      {}",
             "Change id      0123456789abcdef0123456789abcdef",
+            "Policies       sha256:0000000000000000000000000000000000000000000000000000000000000000",
             "",
             "to decide: tenantry approve one -n court-tool-list, or tenantry deny one -n court-tool-list --comment WHY",
         ]
@@ -135,7 +152,7 @@ fn what_waits_is_listed_and_shown_whole() {
     assert_eq!(json[0]["spec"]["request"]["delta"]["daily"], "8900.00");
     let yaml = run(&court, FINANCE, &["show", "one", "-o", "yaml"]).out;
     assert!(yaml.contains("kind: McpApproval\n"), "{yaml}");
-    let missing = "there is no approval `two` in the namespace `court-tool-list`; `tenantry approvals -A` lists all that wait";
+    let missing = "there is no approval `two` in the namespace `court-tool-list`; `tenantry approvals -n court-tool-list` lists those that wait";
     assert_eq!(run(&court, FINANCE, &["show", "two"]), refused(missing));
 }
 
@@ -168,18 +185,22 @@ fn somebody_decides_once_and_in_their_own_name() {
     assert_eq!(
         again,
         done(&format!(
-            "one: `{FINANCE}` had said yes before to: {summary}\n"
+            "one: `{FINANCE}` had said yes before to: {summary}; it is Pending\n"
         ))
     );
     let decision = json!([{"by": FINANCE, "verdict": "Approve", "comment": "as planned"}]);
     assert_eq!(court.decisions("one"), decision);
     let other = run(&court, FINANCE, &["deny", "one"]);
-    let told = format!("`{FINANCE}` has said yes, and a decision stays as it was made");
+    let told = format!(
+        "`{FINANCE}` has said yes, and a decision stays as it was made; somebody else can decide for the rest"
+    );
     assert_eq!(other, refused(&told));
-    // Nobody carries it out here, so that is what becomes of it.
-    let waited = run(&court, FINANCE, &["approve", "one", "--wait", "1"]);
-    assert_eq!(waited.code, Some(1));
-    assert!(waited.out.ends_with("one: Pending\n"), "{waited:?}");
+    // Nobody carries it out here, so it is not known what becomes of it.
+    let waited = run(&court, FINANCE, &["approve", "one", "--wait=1"]);
+    assert_eq!(waited.code, Some(2), "{waited:?}");
+    assert!(waited.out.contains("had said yes"), "{waited:?}");
+    let told = "error: it is Pending after 1 s; `tenantry show` says what becomes of it\n";
+    assert_eq!(waited.note, told);
 }
 
 #[test]
@@ -198,8 +219,27 @@ fn a_decision_may_be_for_some_classes_and_who_asks_takes_it_back() {
         stranger.note.contains("a request is withdrawn by who asks") && stranger.code == Some(1),
         "{stranger:?}"
     );
+    // No server is there to say that it has heard of it.
     let taken = run(&court, OWNER, &["withdraw", "two"]);
-    assert_eq!(taken.code, Some(0), "{taken:?}");
+    assert_eq!(taken.code, Some(2), "{taken:?}");
+    assert!(
+        taken.out.starts_with("two: withdrawn: campaign"),
+        "{taken:?}"
+    );
+    // Who speaks for one class has said nothing for the other.
+    court.ask("three", &["ads", "finance"]);
+    let said = run(&court, BOTH, &["approve", "three", "--class", "ads"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let rest = run(&court, BOTH, &["approve", "three"]);
+    let told = format!(
+        "`{BOTH}` has said yes for ads, and a decision stays as it was made; somebody else can decide for the rest"
+    );
+    assert_eq!(rest, refused(&told));
+    let mut late = court.asked("late", &["finance"]);
+    late["spec"]["request"]["expiresAt"] = json!("2026-06-02T00:00:00Z");
+    court.create(&late);
+    let told = "its time was over at 2026-06-02T00:00:00Z: let the agent ask anew";
+    assert_eq!(run(&court, FINANCE, &["approve", "late"]), refused(told));
 }
 
 #[test]
@@ -219,7 +259,12 @@ fn keys_are_made_shown_once_replaced_and_revoked() {
         "--agent",
         "planner",
     ];
-    let made = until_let(&court, admin, &words);
+    let nowhere = run(&court, admin, &words);
+    let told =
+        "there is no McpTenant in the namespace `court-tool-keys`: name the organisation's with -n";
+    assert_eq!(nowhere, refused(told));
+    settle(&court);
+    let made = run(&court, admin, &words);
     assert_eq!(made.code, Some(0), "{made:?}");
     let first = ApiKey::parse(made.out.trim_end()).unwrap();
     let key = |name: &str| {
@@ -237,7 +282,7 @@ fn keys_are_made_shown_once_replaced_and_revoked() {
     let again = run(&court, admin, &words);
     assert_eq!(
         again,
-        refused("there is a key `demo` already; choose another name")
+        refused("there is a key `demo` already; choose another name (of a rotation, --new-name)")
     );
     let rotated = run(&court, admin, &["key", "rotate", "demo", "--revoke"]);
     assert_eq!(rotated.code, Some(0), "{rotated:?}");
@@ -309,25 +354,42 @@ fn the_brake_is_pulled_by_whom_it_is_given_to() {
     let court = Court::new("court-tool-freeze");
     let approver = "brake@approvals.example";
     appoint(&court, approver, "tenantry-approver");
-    let words = [
-        "freeze",
-        "--reason",
-        "a token leaked",
-        "--connector",
-        "meta",
-        "--account",
-        "act_1",
-    ];
-    let frozen = until_let(&court, approver, &words);
+    let account = |account| ["freeze", "--connector", "meta", "--account", account];
+    let nowhere = until_let(&court, approver, &account("act_1"));
+    let told = "there is no McpTenant in the namespace `court-tool-freeze`: name the organisation's with -n";
+    assert_eq!(nowhere, refused(told));
+    settle(&court);
+    let mistyped = run(&court, approver, &account("act_l"));
+    let told = "the organisation in `court-tool-freeze` has no account `act_l` at meta, so this would stop nothing";
+    assert_eq!(mistyped, refused(told));
+    let frozen = run(&court, approver, &account("act_1"));
     let told = "meta-act-1: the account act_1 at meta of `court-tool-freeze` is frozen now\n";
     assert_eq!(
         (frozen.code, frozen.out.as_str()),
         (Some(0), told),
         "{frozen:?}"
     );
-    let again = run(&court, approver, &words);
-    let told = "there is a freeze `meta-act-1` already: leave it, or name another one with --name";
-    assert_eq!(again, refused(told));
+    let again = run(&court, approver, &account("act_1"));
+    let told = "meta-act-1: the account act_1 at meta of `court-tool-freeze` is stopped already\n";
+    assert_eq!(again, done(told));
+    // A weaker one is in nobody's way.
+    let more = [&account("act_1")[..], &["--access", "disabled"]].concat();
+    let stricter = run(&court, approver, &more);
+    let told =
+        "meta-act-1-disabled: the account act_1 at meta of `court-tool-freeze` is disabled now\n";
+    assert_eq!(
+        (stricter.code, stricter.out.as_str()),
+        (Some(0), told),
+        "{stricter:?}"
+    );
+    let named = [
+        &account("act_1")[..],
+        &["--access", "disabled", "--name", "meta-act-1"],
+    ]
+    .concat();
+    let weaker = run(&court, approver, &named);
+    let told = "NOTHING WAS STOPPED: there is another freeze `meta-act-1` already, of something else or weaker; name this one with --name";
+    assert_eq!(weaker, refused(told));
     // Who may pull it may not let it go.
     let kept = run(&court, approver, &["thaw", "meta-act-1"]);
     assert!(
@@ -337,10 +399,45 @@ fn the_brake_is_pulled_by_whom_it_is_given_to() {
     let admin = "thaw@approvals.example";
     appoint(&court, admin, "tenantry-org-admin");
     let thawed = until_let(&court, admin, &["thaw", "meta-act-1"]);
-    let told = "meta-act-1: the account act_1 at meta of `court-tool-freeze` is let go\n";
-    assert_eq!(thawed, done(told));
+    let told =
+        "meta-act-1: the freeze of the account act_1 at meta of `court-tool-freeze` is lifted\n";
+    assert_eq!((thawed.code, thawed.out.as_str()), (Some(0), told));
+    assert_eq!(thawed.note, "still in force: meta-act-1-disabled\n");
     let gone = run(&court, admin, &["thaw", "meta-act-1"]);
     assert_eq!(gone.code, Some(1), "{gone:?}");
+}
+
+/// A key that nobody could read is good for nobody.
+#[test]
+fn a_key_that_cannot_be_printed_is_revoked() {
+    let court = Court::new("court-tool-full");
+    let admin = "full@approvals.example";
+    appoint(&court, admin, "tenantry-org-admin");
+    settle(&court);
+    until_let(&court, admin, &["key", "list"]);
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args([
+        "key",
+        "create",
+        "lost",
+        "--scope",
+        "meta:read",
+        "-n",
+        &court.name,
+    ]);
+    command
+        .env("KUBECONFIG", kubeconfig(&court, admin))
+        .stdout(full);
+    let lost = ended(&mut command);
+    assert_eq!(lost.code, Some(1), "{lost:?}");
+    assert!(lost.note.ends_with("so `lost` was revoked\n"), "{lost:?}");
+    let words = ["-n", &court.name, "mcpapikey/lost"];
+    let key = court.plane.kubectl().get(&words).unwrap();
+    assert_eq!(key["spec"]["disabled"], true);
 }
 
 #[test]
