@@ -70,6 +70,12 @@ impl Cluster {
         };
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
         let mut config = config.map_err(|error| failed(&error))?;
+        if config.proxy_url.is_some() {
+            // Its address may hold a password, so it is not repeated.
+            return Err(Unusable::because(
+                "the cluster would be reached by a proxy, which this release cannot: unset HTTPS_PROXY, or take proxy-url out of the kubeconfig",
+            ));
+        }
         // What was carried out and not answered must not be carried out again.
         config.default_retry = false;
         config.connect_timeout = Some(LIMIT);

@@ -21,9 +21,19 @@ struct Ended {
     note: String,
 }
 
+fn program() -> Command {
+    directly(Command::new(PROGRAM))
+}
+
+/// By no proxy of this machine.
+fn directly(mut command: Command) -> Command {
+    command.env_remove("HTTPS_PROXY").env_remove("https_proxy");
+    command
+}
+
 /// What `user` hears who runs it in the court's namespace.
 fn run(court: &Court, user: &str, arguments: &[&str]) -> Ended {
-    let mut command = Command::new(PROGRAM);
+    let mut command = program();
     command.args(arguments).args(["-n", &court.name]);
     ended(command.env("KUBECONFIG", kubeconfig(court, user)))
 }
@@ -419,7 +429,7 @@ fn a_key_that_cannot_be_printed_is_revoked() {
         .write(true)
         .open("/dev/full")
         .unwrap();
-    let mut command = Command::new(PROGRAM);
+    let mut command = program();
     command.args([
         "key",
         "create",
@@ -447,14 +457,14 @@ fn it_is_a_plugin_of_kubectl_and_says_when_there_is_no_cluster() {
     let folder = tempfile::tempdir().unwrap();
     symlink(PROGRAM, folder.path().join("kubectl-mcp")).unwrap();
     let listed = wait_for("the rights to be there", || {
-        let mut kubectl = court.as_user(FINANCE).command();
+        let mut kubectl = directly(court.as_user(FINANCE).command());
         kubectl.args(["mcp", "approvals", "-n", &court.name]);
         let listed = ended(kubectl.env("PATH", folder.path()));
         Ok((listed.code == Some(0)).then_some(listed))
     });
     assert!(listed.unwrap().out.contains("one   campaign 120"));
     let nowhere = |words: &[&str]| {
-        let mut command = Command::new(PROGRAM);
+        let mut command = program();
         ended(
             command
                 .args(["approvals"])
@@ -471,6 +481,14 @@ fn it_is_a_plugin_of_kubectl_and_says_when_there_is_no_cluster() {
     );
     let config = kubeconfig(&court, FINANCE);
     let config = config.to_str().unwrap();
+    let mut proxied = program();
+    proxied.args(["approvals", "--kubeconfig", config]);
+    let proxied = ended(proxied.env("HTTPS_PROXY", "http://me:secret@127.0.0.1:1"));
+    assert_eq!(proxied.code, Some(2));
+    assert!(
+        proxied.note.contains("by a proxy") && !proxied.note.contains("secret"),
+        "{proxied:?}"
+    );
     let unknown = nowhere(&["--kubeconfig", config, "--context", "nobody"]);
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.note.contains("nobody"), "{unknown:?}");
