@@ -285,8 +285,7 @@ async fn forge(client: &Client, namespace: &str) -> Standing {
     )
 }
 
-/// An approval that nobody asked for, of a change that does not exist, and with
-/// a decision in somebody's name.
+/// An approval that nobody asked for, of a change that does not exist.
 fn forged_approval() -> McpApproval {
     let request = ApprovalRequest {
         change_id: "0".repeat(32),

@@ -107,7 +107,7 @@ pub async fn show(
     lines.extend(body(&approval, now));
     let mut text = aligned(&lines);
     let name = approval.name_any();
-    if is_open(state(&approval)) && state(&approval) == ApprovalState::Pending {
+    if state(&approval) == ApprovalState::Pending {
         let namespace = &cluster.namespace;
         // Writing to a text cannot fail.
         let _ = writeln!(

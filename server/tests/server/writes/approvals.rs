@@ -56,17 +56,22 @@ fn approve(world: &World, question: &Question) {
     control.decide(&question.name, BOB, ApprovalVerdict::Approve);
 }
 
-/// What the key is answered with when nobody could be asked.
-async fn unavailable(world: &World, key: &str) {
+/// What a key is answered with when its change neither waits nor is on its way.
+async fn waited_for(world: &World, arguments: Value) -> Value {
     let ended = async {
         loop {
-            let told = set(world, "40.00", key).await;
-            if told["status"] != "pending_approval" {
+            let told = call(world, "meta_set_budget", arguments.clone()).await;
+            if told["status"] != "pending_approval" && told["status"] != "in_progress" {
                 return told;
             }
         }
     };
-    let told = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    tokio::time::timeout(PATIENCE, ended).await.unwrap()
+}
+
+/// What the key is answered with when nobody could be asked.
+async fn unavailable(world: &World, key: &str) {
+    let told = waited_for(world, budget(AD_SET, "40.00", key)).await;
     assert_eq!(
         (&told["status"], &told["reason"]),
         (&json!("refused"), &json!("ApprovalUnavailable")),
@@ -181,15 +186,7 @@ async fn who_says_no_takes_back_or_deletes_ends_it() {
         if let Some(state) = state {
             stands(&world, name, state).await;
         }
-        let ended = async {
-            loop {
-                let told = set(&world, "40.00", &key).await;
-                if told["status"] != "pending_approval" {
-                    return told;
-                }
-            }
-        };
-        let told = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+        let told = waited_for(&world, budget(AD_SET, "40.00", &key)).await;
         assert_eq!(
             (&told["status"], &told["reason"]),
             (&json!("refused"), &json!(reason)),
@@ -392,16 +389,12 @@ async fn who_says_no_before_it_is_sent_is_heard() {
         if let Some(state) = state {
             stands(&world, name, state).await;
         }
-        let ended = async {
-            loop {
-                let told = set(&world, "40.00", &key).await;
-                if told["status"] == "refused" {
-                    return told;
-                }
-            }
-        };
-        let told = tokio::time::timeout(PATIENCE, ended).await.unwrap();
-        assert_eq!(told["reason"], reason, "{told}");
+        let told = waited_for(&world, budget(AD_SET, "40.00", &key)).await;
+        assert_eq!(
+            (&told["status"], &told["reason"]),
+            (&json!("refused"), &json!(reason)),
+            "{told}"
+        );
         world.fake.set_faults(Faults::default());
     }
     assert_eq!(budgets(&world), []);
@@ -528,15 +521,7 @@ async fn where_no_more_can_be_shown_what_has_ended_makes_room() {
     let other = budget(OTHER_AD_SET, "41.00", &new_key());
     let told = call(&world, "meta_set_budget", other.clone()).await;
     assert_eq!(told["status"], "pending_approval", "{told}");
-    let ended = async {
-        loop {
-            let told = call(&world, "meta_set_budget", other.clone()).await;
-            if told["status"] != "pending_approval" {
-                return told;
-            }
-        }
-    };
-    let told = tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    let told = waited_for(&world, other).await;
     assert_eq!(told["reason"], "ApprovalUnavailable", "{told}");
     // Its money is free: it may be asked for anew, once there is.
     world
