@@ -29,7 +29,7 @@ pub fn down() -> Result<ExitCode> {
 
 /// Starts the log agent in the cluster that runs; the file that it writes.
 pub fn start_log_agent() -> Result<PathBuf> {
-    let toolbox = tools::with(&[Tool::Kubectl])?;
+    let toolbox = tools::with(&[Tool::Otelcol])?;
     Ok(cluster::start_log_agent(&toolbox)?)
 }
 

@@ -77,7 +77,6 @@ pub fn run(asked: &[Tier]) -> Result<ExitCode> {
             "the tier `cluster` needs root; `cargo xtask test lint unit clients apiserver` does not"
         );
         packages::ensure()?;
-        packages::ensure_log_agent()?;
     }
     if tiers.contains(&Tier::Unit) || tiers.contains(&Tier::Apiserver) {
         packages::ensure_database()?;

@@ -10,12 +10,7 @@ use std::process::Command;
 use crate::command::{CommandError, run};
 
 /// Folders where Debian keeps programs that a user's PATH may lack.
-const SYSTEM_FOLDERS: [&str; 4] = [
-    "/usr/sbin",
-    "/sbin",
-    "/usr/lib/cni",
-    "/usr/lib/x86_64-linux-gnu/rsyslog",
-];
+const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/lib/cni"];
 
 /// Where Debian keeps PostgreSQL, a folder a version.
 const POSTGRESQL: &str = "/usr/lib/postgresql";
@@ -67,15 +62,6 @@ const NEEDS: [Need; 14] = [
     need("llc-19", "llvm-19", "compiling network policies to BPF"),
 ];
 
-const NEEDS_OF_LOG_AGENT: [Need; 2] = [
-    need("rsyslogd", "rsyslog", "reads the logs of pods"),
-    need(
-        "mmkubernetes.so",
-        "rsyslog-kubernetes",
-        "says whose pod a line is from",
-    ),
-];
-
 const NEEDS_OF_LEDGER: [Need; 1] = [need(
     "initdb",
     "postgresql",
@@ -85,11 +71,6 @@ const NEEDS_OF_LEDGER: [Need; 1] = [need(
 /// Makes sure that everything is there; returns how many packages were installed.
 pub fn ensure() -> Result<usize, PackagesError> {
     install(&NEEDS)
-}
-
-/// The same for what the log agent needs, which most clusters run without.
-pub fn ensure_log_agent() -> Result<usize, PackagesError> {
-    install(&NEEDS_OF_LOG_AGENT)
 }
 
 /// The same for what the ledger's tests need.

@@ -81,11 +81,6 @@ pub fn cni_config() -> PathBuf {
     path("cni")
 }
 
-/// What the log agent shows the API server.
-pub fn log_agent_token() -> PathBuf {
-    path("log-agent/token")
-}
-
 /// What the API server was asked and answered, a line of JSON each; Secrets and tokens by name only.
 pub fn audit_log() -> PathBuf {
     logs().join("kube-audit.json")

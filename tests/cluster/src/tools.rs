@@ -98,11 +98,13 @@ pub enum Tool {
     Probe,
     /// Charts.
     Helm,
+    /// The log agent of the tests, which a cluster does without.
+    Otelcol,
 }
 
 impl Tool {
     /// Every tool, in the order of building.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Etcd,
         Self::KubeApiserver,
         Self::Kubectl,
@@ -119,7 +121,14 @@ impl Tool {
         Self::Provisioner,
         Self::Probe,
         Self::Helm,
+        Self::Otelcol,
     ];
+
+    /// What a cluster is made of, in the order of building.
+    pub fn of_a_cluster() -> Vec<Self> {
+        let needed = |tool: &Self| *tool != Self::Otelcol;
+        Self::ALL.into_iter().filter(needed).collect()
+    }
 
     /// The binary's file name.
     pub const fn binary(self) -> &'static str {
@@ -140,6 +149,7 @@ impl Tool {
             Self::Provisioner => "provisioner",
             Self::Probe => "probe",
             Self::Helm => "helm",
+            Self::Otelcol => "otelcol",
         }
     }
 
@@ -160,7 +170,8 @@ impl Tool {
             | Self::Pause
             | Self::Provisioner
             | Self::Probe
-            | Self::Helm => self.binary(),
+            | Self::Helm
+            | Self::Otelcol => self.binary(),
         }
     }
 }

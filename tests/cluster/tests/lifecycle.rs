@@ -58,7 +58,7 @@ fn down_leaves_nothing_wherever_up_stopped() {
     let toolbox = Toolbox::open().unwrap();
     let delivered = cluster::start_log_agent(&toolbox).unwrap();
     assert_eq!(cluster::start_log_agent(&toolbox).unwrap(), delivered);
-    let is_agent = |left: &String| left.contains("rsyslogd");
+    let is_agent = |left: &String| left.contains("otelcol");
     assert!(cluster::leftovers().unwrap().iter().any(is_agent));
     run(&mut xtask("down")).unwrap();
     assert_nothing_is_left();

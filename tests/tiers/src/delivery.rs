@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -44,11 +45,11 @@ impl Tail {
                 break; // It is being written.
             }
             self.read += line.len() as u64;
-            let delivered = Delivered::read(&line)?;
+            for delivered in Delivered::read(&line)? {
+                self.without_namespace += usize::from(delivered.namespace().is_empty());
+                lines.extend(Some(delivered).filter(|line| line.namespace() == namespace));
+            }
             line.clear();
-            let Some(delivered) = delivered else { continue };
-            self.without_namespace += usize::from(delivered.namespace().is_empty());
-            lines.extend(Some(delivered).filter(|line| line.namespace() == namespace));
         }
         Ok(lines)
     }
@@ -57,22 +58,37 @@ impl Tail {
 /// An audit line with what the agent says about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivered {
-    envelope: Value,
+    /// Whose it is: attributes of the container.
+    resource: Arc<Value>,
+    /// What the agent made of it, with attributes of its own.
+    record: Value,
     /// What the line says.
     line: Value,
 }
 
 impl Delivered {
-    /// A line of the agent, if it carries one of the audit stream. A part of
-    /// one, as runtimes make of what is too long, is none.
-    fn read(bytes: &[u8]) -> Result<Option<Self>> {
-        let envelope: Value = serde_json::from_slice(bytes).context("a line of the log agent")?;
-        let text = envelope["log"].as_str().unwrap_or_default();
-        let line = serde_json::from_str::<Value>(text).unwrap_or_default();
-        Ok(AuditLine::of(&line).map(|line| Self {
-            line: line.facts(),
-            envelope,
-        }))
+    /// What a batch of the agent, OTLP in one line of JSON, carries of the audit
+    /// stream. A part of a line, as runtimes make of what is too long, is none.
+    fn read(batch: &[u8]) -> Result<Vec<Self>> {
+        let mut batch: Value = serde_json::from_slice(batch).context("a line of the log agent")?;
+        let mut lines = Vec::new();
+        for container in items(&mut batch["resourceLogs"]) {
+            let resource = Arc::new(container["resource"].take());
+            for scope in items(&mut container["scopeLogs"]) {
+                let records = items(&mut scope["logRecords"]).iter_mut().map(Value::take);
+                lines.extend(records.filter_map(|record| {
+                    let line = serde_json::from_str::<Value>(text(&record)).ok()?;
+                    let line = AuditLine::of(&line)?.facts();
+                    let resource = resource.clone();
+                    Some(Self {
+                        resource,
+                        record,
+                        line,
+                    })
+                }));
+            }
+        }
+        Ok(lines)
     }
 
     /// The process that wrote it, and its place among that one's lines.
@@ -94,32 +110,44 @@ impl Delivered {
 
     /// Whether the runtime took it as one line.
     pub fn is_whole(&self) -> bool {
-        self.envelope["flag"] == "F" && self.envelope["stream"] == "stdout"
+        let said = |name| attribute(&self.record, name);
+        said("logtag") == "F" && said("log.iostream") == "stdout"
     }
 
     /// What the server wrote, to the byte.
     pub fn text(&self) -> &str {
-        self.envelope["log"].as_str().unwrap_or_default()
+        text(&self.record)
     }
 
     /// The namespace, as the agent says.
     pub fn namespace(&self) -> &str {
-        self.said("namespace_name")
+        attribute(&self.resource, "k8s.namespace.name")
     }
 
     /// The pod, as the agent says.
     pub fn pod(&self) -> &str {
-        self.said("pod_name")
+        attribute(&self.resource, "k8s.pod.name")
     }
 
     /// The container, as the agent says.
     pub fn container(&self) -> &str {
-        self.said("container_name")
+        attribute(&self.resource, "k8s.container.name")
     }
+}
 
-    fn said(&self, name: &str) -> &str {
-        self.envelope["kubernetes"][name]
-            .as_str()
-            .unwrap_or_default()
-    }
+fn items(list: &mut Value) -> &mut [Value] {
+    list.as_array_mut().map_or(&mut [], Vec::as_mut_slice)
+}
+
+fn text(record: &Value) -> &str {
+    record["body"]["stringValue"].as_str().unwrap_or_default()
+}
+
+/// An attribute of a record or a resource; empty if it has none of that name.
+fn attribute<'a>(of: &'a Value, name: &str) -> &'a str {
+    let attributes = of["attributes"].as_array().map_or(&[][..], Vec::as_slice);
+    let found = attributes.iter().find(|attribute| attribute["key"] == name);
+    found
+        .and_then(|attribute| attribute["value"]["stringValue"].as_str())
+        .unwrap_or_default()
 }

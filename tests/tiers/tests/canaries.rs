@@ -114,10 +114,6 @@ fn of_the_cluster() -> Result<Vec<Canary>> {
         Canary::new("kubeconfig client key", key_line("admin.key")?),
         Canary::new("key that signs tokens", key_line("tokens.key")?),
         Canary::new("key of the authority", key_line("ca.key")?),
-        Canary::new(
-            "token of the log agent",
-            signature(&fs::read_to_string(site::log_agent_token())?),
-        ),
     ];
     for process in processes()? {
         let token = "root/var/run/secrets/kubernetes.io/serviceaccount/token";

@@ -60,7 +60,7 @@ pub fn up(init: &Path) -> Result<PathBuf, ClusterError> {
 fn prepare(toolbox: &Toolbox, progress: &Progress) -> Result<Vec<PathBuf>, ClusterError> {
     packages::ensure()?;
     progress.step("packages of the machine");
-    toolbox.ensure(&Tool::ALL, progress)?;
+    toolbox.ensure(&Tool::of_a_cluster(), progress)?;
     progress.step("programs of the cluster");
     let build = |tool: Tool| {
         let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR"))

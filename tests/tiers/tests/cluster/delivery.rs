@@ -113,9 +113,9 @@ impl Agent {
         })
     }
 
-    /// Waits for the lines of every call that was answered. An agent of this
-    /// kind follows one name: a file that is put aside twice before it looks is
-    /// lost to it, whoever wrote it, so that no burst may outrun it.
+    /// Waits for the lines of every call that was answered: what is removed
+    /// before an agent looks is lost, whoever wrote it, so that no burst may
+    /// outrun it.
     fn catch_up(&mut self, answered: &Answered) -> Result<()> {
         let came = wait_for("the line of every call", || {
             self.delivered.extend(self.tail.audit_lines(NAMESPACE)?);
