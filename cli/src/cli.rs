@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use jiff::Timestamp;
 use tenantry_api::mcp_freeze::FrozenAccess;
 use tenantry_core::digest::Digest;
@@ -48,6 +49,10 @@ pub enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Say how an organisation is, and what needs somebody
+    Status(Status),
+    /// Write the whole YAML of a new organisation, to be read, kept and applied
+    Onboard(Onboard),
     /// Try safety policies before they are applied
     Policy {
         /// What with them.
@@ -64,7 +69,20 @@ pub enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// Write what completes this command line in a shell
+    #[command(after_help = COMPLETION)]
+    Completion {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
+
+const COMPLETION: &str = "\
+Examples:
+  source <(tenantry completion bash)
+  tenantry completion zsh > \"${fpath[1]}/_tenantry\"
+  tenantry completion fish > ~/.config/fish/completions/tenantry.fish";
 
 /// Which cluster, and where in it.
 #[derive(Debug, Args)]
@@ -231,6 +249,119 @@ pub struct Thaw {
     /// The name of the McpFreeze
     #[arg(value_name = "NAME")]
     pub name: String,
+}
+
+/// `tenantry status`.
+///
+/// Exits with 0 while the organisation is Ready, and with 1 while it is not.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `tenantry onboard`.
+///
+/// Prints to stdout what one `kubectl apply` takes: the namespace, the way in for
+/// the operator, the McpTenant, the key of a first client, and with ReadWrite a
+/// policy to begin with. No secret stands in it; the key goes to stderr, once.
+#[derive(Debug, Args)]
+#[command(after_help = ONBOARD)]
+pub struct Onboard {
+    /// The organisation, which is its namespace as well
+    #[arg(value_name = "NAME", value_parser = label)]
+    pub name: String,
+
+    /// An account that its agents may touch; may be repeated
+    #[arg(long = "account", value_name = "CONNECTOR:ID:CURRENCY:TIMEZONE", required = true, value_parser = Account::parse)]
+    pub accounts: Vec<Account>,
+
+    /// Who answers for the first key, as Kubernetes names them
+    #[arg(long, value_name = "USER")]
+    pub owner: String,
+
+    /// What its agents may do
+    #[arg(long, value_enum, default_value_t)]
+    pub access: OnboardAccess,
+
+    /// The group that agrees to what is large; without it nobody may, until you grant it
+    #[arg(long, value_name = "GROUP")]
+    pub approvers: Option<String>,
+
+    /// The name of the first key
+    #[arg(long, value_name = "NAME", default_value = "agent")]
+    pub key: String,
+
+    /// Where the operator runs
+    #[arg(long, value_name = "NS", default_value = "tenantry-system", value_parser = label)]
+    pub operator_namespace: String,
+}
+
+const ONBOARD: &str = "\
+Examples:
+  tenantry onboard acme --owner alice@acme.example --account meta:act_1001:EUR:Europe/Berlin > acme.yaml
+  tenantry onboard acme --owner alice@acme.example --account meta:act_1001:EUR:Europe/Berlin \\
+    --access read-write --approvers acme-marketing > acme.yaml";
+
+/// A name that a namespace can have (RFC 1123).
+fn label(text: &str) -> Result<String, String> {
+    let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_label = (1..=63).contains(&text.len())
+        && text.chars().all(is_fit)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    is_label.then(|| text.to_owned()).ok_or_else(|| {
+        "a name is 1 to 63 of a-z, 0-9 and `-`, and neither begins nor ends with `-`".to_owned()
+    })
+}
+
+/// What the agents of a new organisation may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnboardAccess {
+    /// Read
+    #[default]
+    ReadOnly,
+    /// Change what a policy permits as well
+    ReadWrite,
+}
+
+/// An account of a new organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Where.
+    pub connector: String,
+    /// As the vendor names it.
+    pub id: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// As the IANA names it.
+    pub time_zone: String,
+}
+
+impl Account {
+    fn parse(text: &str) -> Result<Self, String> {
+        let is_word = |word: &&str| {
+            let is_fit = |c: char| c.is_ascii_alphanumeric() || "_-/+.".contains(c);
+            !word.is_empty() && word.chars().all(is_fit)
+        };
+        let words: Vec<&str> = text.split(':').filter(is_word).collect();
+        match words[..] {
+            [connector, id, currency, time_zone] if text.matches(':').count() == 3 => Ok(Self {
+                connector: connector.into(),
+                id: id.into(),
+                currency: currency.into(),
+                time_zone: time_zone.into(),
+            }),
+            _ => Err(format!(
+                "`{text}` is no account; write connector, id, currency and time zone, such as meta:act_1001:EUR:Europe/Berlin"
+            )),
+        }
+    }
 }
 
 /// What to do with keys.

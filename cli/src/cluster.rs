@@ -5,6 +5,7 @@ pub mod approvals;
 pub mod decide;
 pub mod freeze;
 pub mod key;
+pub mod status;
 mod tenant;
 
 use std::time::Duration;
@@ -101,10 +102,10 @@ impl Cluster {
     }
 }
 
-/// What the API server said, where it is no.
+/// What the API server said, where it is no; that it has too much to do is none.
 fn failed(error: &kube::Error) -> Unusable {
     match error {
-        kube::Error::Api(status) if (400..500).contains(&status.code) => {
+        kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
             Unusable::refused(text::presentable(&status.message, LONGEST_ERROR))
         }
         other => unreachable(other),

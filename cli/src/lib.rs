@@ -8,18 +8,20 @@ mod cluster;
 mod columns;
 mod input;
 mod lint;
+mod onboard;
 mod policy;
 mod render;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::Shell;
 use jiff::Timestamp;
 
 use answer::{Answer, Unusable};
 use cli::{AuditCommand, Cli, Command, KeyCommand, PolicyCommand};
-use cluster::{Cluster, approvals, decide, freeze, key};
+use cluster::{Cluster, approvals, decide, freeze, key, status};
 use tenantry_api::mcp_approval::ApprovalVerdict;
 
 /// As `grep` has it: 0 is as it should be, 1 is not, 2 could not be told.
@@ -42,6 +44,13 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// What a shell reads to complete the command line.
+fn completion(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tenantry", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
 fn note(text: &str) {
     // Nobody is left to tell that stderr is closed.
     let _ = writeln!(std::io::stderr(), "{text}");
@@ -55,6 +64,8 @@ fn answer(command: &Command) -> Result<Answer, Unusable> {
         } => policy::test(asked, now),
         Command::Lint(asked) => lint::lint(asked),
         Command::Render(asked) => render::render(asked),
+        Command::Onboard(asked) => onboard::onboard(asked),
+        Command::Completion { shell } => Ok(Answer::good(completion(*shell))),
         Command::Audit {
             command: AuditCommand::Verify(asked),
         } => audit::verify(asked),
@@ -82,6 +93,7 @@ async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusa
             let verdict = ApprovalVerdict::Deny;
             decide::decide(&reach(&asked.place).await?, asked, verdict).await
         }
+        Command::Status(asked) => status::status(&reach(&asked.place).await?, asked, now).await,
         Command::Withdraw(asked) => decide::withdraw(&reach(&asked.place).await?, asked).await,
         Command::Freeze(asked) => freeze::freeze(&reach(&asked.place).await?, asked).await,
         Command::Thaw(asked) => freeze::thaw(&reach(&asked.place).await?, asked).await,
@@ -91,8 +103,13 @@ async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusa
             KeyCommand::Revoke(asked) => key::revoke(&reach(&asked.place).await?, asked).await,
             KeyCommand::Rotate(asked) => key::rotate(&reach(&asked.place).await?, asked, now).await,
         },
-        Command::Policy { .. } | Command::Lint(_) | Command::Render(_) | Command::Audit { .. } => {
-            Err(Unusable::because("this command reads files alone"))
+        Command::Policy { .. }
+        | Command::Lint(_)
+        | Command::Render(_)
+        | Command::Audit { .. }
+        | Command::Onboard(_)
+        | Command::Completion { .. } => {
+            Err(Unusable::because("this command asks nothing of a cluster"))
         }
     }
 }

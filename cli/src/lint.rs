@@ -6,6 +6,7 @@ mod single;
 mod together;
 
 use serde::Serialize;
+use tenantry_api::document::files::Source;
 use tenantry_api::document::flaw::Flaw;
 use tenantry_api::document::split;
 
@@ -37,28 +38,12 @@ struct Report<'f> {
 
 /// Checks what was asked for.
 pub fn lint(asked: &Lint) -> Result<Answer, Unusable> {
-    let sources = all_sources(&asked.paths)?;
-    let split::Found {
-        documents,
-        mut flaws,
-        ..
-    } = split::documents(&sources);
-    let single = Single::new();
-    let mut together = Together::default();
-    for document in &documents {
-        flaws.extend(single.check(document));
-        together.take(document);
-    }
-    flaws.extend(together.check(&documents));
-    let ours = documents.iter().filter(|one| one.head.kind().is_ours());
-    let count = ours.count();
+    let (count, flaws) = check(&all_sources(&asked.paths)?);
     if count == 0 && flaws.is_empty() {
         return Err(Unusable::because(
             "there is no McpTenant, McpApiKey, McpFreeze or SafetyPolicy to check; name a file or folder that has one",
         ));
     }
-    flaws.sort_by(|one, other| order(one).cmp(&order(other)));
-    flaws.dedup();
     let findings: Vec<_> = flaws.iter().map(Finding::of).collect();
     let is_good = findings.is_empty();
     let text = if asked.json {
@@ -76,6 +61,27 @@ pub fn lint(asked: &Lint) -> Result<Answer, Unusable> {
         is_good,
         ..Answer::good(text)
     })
+}
+
+/// How many documents of ours there are, and what is wrong with them, in their
+/// order.
+pub fn check(sources: &[Source]) -> (usize, Vec<Flaw>) {
+    let split::Found {
+        documents,
+        mut flaws,
+        ..
+    } = split::documents(sources);
+    let single = Single::new();
+    let mut together = Together::default();
+    for document in &documents {
+        flaws.extend(single.check(document));
+        together.take(document);
+    }
+    flaws.extend(together.check(&documents));
+    flaws.sort_by(|one, other| order(one).cmp(&order(other)));
+    flaws.dedup();
+    let ours = documents.iter().filter(|one| one.head.kind().is_ours());
+    (ours.count(), flaws)
 }
 
 fn order(flaw: &Flaw) -> Option<(&str, Option<u64>)> {

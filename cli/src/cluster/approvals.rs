@@ -142,7 +142,8 @@ pub fn state(approval: &McpApproval) -> ApprovalState {
         .unwrap_or(ApprovalState::Pending)
 }
 
-fn is_open(state: ApprovalState) -> bool {
+/// Whether it is not known yet what becomes of it.
+pub fn is_open(state: ApprovalState) -> bool {
     matches!(
         state,
         ApprovalState::Pending | ApprovalState::Executing | ApprovalState::NeedsHuman

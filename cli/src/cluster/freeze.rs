@@ -108,7 +108,8 @@ fn of(cluster: &Cluster) -> Api<McpFreeze> {
     Api::namespaced(cluster.client.clone(), &cluster.namespace)
 }
 
-fn covered(scope: &Scope) -> String {
+/// What a freeze of that scope covers, for a sentence.
+pub fn covered(scope: &Scope) -> String {
     match (&scope.connector, &scope.account) {
         (Some(connector), Some(account)) => format!("the account {account} at {connector}"),
         (Some(connector), None) => format!("everything at {connector}"),

@@ -192,7 +192,8 @@ fn expiry(old: &McpApiKey, said: Option<Length>, now: Timestamp) -> Result<Optio
     Ok(Some(Time(now + length)))
 }
 
-fn new_key(name: &str) -> Result<ApiKey, Unusable> {
+/// A key of that name, with a secret that nobody else has.
+pub fn new_key(name: &str) -> Result<ApiKey, Unusable> {
     let id = KeyId::parse(name)
         .map_err(|error| Unusable::because(format!("`{name}` is no name of a key: {error}")))?;
     let mut secret = [0; 32];

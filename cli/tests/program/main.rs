@@ -4,6 +4,7 @@
 
 mod audit;
 mod lint;
+mod onboard;
 mod policy;
 mod program;
 mod render;

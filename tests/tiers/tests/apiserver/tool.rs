@@ -501,3 +501,43 @@ fn it_is_a_plugin_of_kubectl_and_says_when_there_is_no_cluster() {
     assert_eq!(dead.code, Some(2));
     assert!(dead.note.starts_with("error: the cluster: "), "{dead:?}");
 }
+
+#[test]
+fn an_organisation_says_how_it_is_as_far_as_one_may_read() {
+    let court = Court::new("court-tool-status");
+    settle(&court);
+    let nothing = run(&court, BYSTANDER, &["status"]);
+    let told = "error: you may not read the McpTenants of `court-tool-status`\n";
+    assert_eq!((nothing.code, nothing.note.as_str()), (Some(2), told));
+    // Rights may be a moment behind, and so may be what the API server stores.
+    let until = |told: &str| {
+        wait_for(told, || {
+            let ended = run(&court, FINANCE, &["status"]);
+            Ok((ended.code != Some(2) && ended.out.contains(told)).then_some(ended))
+        })
+        .unwrap()
+    };
+    appoint(&court, FINANCE, "tenantry-viewer");
+    let narrow = until("Organisation");
+    // Whether an operator has looked at it yet is none of this test's business.
+    assert_eq!(
+        (narrow.code, narrow.note.as_str()),
+        (Some(1), ""),
+        "{narrow:?}"
+    );
+    for line in [
+        "Organisation  court-tool-status, no server says which access is in force\n",
+        "Servers       you may not read them\n",
+        "Waiting       nothing\n",
+    ] {
+        assert!(narrow.out.contains(line), "{narrow:?}");
+    }
+    court.ask("one", &["finance"]);
+    appoint(&court, FINANCE, "tenantry-auditor");
+    let whole = until("Waiting       one Pending: campaign 120, ").out;
+    assert!(!whole.contains("you may not read"), "{whole}");
+    let json = run(&court, FINANCE, &["status", "-o", "json"]).out;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["approvals"][0]["metadata"]["name"], "one");
+    assert!(json["replicas"].is_array(), "{json}");
+}

@@ -1,0 +1,367 @@
+//! How an organisation is: what its conditions say, what is stopped, what waits
+//! for people. Of what the user may not read, that is said.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tenantry_api::mcp_approval::McpApproval;
+use tenantry_api::mcp_freeze::McpFreeze;
+use tenantry_api::mcp_server::{McpServer, ReplicaReport};
+use tenantry_api::mcp_tenant::{ConnectorStatus, McpTenant, McpTenantStatus};
+
+use super::approvals::{is_open, state};
+use super::freeze::covered;
+use super::{Cluster, Output, away, cell, failed, for_programs};
+use crate::answer::{Answer, Unusable};
+use crate::cli::Status;
+use crate::columns::aligned;
+
+/// Changes that wait, of which each has a line; of more the number is said.
+const MOST_LINES: usize = 10;
+
+/// What is found in the namespace; nothing of what may not be read.
+#[derive(Serialize)]
+struct Found {
+    tenant: McpTenant,
+    replicas: Option<Vec<ReplicaReport>>,
+    freezes: Option<Vec<McpFreeze>>,
+    approvals: Option<Vec<McpApproval>>,
+}
+
+/// Says how it is.
+pub async fn status(cluster: &Cluster, asked: &Status, now: Timestamp) -> Result<Answer, Unusable> {
+    let tenants = all::<McpTenant>(cluster).await?.ok_or_else(|| {
+        let namespace = &cluster.namespace;
+        Unusable::because(format!("you may not read the McpTenants of `{namespace}`"))
+    })?;
+    let Some(tenant) = tenants.into_iter().next() else {
+        let namespace = &cluster.namespace;
+        return Err(Unusable::refused(format!(
+            "there is no McpTenant in the namespace `{namespace}`: name the organisation's with -n"
+        )));
+    };
+    let mut approvals = all::<McpApproval>(cluster).await?;
+    if let Some(approvals) = &mut approvals {
+        approvals.retain(|approval| is_open(state(approval)));
+        approvals.sort_by_key(|approval| approval.spec.request.expires_at.0);
+    }
+    let servers = all::<McpServer>(cluster).await?;
+    let found = Found {
+        tenant,
+        replicas: servers.map(|servers| replicas(servers).collect()),
+        freezes: all(cluster).await?,
+        approvals,
+    };
+    let is_good = found.is_ready();
+    let text = match for_programs(&found, asked.output) {
+        Some(text) => text?,
+        None => aligned(&found.lines(asked.output == Output::Wide, now)),
+    };
+    Ok(Answer {
+        is_good,
+        ..Answer::good(text)
+    })
+}
+
+/// All of a kind in the namespace; nothing if they may not be read.
+async fn all<K>(cluster: &Cluster) -> Result<Option<Vec<K>>, Unusable>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let kind: Api<K> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    match kind.list(&ListParams::default()).await {
+        Ok(found) => Ok(Some(found.items)),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+fn replicas(servers: Vec<McpServer>) -> impl Iterator<Item = ReplicaReport> {
+    let statuses = servers.into_iter().filter_map(|server| server.status);
+    statuses.flat_map(|status| status.replicas)
+}
+
+impl Found {
+    fn status(&self) -> Option<&McpTenantStatus> {
+        self.tenant.status.as_ref()
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.status().map_or(&[], |status| &status.conditions)
+    }
+
+    /// Ready, as of what stands in the McpTenant now.
+    fn is_ready(&self) -> bool {
+        let generation = self.tenant.metadata.generation;
+        self.conditions().iter().any(|one| {
+            one.type_ == "Ready" && one.status == "True" && one.observed_generation == generation
+        })
+    }
+
+    fn lines(&self, is_wide: bool, now: Timestamp) -> Vec<[String; 2]> {
+        let spec = &self.tenant.spec;
+        let status = self.status();
+        let in_force = status.and_then(|status| status.access);
+        let access = in_force.map_or_else(
+            || "no server says which access is in force".to_owned(),
+            |access| format!("{access:?} in force"),
+        );
+        let mut lines = vec![
+            line("Organisation", format!("{}, {access}", spec.organization)),
+            line("Ready", self.ready()),
+        ];
+        lines.extend(self.wrong(is_wide));
+        if let Some(endpoint) = status.and_then(|status| status.endpoint.as_deref()) {
+            lines.push(line("Endpoint", cell(endpoint)));
+        }
+        let connectors = status.map_or(&[][..], |status| &status.connectors);
+        lines.extend(listed(
+            "Connectors",
+            connectors.iter().map(|one| connector(one, now)),
+        ));
+        lines.extend(self.servers(now));
+        lines.extend(self.frozen());
+        lines.extend(self.waiting(now));
+        lines
+    }
+
+    fn ready(&self) -> String {
+        let ready = self.conditions().iter().find(|one| one.type_ == "Ready");
+        match ready {
+            None => "not known: the operator has not looked at it".into(),
+            Some(ready) if ready.observed_generation != self.tenant.metadata.generation => {
+                "not known: the operator has not looked at its last edit".into()
+            }
+            Some(ready) => said(ready),
+        }
+    }
+
+    /// The other conditions, where they are not as they should be.
+    fn wrong(&self, is_wide: bool) -> Vec<[String; 2]> {
+        let is_told = |one: &&Condition| {
+            let is_bad_when_true = ["Reconciling", "Stalled"].contains(&one.type_.as_str());
+            let is_good = (one.status == "True") != is_bad_when_true;
+            one.type_ != "Ready" && (is_wide || !is_good)
+        };
+        let told = self.conditions().iter().filter(is_told);
+        listed(
+            "Conditions",
+            told.map(|one| format!("{} {}", one.type_, said(one))),
+        )
+    }
+
+    fn servers(&self, now: Timestamp) -> Vec<[String; 2]> {
+        let Some(replicas) = &self.replicas else {
+            return vec![line("Servers", "you may not read them".into())];
+        };
+        listed("Servers", replicas.iter().map(|one| replica(one, now)))
+    }
+
+    fn frozen(&self) -> Vec<[String; 2]> {
+        let Some(freezes) = &self.freezes else {
+            return vec![line("Freezes", "you may not read them".into())];
+        };
+        listed(
+            "Freezes",
+            freezes.iter().map(|freeze| {
+                let reason = freeze.spec.reason.as_deref();
+                let reason = reason.map_or_else(String::new, |why| format!(" ({})", cell(why)));
+                let (name, what) = (freeze.name_any(), covered(&freeze.spec.scope));
+                format!("{name}: {what} is {:?}{reason}", freeze.spec.access)
+            }),
+        )
+    }
+
+    fn waiting(&self, now: Timestamp) -> Vec<[String; 2]> {
+        let Some(approvals) = &self.approvals else {
+            let count = self.status().and_then(|status| status.pending_approvals);
+            let count = count.map_or_else(|| "not known".into(), |count| count.to_string());
+            return vec![line("Waiting", format!("{count}; you may not read them"))];
+        };
+        let told = approvals.iter().take(MOST_LINES).map(|approval| {
+            let request = &approval.spec.request;
+            format!(
+                "{} {:?}: {}, expires {}",
+                approval.name_any(),
+                state(approval),
+                cell(&request.summary),
+                away(&request.expires_at, now)
+            )
+        });
+        let more = approvals.len().saturating_sub(MOST_LINES);
+        let more = (more > 0).then(|| format!("and {more} more: `tenantry approvals`"));
+        let all: Vec<_> = told.chain(more).collect();
+        if all.is_empty() {
+            return vec![line("Waiting", "nothing".into())];
+        }
+        listed("Waiting", all.into_iter())
+    }
+}
+
+fn line(name: &str, text: String) -> [String; 2] {
+    [name.to_owned(), text]
+}
+
+/// One line each, the first of them under the name.
+fn listed(name: &str, texts: impl Iterator<Item = String>) -> Vec<[String; 2]> {
+    let names = std::iter::once(name).chain(std::iter::repeat(""));
+    names
+        .zip(texts)
+        .map(|(name, text)| line(name, text))
+        .collect()
+}
+
+fn said(condition: &Condition) -> String {
+    let (reason, message) = (cell(&condition.reason), cell(&condition.message));
+    format!("{} {reason}: {message}", condition.status)
+}
+
+fn connector(status: &ConnectorStatus, now: Timestamp) -> String {
+    let name = &status.name;
+    let state = match (&status.reason, status.ready) {
+        (_, true) => "ready".to_owned(),
+        (Some(reason), false) => format!("not ready: {}", cell(reason)),
+        (None, false) => "not ready".to_owned(),
+    };
+    let ends = status.token_expires_at.as_ref();
+    let ends = ends.map_or_else(String::new, |at| {
+        format!(", its token ends {}", away(at, now))
+    });
+    format!("{name}: {state}{ends}")
+}
+
+fn replica(report: &ReplicaReport, now: Timestamp) -> String {
+    let state = if report.serving {
+        "serves".to_owned()
+    } else {
+        let why = [&report.reason, &report.message];
+        let why: Vec<_> = why.into_iter().flatten().map(|text| cell(text)).collect();
+        format!("does not serve: {}", why.join(": "))
+    };
+    let changed = report.changed_at.as_ref();
+    let changed = changed.map_or_else(String::new, |at| {
+        format!(", last changed {}", away(at, now))
+    });
+    format!(
+        "{}: {state}, release {}{changed}",
+        report.pod,
+        cell(&report.release)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const MOMENT: &str = "2026-06-01T00:00:00Z";
+
+    fn read<T: DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn of(name: &str) -> Value {
+        json!({"name": name, "namespace": "acme", "generation": 2})
+    }
+
+    fn condition(name: &str, status: &str, reason: &str) -> Value {
+        json!({
+            "type": name, "status": status, "reason": reason, "message": "it \u{202e} says",
+            "lastTransitionTime": MOMENT, "observedGeneration": 2,
+        })
+    }
+
+    fn tenant(status: &Value) -> McpTenant {
+        read(json!({
+            "apiVersion": "tenantry.dev/v1alpha1", "kind": "McpTenant", "metadata": of("acme"),
+            "spec": {"organization": "acme", "connectors": []}, "status": status,
+        }))
+    }
+
+    fn found() -> Found {
+        let status = json!({
+            "access": "ReadOnly", "endpoint": "http://server.acme.svc:8080/mcp",
+            "conditions": [
+                condition("Ready", "True", "Available"),
+                condition("LedgerHealthy", "True", "LedgerOpen"),
+                condition("Guarded", "False", "GuardOpen"),
+                condition("Reconciling", "True", "Rolling"),
+            ],
+            "connectors": [
+                {"name": "meta", "ready": false, "reason": "TokenRefused", "tokenExpiresAt": MOMENT},
+                {"name": "other", "ready": true},
+            ],
+        });
+        let replicas = json!([
+            {"pod": "server-0", "podUid": "u", "serving": true, "release": "0.1.0", "changedAt": MOMENT},
+            {"pod": "server-1", "podUid": "u", "serving": false, "reason": "NoLedger", "message": "why"},
+        ]);
+        let freeze = json!({
+            "apiVersion": "tenantry.dev/v1alpha1", "kind": "McpFreeze", "metadata": of("stop"),
+            "spec": {"scope": {"connector": "meta"}, "access": "Frozen", "reason": "an audit\nof ours"},
+        });
+        let approval = |number: usize| {
+            json!({
+                "apiVersion": "tenantry.dev/v1alpha1", "kind": "McpApproval",
+                "metadata": of(&format!("a{number:02}")),
+                "spec": {"request": {
+                    "changeId": "0123456789abcdef0123456789abcdef",
+                    "tool": "meta_set_budget", "connector": "meta", "account": "act_1",
+                    "summary": format!("campaign {number}, daily_budget 1.00 EUR to 9.00 EUR"),
+                    "arguments": "{}", "rules": [], "policyDigest": "sha256:0",
+                    "approverClasses": ["finance"], "approvers": 1,
+                    "requestedBy": {"owner": "a", "key": "demo"},
+                    "askedAt": MOMENT, "expiresAt": MOMENT,
+                }},
+            })
+        };
+        Found {
+            tenant: tenant(&status),
+            replicas: Some(read(replicas)),
+            freezes: Some(vec![read(freeze)]),
+            approvals: Some(
+                (0..=MOST_LINES)
+                    .map(|number| read(approval(number)))
+                    .collect(),
+            ),
+        }
+    }
+
+    fn told(found: &Found, is_wide: bool) -> String {
+        let now = MOMENT.parse::<Timestamp>().unwrap() - jiff::SignedDuration::from_hours(3);
+        aligned(&found.lines(is_wide, now))
+    }
+
+    #[test]
+    fn what_is_not_as_it_should_be_is_told() {
+        let found = found();
+        assert!(found.is_ready());
+        insta::assert_snapshot!(told(&found, false));
+        let more = told(&found, true);
+        assert!(more.contains("LedgerHealthy True LedgerOpen"), "{more}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_good_news() {
+        let mut found = Found {
+            tenant: tenant(&json!({"conditions": [condition("Ready", "True", "Available")]})),
+            replicas: None,
+            freezes: None,
+            approvals: None,
+        };
+        assert!(found.is_ready());
+        found.tenant.metadata.generation = Some(3);
+        assert!(!found.is_ready());
+        insta::assert_snapshot!(told(&found, false));
+        found.tenant.status = None;
+        assert!(!found.is_ready());
+        assert!(told(&found, false).contains("the operator has not looked at it\n"));
+    }
+}
