@@ -51,6 +51,14 @@ pub enum Command {
     },
     /// Say how an organisation is, and what needs somebody
     Status(Status),
+    /// Look whether what keeps organisations apart is there and works
+    Check(Check),
+    /// Decide what becomes of a ledger that is not the one that was expected
+    Ledger {
+        /// What with it.
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
     /// Write the whole YAML of a new organisation, to be read, kept and applied
     Onboard(Onboard),
     /// Try safety policies before they are applied
@@ -98,6 +106,44 @@ pub struct Place {
     /// The kubeconfig [default: what KUBECONFIG names, or ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+
+    /// Stand in for this user, as kubectl does; needs the verb impersonate
+    #[arg(long = "as", value_name = "USER")]
+    pub user: Option<String>,
+
+    /// In this group; may be repeated
+    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
+    pub groups: Vec<String>,
+}
+
+impl Place {
+    /// The flags that lead to this cluster and `namespace` once more.
+    pub fn again(&self, namespace: &str) -> String {
+        let kubeconfig = self.kubeconfig.as_ref();
+        let kubeconfig = kubeconfig.map(|path| path.display().to_string());
+        let mut text = format!("-n {}", word(namespace));
+        for (flag, values) in [
+            ("--context", self.context.as_slice()),
+            ("--kubeconfig", kubeconfig.as_slice()),
+            ("--as", self.user.as_slice()),
+            ("--as-group", &self.groups),
+        ] {
+            for value in values {
+                text = format!("{text} {flag} {}", word(value));
+            }
+        }
+        text
+    }
+}
+
+/// A text as a shell takes it for one word.
+fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@+=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// `tenantry approvals`.
@@ -263,6 +309,49 @@ pub struct Status {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// `tenantry check`.
+///
+/// Definitions, admission policies and their bindings, the operator, and of the
+/// organisation in the namespace its conditions and whether its audit lines are
+/// written. Exits with 1 if something is wrong, and with 2 if nothing is and not
+/// all of it could be told, by the rights of whoever asks.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Where the operator runs
+    #[arg(long, value_name = "NS", default_value = "tenantry-system", value_parser = label)]
+    pub operator_namespace: String,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// What to do with a ledger.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Accept the ledger that was found in the place of the one that was expected
+    Accept(AcceptLedger),
+}
+
+/// `tenantry ledger accept`.
+///
+/// Without a word it says what was found, what was expected, and the word that
+/// accepts it.
+#[derive(Debug, Args)]
+pub struct AcceptLedger {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The word that names what was found and what was expected
+    #[arg(value_name = "WORD")]
+    pub word: Option<String>,
 }
 
 /// `tenantry onboard`.
@@ -666,5 +755,38 @@ mod tests {
         ] {
             assert!(Length::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_place_is_named_as_a_shell_takes_it() {
+        let place = |context: Option<&str>| Place {
+            namespace: None,
+            context: context.map(str::to_owned),
+            kubeconfig: None,
+            user: None,
+            groups: Vec::new(),
+        };
+        assert_eq!(place(None).again("acme"), "-n acme");
+        let plain = "arn:aws:eks:eu:1:cluster/one";
+        assert_eq!(
+            place(Some(plain)).again("acme"),
+            format!("-n acme --context {plain}")
+        );
+        assert_eq!(
+            place(Some("it's $HOME")).again("acme"),
+            r"-n acme --context 'it'\''s $HOME'"
+        );
+        let elsewhere = Place {
+            kubeconfig: Some("/tmp/a b".into()),
+            ..place(None)
+        };
+        assert_eq!(elsewhere.again("acme"), "-n acme --kubeconfig '/tmp/a b'");
+        let other = Place {
+            user: Some("bob".into()),
+            groups: vec!["a".into(), "b c".into()],
+            ..place(None)
+        };
+        let told = "-n acme --as bob --as-group a --as-group 'b c'";
+        assert_eq!(other.again("acme"), told);
     }
 }

@@ -2,9 +2,11 @@
 //! and nobody else's.
 
 pub mod approvals;
+pub mod check;
 pub mod decide;
 pub mod freeze;
 pub mod key;
+pub mod ledger;
 pub mod status;
 mod tenant;
 
@@ -52,6 +54,8 @@ pub enum Output {
 pub struct Cluster {
     client: Client,
     namespace: String,
+    /// What leads there once more, for the commands that are suggested.
+    there: String,
 }
 
 impl Cluster {
@@ -71,6 +75,13 @@ impl Cluster {
         };
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
         let mut config = config.map_err(|error| failed(&error))?;
+        if let Some(user) = &place.user {
+            // Nothing stays of whom the kubeconfig would have stood in for.
+            config.auth_info.impersonate = Some(user.clone());
+            config.auth_info.impersonate_uid = None;
+            config.auth_info.impersonate_groups = Some(place.groups.clone());
+            config.auth_info.impersonate_user_extra = None;
+        }
         if config.proxy_url.is_some() {
             // Its address may hold a password, so it is not repeated.
             return Err(Unusable::because(
@@ -87,7 +98,12 @@ impl Cluster {
         let namespace = named.find(|name| !name.is_empty());
         let namespace = namespace.unwrap_or_else(|| "default".into());
         let client = Client::try_from(config).map_err(|error| unreachable(&error))?;
-        Ok(Self { client, namespace })
+        let there = place.again(&namespace);
+        Ok(Self {
+            client,
+            namespace,
+            there,
+        })
     }
 
     /// Who asks, as the API server knows them.

@@ -20,8 +20,8 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 
 use answer::{Answer, Unusable};
-use cli::{AuditCommand, Cli, Command, KeyCommand, PolicyCommand};
-use cluster::{Cluster, approvals, decide, freeze, key, status};
+use cli::{AuditCommand, Cli, Command, KeyCommand, LedgerCommand, PolicyCommand};
+use cluster::{Cluster, approvals, check, decide, freeze, key, ledger, status};
 use tenantry_api::mcp_approval::ApprovalVerdict;
 
 /// As `grep` has it: 0 is as it should be, 1 is not, 2 could not be told.
@@ -94,6 +94,10 @@ async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusa
             decide::decide(&reach(&asked.place).await?, asked, verdict).await
         }
         Command::Status(asked) => status::status(&reach(&asked.place).await?, asked, now).await,
+        Command::Check(asked) => check::check(&reach(&asked.place).await?, asked, now).await,
+        Command::Ledger {
+            command: LedgerCommand::Accept(asked),
+        } => ledger::accept(&reach(&asked.place).await?, asked).await,
         Command::Withdraw(asked) => decide::withdraw(&reach(&asked.place).await?, asked).await,
         Command::Freeze(asked) => freeze::freeze(&reach(&asked.place).await?, asked).await,
         Command::Thaw(asked) => freeze::thaw(&reach(&asked.place).await?, asked).await,

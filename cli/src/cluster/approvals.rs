@@ -108,11 +108,11 @@ pub async fn show(
     let mut text = aligned(&lines);
     let name = approval.name_any();
     if state(&approval) == ApprovalState::Pending {
-        let namespace = &cluster.namespace;
+        let there = &cluster.there;
         // Writing to a text cannot fail.
         let _ = writeln!(
             text,
-            "\nto decide: tenantry approve {name} -n {namespace}, or tenantry deny {name} -n {namespace} --comment WHY"
+            "\nto decide: tenantry approve {name} {there}, or tenantry deny {name} {there} --comment WHY"
         );
     }
     Ok(Answer::good(text))
@@ -124,7 +124,8 @@ pub async fn get(cluster: &Cluster, name: &str) -> Result<McpApproval, Unusable>
     found.ok_or_else(|| {
         let namespace = &cluster.namespace;
         Unusable::refused(format!(
-            "there is no approval `{name}` in the namespace `{namespace}`; `tenantry approvals -n {namespace}` lists those that wait"
+            "there is no approval `{name}` in the namespace `{namespace}`; `tenantry approvals {}` lists those that wait",
+            cluster.there
         ))
     })
 }

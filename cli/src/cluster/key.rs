@@ -210,7 +210,8 @@ async fn get(cluster: &Cluster, name: &str) -> Result<McpApiKey, Unusable> {
     find(&of(cluster), name).await?.ok_or_else(|| {
         let namespace = &cluster.namespace;
         Unusable::refused(format!(
-            "there is no key `{name}` in the namespace `{namespace}`; `tenantry key list -n {namespace}` lists them"
+            "there is no key `{name}` in the namespace `{namespace}`; `tenantry key list {}` lists them",
+            cluster.there
         ))
     })
 }

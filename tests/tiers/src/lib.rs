@@ -18,4 +18,5 @@ pub mod probe;
 #[cfg(feature = "cluster")]
 pub mod raw;
 pub mod secrets;
+pub mod tool;
 pub mod vendor;

@@ -137,10 +137,12 @@ impl Plane {
 
     /// kubectl as the administrator.
     pub fn kubectl(&self) -> Kubectl {
-        Kubectl::with_kubeconfig(
-            &self.toolbox.path(Tool::Kubectl),
-            &self.cluster.kubeconfig(),
-        )
+        Kubectl::with_kubeconfig(&self.toolbox.path(Tool::Kubectl), &self.kubeconfig())
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.cluster.kubeconfig()
     }
 
     /// kubectl as somebody else.
@@ -153,7 +155,7 @@ impl Plane {
     pub async fn client(&self) -> Client {
         // Another plane of this process may have installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = Kubeconfig::read_from(self.cluster.kubeconfig()).unwrap();
+        let config = Kubeconfig::read_from(self.kubeconfig()).unwrap();
         let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
         Client::try_from(config.unwrap()).unwrap()
     }

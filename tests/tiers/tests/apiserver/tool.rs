@@ -541,3 +541,50 @@ fn an_organisation_says_how_it_is_as_far_as_one_may_read() {
     assert_eq!(json["approvals"][0]["metadata"]["name"], "one");
     assert!(json["replicas"].is_array(), "{json}");
 }
+
+#[test]
+fn what_keeps_organisations_apart_is_looked_at_as_far_as_one_may() {
+    let court = Court::new("court-tool-check");
+    let line = |ended: &Ended, check: &str| {
+        let lines = ended.out.lines().filter(|line| line.starts_with(check));
+        let words: Vec<String> = lines
+            .flat_map(str::split_whitespace)
+            .map(str::to_owned)
+            .collect();
+        words.join(" ")
+    };
+    let little = wait_for("the API server to answer", || {
+        let ended = run(&court, BYSTANDER, &["check"]);
+        Ok((ended.out.contains("admission policies")).then_some(ended))
+    })
+    .unwrap();
+    assert_eq!(little.code, Some(2), "{little:?}");
+    assert_eq!(little.note, "error: not all of it could be told\n");
+    let told = "definitions unknown you may not list customresourcedefinitions";
+    assert_eq!(line(&little, "definitions"), told);
+    let told = "organisation unknown you may not list mcptenants in `court-tool-check`";
+    assert_eq!(line(&little, "organisation"), told);
+
+    let mut command = program();
+    command.args([
+        "check",
+        "-n",
+        &court.name,
+        "--operator-namespace",
+        &court.name,
+    ]);
+    let whole = ended(command.env("KUBECONFIG", court.plane.kubeconfig()));
+    assert_eq!(
+        (whole.code, whole.note.as_str()),
+        (Some(1), ""),
+        "{whole:?}"
+    );
+    assert_eq!(line(&whole, "definitions"), "definitions ok 6 are served");
+    let policies = line(&whole, "admission policies");
+    assert!(policies.ends_with(", each bound to deny"), "{policies}");
+    let operator = line(&whole, "operator");
+    assert!(
+        operator.starts_with("operator FAILED there is none in `court-tool-check`"),
+        "{operator}"
+    );
+}

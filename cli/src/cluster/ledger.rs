@@ -1,0 +1,68 @@
+//! A ledger that is not the one that was expected, and the word of somebody who
+//! accepts it all the same.
+
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::json;
+use tenantry_api::mcp_server::{LedgerReport, LedgerState, McpServer};
+use tenantry_api::mcp_tenant::McpTenant;
+
+use super::{Cluster, cell, failed, tenant};
+use crate::answer::{Answer, Unusable};
+use crate::cli::AcceptLedger;
+
+/// Accepts the ledger that was found, by the word that names it.
+pub async fn accept(cluster: &Cluster, asked: &AcceptLedger) -> Result<Answer, Unusable> {
+    let namespace = &cluster.namespace;
+    let Some(tenants) = tenant::lives_here(cluster).await? else {
+        return Err(Unusable::because(format!(
+            "you may not read the McpTenants of `{namespace}`"
+        )));
+    };
+    let found = mismatch(cluster).await?;
+    let (Some(tenant), Some(found)) = (tenants.first(), found) else {
+        return Err(Unusable::refused(format!(
+            "no server in `{namespace}` has another ledger than the one that is expected, so there is nothing to accept"
+        )));
+    };
+    let message = found.message.as_deref().map_or_else(String::new, cell);
+    let Some(word) = &found.accept else {
+        return Err(Unusable::refused(format!(
+            "this one cannot be accepted: {message}"
+        )));
+    };
+    if asked.word.as_ref() != Some(word) {
+        let meant = asked.word.as_ref().map_or_else(String::new, |meant| {
+            format!(
+                "`{}` is of another ledger, or of another moment. ",
+                cell(meant)
+            )
+        });
+        return Err(Unusable::refused(format!(
+            "{meant}{message}. Bring the right one back, or accept this one, after which every window of a policy is full for its length and earlier idempotency keys are expired: tenantry ledger accept {word} {}",
+            cluster.there
+        )));
+    }
+    let api: Api<McpTenant> = Api::namespaced(cluster.client.clone(), namespace);
+    let accepted = Patch::Merge(json!({"spec": {"ledger": {"accept": word}}}));
+    let name = tenant.name_any();
+    let patched = api.patch(&name, &PatchParams::default(), &accepted).await;
+    patched.map_err(|error| failed(&error))?;
+    let text = format!(
+        "{name}: the ledger that was found is accepted; `tenantry status` says when changes go on\n"
+    );
+    let note = "where the McpTenant comes from Git, write spec.ledger.accept there as well";
+    Ok(Answer::good(text).noting(note))
+}
+
+/// What a server says that has found another ledger.
+async fn mismatch(cluster: &Cluster) -> Result<Option<LedgerReport>, Unusable> {
+    let servers: Api<McpServer> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let servers = servers.list(&ListParams::default()).await;
+    let servers = servers.map_err(|error| failed(&error))?.items;
+    let replicas = servers.into_iter().filter_map(|server| server.status);
+    let mut ledgers = replicas
+        .flat_map(|status| status.replicas)
+        .filter_map(|one| one.ledger);
+    Ok(ledgers.find(|ledger| ledger.state == LedgerState::Mismatch))
+}
