@@ -36,6 +36,8 @@ pub struct Images {
     pub server: Image,
     /// The fake vendors' and the network probe's.
     pub fakes: Image,
+    /// The hand tool, which people run where they are.
+    pub tool: PathBuf,
 }
 
 /// Compiles the binaries and builds the images.
@@ -46,6 +48,7 @@ pub fn build() -> Result<Images> {
         operator: image("tenantry-operator", "operator", &["tenantry-operator"])?,
         server: image("tenantry-server", "server", &["tenantry-server"])?,
         fakes: image("tenantry-fakes", "tests/fakes", &["fake-meta", "probe"])?,
+        tool: binaries.join("tenantry"),
     })
 }
 
@@ -61,6 +64,8 @@ fn compile() -> Result<PathBuf> {
             "tenantry-server",
             "-p",
             "tenantry-fakes",
+            "-p",
+            "tenantry-cli",
         ])
         .args(["--target", TRIPLE, "--target-dir"])
         .arg(&target)

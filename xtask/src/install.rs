@@ -1,5 +1,6 @@
 //! Tenantry into a cluster, by the charts that users install.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -19,6 +20,8 @@ pub const STEPS: usize = 4;
 pub struct Installed {
     /// The image that holds the fake vendors and the network probe.
     pub fakes_image: String,
+    /// The hand tool's program.
+    pub tool: PathBuf,
 }
 
 /// Builds the images, brings them to the cluster and installs both charts.
@@ -29,6 +32,7 @@ pub fn install(target: &Target, progress: &Progress) -> Result<Installed> {
         operator,
         server,
         fakes,
+        tool,
     } = images::build()?;
     progress.step("images built");
     let operator = target.load(&operator)?;
@@ -55,7 +59,7 @@ pub fn install(target: &Target, progress: &Progress) -> Result<Installed> {
     }
     chart(target, "tenantry", &values)?;
     progress.step("chart tenantry installed, operator ready");
-    Ok(Installed { fakes_image })
+    Ok(Installed { fakes_image, tool })
 }
 
 /// Installs or upgrades one chart and waits until what it starts is ready.

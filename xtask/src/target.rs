@@ -91,6 +91,16 @@ impl Target {
         command
     }
 
+    /// How a person says `words` to the plugin from a shell.
+    pub fn plugin(&self, words: &str) -> String {
+        match &self.kind {
+            Kind::Local { .. } => format!("cargo xtask kubectl -- mcp {words}"),
+            Kind::Existing { context, .. } => {
+                format!(".tenantry/bin/kubectl-mcp {words} --context {context}")
+            }
+        }
+    }
+
     /// How a person reaches the cluster from a shell, and gets rid of all of
     /// this again.
     pub fn commands(&self) -> [String; 2] {

@@ -13,7 +13,7 @@ use tenantry_cluster::tools::{Tool, cache_dir};
 use tenantry_cluster::{packages, site};
 use tenantry_tests::namespace::print_evidence;
 use tenantry_tests::secrets::RunSecrets;
-use tenantry_tests::{delivery, secrets};
+use tenantry_tests::{delivery, secrets, tool};
 
 use crate::install::{self, Installed};
 use crate::target::Target;
@@ -175,6 +175,7 @@ fn prove(target: &Target, installed: &Installed) -> Result<()> {
         ("TENANTRY_KUBECTL", target.kubectl_program().into()),
         ("TENANTRY_FAKES_IMAGE", installed.fakes_image.clone().into()),
         ("TENANTRY_NODE", node.into_os_string()),
+        (tool::VARIABLE, installed.tool.clone().into_os_string()),
         (delivery::VARIABLE, delivered_logs.into_os_string()),
         (secrets::VARIABLE, run_secrets.into_os_string()),
     ];

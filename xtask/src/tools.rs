@@ -11,6 +11,8 @@ use tenantry_cluster::progress::Progress;
 use tenantry_cluster::site;
 use tenantry_cluster::tools::{Tool, Toolbox};
 
+use crate::up::published_plugins;
+
 pub fn build() -> Result<ExitCode> {
     let toolbox = with(&Tool::ALL)?;
     for tool in Tool::ALL {
@@ -25,7 +27,11 @@ pub fn kubectl(args: &[OsString]) -> Result<ExitCode> {
         "the local Kubernetes is not up: `cargo xtask up`"
     );
     let toolbox = with(&[Tool::Kubectl])?;
-    become_program(&mut cluster::kubectl(&toolbox), args)
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(published_plugins()).chain(std::env::split_paths(&path));
+    let mut kubectl = cluster::kubectl(&toolbox);
+    kubectl.env("PATH", std::env::join_paths(folders)?);
+    become_program(&mut kubectl, args)
 }
 
 pub fn helm(args: &[OsString]) -> Result<ExitCode> {

@@ -1,8 +1,10 @@
 //! The end of `up`: a sample organisation is onboarded as a user would do it,
-//! its tools are called by both generations of MCP clients, and the record of
-//! it is shown.
+//! its tools are called by both generations of MCP clients, its agent changes
+//! what it may, and the record of it is shown.
 
-use std::path::{Path, PathBuf};
+mod changes;
+
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -13,12 +15,17 @@ use tenantry_tests::kubectl::Kubectl;
 use tenantry_tests::mcp::{Era, call_with_sdk};
 use tenantry_tests::namespace::print_evidence;
 
+use self::changes::Changes;
 use crate::target::Target;
 use crate::workspace;
 
 /// The organisation of the example.
 const NAMESPACE: &str = "acme";
 const TOOL: &str = "meta_list_campaigns";
+
+/// Somebody whom examples/writes.yaml lets decide. Whoever brings all of this up
+/// may issue keys in anybody's name, and so decides nothing.
+const APPROVER: &str = "--as bob@acme.example --as-group acme-marketing";
 
 /// Lines of the example that are shown: the first call of each era.
 const ERAS: [(Era, &str); 2] = [
@@ -27,7 +34,7 @@ const ERAS: [(Era, &str); 2] = [
 ];
 
 /// How many steps [`take`] reports.
-pub const STEPS: usize = 2 + ERAS.len();
+pub const STEPS: usize = 4 + ERAS.len();
 
 /// What the tour brought to light.
 pub struct Tour {
@@ -35,44 +42,51 @@ pub struct Tour {
     pub answer: Value,
     /// The audit line of the same call.
     pub audit_line: Value,
-    /// The key that was used.
+    /// What its agent changed, and was not let change.
+    pub changes: Changes,
+    /// The key that it did so with.
     pub key: String,
 }
 
-/// Onboards the example, calls a tool by both eras, finds the audit line.
+/// Onboards the example, calls a tool by both eras, finds the audit line, and
+/// lets an agent change something.
 pub fn take(kubectl: &Kubectl, node: &Path, progress: &Progress) -> Result<Tour> {
-    let example = example();
-    let manifests =
-        std::fs::read_to_string(&example).with_context(|| format!("read {}", example.display()))?;
-    kubectl.apply(&manifests)?;
+    let manifests = applied(kubectl, "acme.yaml")?;
     progress.step("examples/acme.yaml applied");
     kubectl
         .wait_for_ready(NAMESPACE)
         .inspect_err(|_| print_evidence(kubectl, NAMESPACE))?;
     progress.step("organisation `acme` is Ready");
-    let key = key_in(&manifests)
-        .context("examples/acme.yaml shows no key")?
-        .to_owned();
+    let key = key_in(&manifests, "tnt_demo_").context("examples/acme.yaml shows no key")?;
     let forward = Forward::to(kubectl, NAMESPACE, "service/server", 8080)?;
     let mut answer = Value::Null;
     for (era, revision) in ERAS {
-        answer = call(era, node, &forward, &key)?;
+        answer = call(era, node, &forward, key)?;
         progress.step(&format!("tool called by a client of MCP {revision}"));
     }
     let call_id = answer["call_id"]
         .as_str()
         .context("the answer has no call_id")?;
     let audit_line = audit::written(kubectl, NAMESPACE, call_id)?;
+    let key = changes::allow(kubectl)?;
+    progress.step("examples/policy.yaml and writes.yaml applied, access: ReadWrite");
+    let changes = changes::make(kubectl, node, &forward, &key)?;
+    progress.step("an agent read, changed, asked and was refused");
     Ok(Tour {
         answer,
         audit_line,
+        changes,
         key,
     })
 }
 
-/// The file that one `kubectl apply -f` takes.
-pub fn example() -> PathBuf {
-    workspace::root().join("examples/acme.yaml")
+/// Applies an example, as one `kubectl apply -f` does; its text.
+fn applied(kubectl: &Kubectl, name: &str) -> Result<String> {
+    let example = workspace::root().join("examples").join(name);
+    let manifests = std::fs::read_to_string(&example);
+    let manifests = manifests.with_context(|| format!("read {}", example.display()))?;
+    kubectl.apply(&manifests)?;
+    Ok(manifests)
 }
 
 /// Says what happened and what to do next.
@@ -83,7 +97,18 @@ pub fn tell(tour: &Tour, target: &Target) -> Result<()> {
     println!("{}", serde_json::to_string_pretty(&campaigns[0])?);
     println!("\nIts audit line, from the log of the pod `server-0`:");
     println!("{}", tour.audit_line);
+    println!("\nWhat its agent asked for under examples/policy.yaml:");
+    for line in &tour.changes.lines {
+        println!("  {line}");
+    }
     let [kubectl, farewell] = target.commands();
+    println!("\nNext:");
+    let waits = tour.changes.approval.as_deref();
+    let decide = match waits {
+        Some(name) => format!("approve {name} -n {NAMESPACE} --wait {APPROVER}"),
+        None => format!("approvals -n {NAMESPACE}"),
+    };
+    println!("  {}", target.plugin(&decide));
     let next = [
         ("get mcpt -A", "organisations"),
         (
@@ -96,7 +121,6 @@ pub fn tell(tour: &Tour, target: &Target) -> Result<()> {
             "its MCP server, for a client here:",
         ),
     ];
-    println!("\nNext:");
     for (arguments, what) in next {
         println!("  {kubectl} {arguments:<42}{what}");
     }
@@ -122,8 +146,9 @@ fn call(era: Era, node: &Path, forward: &Forward, key: &str) -> Result<Value> {
     Ok(answer)
 }
 
-fn key_in(manifests: &str) -> Option<&str> {
+/// The key that an example publishes.
+fn key_in<'a>(manifests: &'a str, begin: &str) -> Option<&'a str> {
     manifests
         .split_whitespace()
-        .find(|word| word.starts_with("tnt_demo_"))
+        .find(|word| word.starts_with(begin))
 }

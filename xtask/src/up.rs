@@ -21,7 +21,8 @@ pub fn up(context: Option<&str>, registry: Option<&str>) -> Result<ExitCode> {
         Some(context) => Target::existing(context, registry)?,
     };
     let progress = Progress::new(install::STEPS + 1 + tour::STEPS);
-    install::install(&target, &progress)?;
+    let installed = install::install(&target, &progress)?;
+    publish_plugin(&installed.tool)?;
     let node = clients::install()?;
     progress.step("MCP clients installed");
     let tour = tour::take(&target.kubectl(), &node, &progress)?;
@@ -41,6 +42,22 @@ pub fn up_for_tests() -> Result<(Target, Installed)> {
 /// cluster runs.
 pub fn published_kubeconfig() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tenantry/kubeconfig")
+}
+
+/// Where the hand tool lies under its name as a plugin of kubectl.
+pub fn published_plugins() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tenantry/bin")
+}
+
+/// A file of its own: somebody may run the one that is there.
+fn publish_plugin(tool: &Path) -> Result<()> {
+    let folder = published_plugins();
+    let plugin = folder.join("kubectl-mcp");
+    let fresh = folder.join(".kubectl-mcp");
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::copy(tool, &fresh))
+        .and_then(|_| fs::rename(&fresh, &plugin))
+        .with_context(|| format!("cannot write {}", plugin.display()))
 }
 
 /// Not by its path: a build in between may have put another file there.

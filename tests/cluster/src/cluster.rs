@@ -7,7 +7,7 @@ mod leftovers;
 mod log_agent;
 mod up;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -22,10 +22,11 @@ pub use up::up;
 
 use crate::command::{CommandError, succeeds, tail_of};
 use crate::image::ImageError;
+use crate::kubeconfig;
 use crate::network::Place;
 use crate::packages::PackagesError;
-use crate::pki::PkiError;
-use crate::site;
+use crate::pki::{Authority, PkiError};
+use crate::site::{self, HOST_PORT};
 use crate::tools::{Tool, Toolbox, ToolsError};
 
 /// A cluster that does not come up or go down.
@@ -117,6 +118,18 @@ pub fn kubectl(toolbox: &Toolbox) -> Command {
 /// Helm for the running cluster, from the machine itself.
 pub fn helm(toolbox: &Toolbox) -> Command {
     with_kubeconfig(toolbox.path(Tool::Helm))
+}
+
+/// The kubeconfig of somebody whom the running cluster knows by this name and these groups.
+pub fn kubeconfig_for(user: &str, groups: &[&str]) -> Result<PathBuf, ClusterError> {
+    let dir = site::pki();
+    let key = dir.join("ca.key");
+    let key = fs::read_to_string(&key).map_err(system("read", &key))?;
+    let client = Authority::of(&key)?.client(user, groups)?;
+    let name = user.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let server = format!("https://127.0.0.1:{HOST_PORT}");
+    kubeconfig::write(&dir, &name, &server, &client)?;
+    Ok(dir.join(format!("{name}.kubeconfig")))
 }
 
 /// Whether the API server answers on the machine's loopback.

@@ -51,6 +51,16 @@ pub struct Credential {
 impl Authority {
     /// A new authority with a key of its own.
     pub fn new() -> Result<Self, PkiError> {
+        Self::with(KeyPair::generate)
+    }
+
+    /// The authority that has this key (PEM): what it signs is good wherever the first certificate
+    /// of the same key is known.
+    pub fn of(key: &str) -> Result<Self, PkiError> {
+        Self::with(|| KeyPair::from_pem(key))
+    }
+
+    fn with(key: impl FnOnce() -> Result<KeyPair, rcgen::Error>) -> Result<Self, PkiError> {
         let subject = "tenantry-local-ca";
         let make = || {
             let mut params = named(subject, &[])?;
@@ -59,7 +69,7 @@ impl Authority {
                 KeyUsagePurpose::KeyCertSign,
                 KeyUsagePurpose::DigitalSignature,
             ];
-            CertifiedIssuer::self_signed(params, KeyPair::generate()?)
+            CertifiedIssuer::self_signed(params, key()?)
         };
         make()
             .map(|issuer| Self { issuer })

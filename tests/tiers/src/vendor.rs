@@ -21,6 +21,14 @@ pub fn set_faults(kubectl: &Kubectl, faults: &Value) -> Result<()> {
     send(kubectl, "replace", "faults", faults)
 }
 
+/// What was really changed in an account, in order.
+pub fn effects(kubectl: &Kubectl, account: &str) -> Result<Vec<Value>> {
+    let all = kubectl.run(&["get", "--raw", &format!("{ORACLE}/effects")])?;
+    let mut all: Vec<Value> = serde_json::from_str(&all)?;
+    all.retain(|effect| effect["account"] == account);
+    Ok(all)
+}
+
 /// By standard input: a command line can be read by everybody.
 fn send(kubectl: &Kubectl, verb: &str, path: &str, body: &Value) -> Result<()> {
     let mut child = kubectl

@@ -24,6 +24,8 @@ mod isolation;
 mod ledger;
 #[path = "cluster/onboarding.rs"]
 mod onboarding;
+#[path = "cluster/people.rs"]
+mod people;
 #[path = "cluster/refusals.rs"]
 mod refusals;
 

@@ -10,6 +10,7 @@ use tenantry_tests::forward::Forward;
 use tenantry_tests::kubectl::{Kubectl, condition, wait_for};
 use tenantry_tests::namespace::TestOrganisation;
 use tenantry_tests::raw::RawCall;
+use tenantry_tests::tool;
 
 use crate::{EXAMPLE, example_key};
 
@@ -76,7 +77,7 @@ fn a_lost_volume_is_noticed_and_nothing_is_changed_until_another_is_accepted() {
     let refused = house.raise(2).unwrap();
     assert_eq!(refused["reason"], "LedgerMismatch", "{refused}");
 
-    house.accept(message).unwrap();
+    accept(message).unwrap();
     kubectl.wait_for_ready(NAMESPACE).unwrap();
     let made = house.raise(2).unwrap();
     assert_eq!(made["status"], "done", "{made}");
@@ -150,15 +151,30 @@ impl<'k> House<'k> {
     fn health(&self) -> Result<Value> {
         Ok(condition(&self.tenant()?, "LedgerHealthy"))
     }
+}
 
-    /// Does what the message says.
-    fn accept(&self, message: &str) -> Result<()> {
-        let (_, patch) = message.split_once("--patch '").context("a command")?;
-        let patch: Value = serde_json::from_str(patch.trim_end_matches('\''))?;
-        let word = &patch["spec"]["ledger"]["accept"];
-        ensure!(word.is_string(), "no word in {message}");
-        self.patch(&patch["spec"])
-    }
+/// Accepts by the hand tool, which knows the word that the message has as well.
+fn accept(message: &str) -> Result<()> {
+    let (_, patch) = message.split_once("--patch '").context("a command")?;
+    let patch: Value = serde_json::from_str(patch.trim_end_matches('\''))?;
+    let word = patch["spec"]["ledger"]["accept"].as_str();
+    let word = word.with_context(|| format!("no word in {message}"))?;
+    let tool = |word: &[&str]| tool::run(None, NAMESPACE, &[&["ledger", "accept"], word].concat());
+    let asked = tool(&[])?;
+    let command = format!("tenantry ledger accept {word} -n {NAMESPACE}");
+    ensure!(
+        asked.code == Some(1) && asked.told.contains(&command),
+        "{asked:?}"
+    );
+    show(&asked.told);
+    let other = tool(&["0123456789abcdef"])?;
+    ensure!(
+        other.code == Some(1) && other.told.contains("another ledger"),
+        "{other:?}"
+    );
+    let accepted = tool(&[word])?;
+    ensure!(accepted.code == Some(0), "{accepted:?}");
+    Ok(())
 }
 
 /// Calls a tool; the envelope. A pod has an address of its own, so each call
