@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that continuous integration checks, tier by
 //! tier, the cheap ones first.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -8,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
+use serde_json::Value;
 use tenantry_cluster::control_plane::AUDIT_DIR;
 use tenantry_cluster::tools::{Tool, cache_dir};
 use tenantry_cluster::{packages, site};
@@ -21,6 +23,26 @@ use crate::{clients, cluster, crds, grants, images, tools, up, workspace};
 
 /// The release of cargo-deny that the checks were written for.
 const CARGO_DENY: &str = "0.20.2";
+
+/// What guards tests that need more than this machine, and what lets the real
+/// server die at chosen steps, which no image has.
+const FEATURES: [&str; 7] = [
+    "tenantry-cluster/cluster",
+    "tenantry-cluster/lifecycle",
+    "tenantry-server/apiserver",
+    "tenantry-server/clients",
+    "tenantry-server/crash-points",
+    "tenantry-tests/apiserver",
+    "tenantry-tests/cluster",
+];
+
+/// What guards the benchmark, which is no test.
+const BENCH: &str = "bench";
+
+/// The tests of a server in process, and those of them that call it with the SDK
+/// clients.
+const SERVER: &str = "server";
+const CLIENTS: &str = "clients::";
 
 /// A part of the tests, by what it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -112,7 +134,41 @@ fn lint() -> Result<()> {
 }
 
 fn unit() -> Result<()> {
-    cargo(&["test", "--workspace"])
+    let tests = tests_by_themselves()?;
+    let others = tests.iter().filter(|name| *name != SERVER);
+    let others: Vec<&str> = others.flat_map(|name| ["--test", name]).collect();
+    cargo_test(&[&["--lib", "--bins"], &others[..]].concat(), &[])?;
+    cargo_test(&["--test", SERVER, "--", "--skip", CLIENTS], &[])?;
+    cargo_test(&["--doc"], &[])
+}
+
+/// The names of the tests that need nothing but this machine: those that none of
+/// these features guards.
+fn tests_by_themselves() -> Result<BTreeSet<String>> {
+    let mut metadata = workspace::cargo();
+    metadata.args(["metadata", "--no-deps", "--format-version=1"]);
+    let output = metadata.output().context("run cargo metadata")?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo metadata: {told}");
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    let mut names = BTreeSet::new();
+    let mut guarded = BTreeSet::new();
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    for target in packages.flat_map(|package| package["targets"].as_array().into_iter().flatten()) {
+        let (Some(name), true) = (target["name"].as_str(), target["kind"][0] == "test") else {
+            continue;
+        };
+        let mut required = target["required-features"].as_array().into_iter().flatten();
+        let is_guarded = required.any(|feature| is_guard(feature.as_str().unwrap_or_default()));
+        let set = if is_guarded { &mut guarded } else { &mut names };
+        set.insert(name.to_owned());
+    }
+    let both: Vec<_> = names.intersection(&guarded).collect();
+    ensure!(
+        names.contains(SERVER) && both.is_empty(),
+        "tests of the same name: {both:?}"
+    );
+    Ok(names)
 }
 
 fn sdk_clients() -> Result<()> {
@@ -123,27 +179,24 @@ fn sdk_clients() -> Result<()> {
             clients::install_python()?.into_os_string(),
         ),
     ];
-    test_binary("tenantry-server/clients", "server", &environment)
+    cargo_test(&["--test", SERVER, "--", CLIENTS], &environment)
 }
 
 /// What operator and server do there is written down by the API servers, and
 /// held against the rights that they have.
 fn apiserver() -> Result<()> {
-    test_binary("tenantry-cluster/cluster", "control_plane", &[])?;
+    test_binary("control_plane", &[])?;
     let logs = workspace::target_dir().join("api-audit");
     if logs.exists() {
         fs::remove_dir_all(&logs).context("remove the audit logs of an earlier run")?;
     }
     fs::create_dir_all(&logs).context("create a folder for audit logs")?;
     let audited = [(AUDIT_DIR, logs.clone().into_os_string())];
-    test_binary("tenantry-server/apiserver", "kubernetes", &audited)?;
-    // The real server dies at chosen steps, or whenever it may: a feature that no
-    // image has.
-    let mortal = "tenantry-server/apiserver,tenantry-server/crash-points";
-    test_binary(mortal, "crash", &audited)?;
-    test_binary(mortal, "race", &[])?;
-    test_binary("tenantry-tests/apiserver", "apiserver", &audited)?;
-    test_binary("tenantry-tests/apiserver", "faults", &audited)?;
+    test_binary("kubernetes", &audited)?;
+    test_binary("crash", &audited)?;
+    test_binary("race", &[])?;
+    test_binary("apiserver", &audited)?;
+    test_binary("faults", &audited)?;
     grants::check(&logs)
 }
 
@@ -154,7 +207,7 @@ fn cluster() -> Result<()> {
     // and no test waits for it.
     tools::with(&Tool::ALL)?;
     images::build()?;
-    test_binary("tenantry-cluster/lifecycle", "lifecycle", &[])?;
+    test_binary("lifecycle", &[])?;
     let tested = up::up_for_tests().and_then(|(target, installed)| prove(&target, &installed));
     let left = cluster::down()?;
     tested?;
@@ -165,7 +218,7 @@ fn cluster() -> Result<()> {
 /// The tests of a cluster with Tenantry in it; what they leave to look at when
 /// one fails.
 fn prove(target: &Target, installed: &Installed) -> Result<()> {
-    test_binary("tenantry-cluster/cluster", "node", &[])?;
+    test_binary("node", &[])?;
     let node = clients::install()?;
     let delivered_logs = cluster::start_log_agent()?;
     let run_secrets = site::path("run-secrets");
@@ -179,7 +232,7 @@ fn prove(target: &Target, installed: &Installed) -> Result<()> {
         (delivery::VARIABLE, delivered_logs.into_os_string()),
         (secrets::VARIABLE, run_secrets.into_os_string()),
     ];
-    let run = |test| test_binary("tenantry-tests/cluster", test, &environment);
+    let run = |test| test_binary(test, &environment);
     // In this order: the second takes the operator away, the last one searches
     // what all of them left.
     let tested = ["cluster", "outage", "canaries"]
@@ -191,12 +244,22 @@ fn prove(target: &Target, installed: &Installed) -> Result<()> {
     tested
 }
 
-/// Runs one test binary, which a feature guards. Of the whole workspace: for
-/// one package alone the dependencies would be built once more, with fewer
-/// features.
-fn test_binary(feature: &str, test: &str, environment: &[(&str, OsString)]) -> Result<()> {
-    let arguments = ["test", "--workspace", "--features", feature, "--test", test];
-    cargo_with(&arguments, environment)
+fn is_guard(feature: &str) -> bool {
+    let guards = FEATURES.iter().filter_map(|guard| guard.split('/').nth(1));
+    feature == BENCH || { guards }.any(|guard| guard == feature)
+}
+
+/// Runs one test binary.
+fn test_binary(test: &str, environment: &[(&str, OsString)]) -> Result<()> {
+    cargo_test(&["--test", test], environment)
+}
+
+/// `cargo test` of the whole workspace with all that guards tests: for one
+/// package alone, or with other features, everything would be built once more.
+fn cargo_test(arguments: &[&str], environment: &[(&str, OsString)]) -> Result<()> {
+    let features = FEATURES.join(",");
+    let all = ["test", "--workspace", "--features", &features];
+    cargo_with(&[&all, arguments].concat(), environment)
 }
 
 fn deny() -> Result<()> {
