@@ -14,6 +14,8 @@ pub struct Answer {
     pub note: Option<String>,
     /// Whether everything is as it should be.
     pub is_good: bool,
+    /// Whether all of it could be told.
+    pub is_known: bool,
 }
 
 impl Answer {
@@ -23,6 +25,7 @@ impl Answer {
             text: text.into(),
             note: None,
             is_good: true,
+            is_known: true,
         }
     }
 

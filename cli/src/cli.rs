@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -91,6 +91,17 @@ Examples:
   source <(tenantry completion bash)
   tenantry completion zsh > \"${fpath[1]}/_tenantry\"
   tenantry completion fish > ~/.config/fish/completions/tenantry.fish";
+
+/// What a person calls this program: a plugin of kubectl is called by kubectl.
+pub fn program() -> &'static str {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let called = called.as_deref().and_then(Path::file_stem);
+    if called.is_some_and(|name| name == "kubectl-mcp") {
+        "kubectl mcp"
+    } else {
+        "tenantry"
+    }
+}
 
 /// Which cluster, and where in it.
 #[derive(Debug, Args)]
@@ -299,7 +310,8 @@ pub struct Thaw {
 
 /// `tenantry status`.
 ///
-/// Exits with 0 while the organisation is Ready, and with 1 while it is not.
+/// Exits with 0 while the organisation is Ready, with 1 while it is not, and with
+/// 2 while the operator has not said so of what stands in the McpTenant now.
 #[derive(Debug, Args)]
 pub struct Status {
     /// Where.
@@ -316,7 +328,9 @@ pub struct Status {
 /// Definitions, admission policies and their bindings, the operator, and of the
 /// organisation in the namespace its conditions and whether its audit lines are
 /// written. Exits with 1 if something is wrong, and with 2 if nothing is and not
-/// all of it could be told, by the rights of whoever asks.
+/// all of it could be told. It needs the right to list
+/// customresourcedefinitions, validatingadmissionpolicies, their bindings, the
+/// operator's deployments and the organisation's mcptenants, and to get pods/log.
 #[derive(Debug, Args)]
 pub struct Check {
     /// Where.
@@ -357,8 +371,9 @@ pub struct AcceptLedger {
 /// `tenantry onboard`.
 ///
 /// Prints to stdout what one `kubectl apply` takes: the namespace, the way in for
-/// the operator, the McpTenant, the key of a first client, and with ReadWrite a
-/// policy to begin with. No secret stands in it; the key goes to stderr, once.
+/// the operator, the McpTenant, and with read-write a policy to begin with and who
+/// agrees to what is large. No secret stands in it; `tenantry key create` makes the
+/// keys of its clients.
 #[derive(Debug, Args)]
 #[command(after_help = ONBOARD)]
 pub struct Onboard {
@@ -370,10 +385,6 @@ pub struct Onboard {
     #[arg(long = "account", value_name = "CONNECTOR:ID:CURRENCY:TIMEZONE", required = true, value_parser = Account::parse)]
     pub accounts: Vec<Account>,
 
-    /// Who answers for the first key, as Kubernetes names them
-    #[arg(long, value_name = "USER")]
-    pub owner: String,
-
     /// What its agents may do
     #[arg(long, value_enum, default_value_t)]
     pub access: OnboardAccess,
@@ -382,10 +393,6 @@ pub struct Onboard {
     #[arg(long, value_name = "GROUP")]
     pub approvers: Option<String>,
 
-    /// The name of the first key
-    #[arg(long, value_name = "NAME", default_value = "agent")]
-    pub key: String,
-
     /// Where the operator runs
     #[arg(long, value_name = "NS", default_value = "tenantry-system", value_parser = label)]
     pub operator_namespace: String,
@@ -393,8 +400,8 @@ pub struct Onboard {
 
 const ONBOARD: &str = "\
 Examples:
-  tenantry onboard acme --owner alice@acme.example --account meta:act_1001:EUR:Europe/Berlin > acme.yaml
-  tenantry onboard acme --owner alice@acme.example --account meta:act_1001:EUR:Europe/Berlin \\
+  tenantry onboard acme --account meta:act_1001:EUR:Europe/Berlin > acme.yaml
+  tenantry onboard acme --account meta:act_1001:EUR:Europe/Berlin \\
     --access read-write --approvers acme-marketing > acme.yaml";
 
 /// A name that a namespace can have (RFC 1123).

@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde::Serialize;
@@ -25,7 +25,7 @@ use tenantry_core::cause::chain;
 use tenantry_core::text;
 
 use crate::answer::{self, Unusable};
-use crate::cli::Place;
+use crate::cli::{Place, program};
 
 /// For one answer of the API server.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -106,6 +106,11 @@ impl Cluster {
         })
     }
 
+    /// How a person says `words` to this program, of the same place.
+    fn again(&self, words: &str) -> String {
+        format!("{} {words} {}", program(), self.there)
+    }
+
     /// Who asks, as the API server knows them.
     async fn me(&self) -> Result<String, Unusable> {
         let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
@@ -124,8 +129,15 @@ fn failed(error: &kube::Error) -> Unusable {
         kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
             Unusable::refused(text::presentable(&status.message, LONGEST_ERROR))
         }
+        kube::Error::Api(status) => said(&status.message),
         other => unreachable(other),
     }
+}
+
+/// What the API server, or whoever stands before it, said instead of an answer.
+fn said(message: &str) -> Unusable {
+    let told = text::presentable(message, LONGEST_ERROR);
+    Unusable::because(format!("the cluster: {told}"))
 }
 
 /// What stands there under a name; that there is nothing is the API server's
@@ -137,10 +149,21 @@ where
     match api.get(name).await {
         Ok(found) => Ok(Some(found)),
         Err(kube::Error::Api(status)) if status.reason == "NotFound" => Ok(None),
-        Err(kube::Error::Api(status)) if status.code == 404 => Err(Unusable::because(format!(
-            "the cluster: {}",
-            text::presentable(&status.message, LONGEST_ERROR)
-        ))),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(said(&status.message)),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// All there are of a kind; nothing if the user may not list them.
+async fn listed<K>(api: &Api<K>) -> Result<Option<Vec<K>>, Unusable>
+where
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
+    match api.list(&ListParams::default()).await {
+        Ok(found) => Ok(Some(found.items)),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+        // The API server's own word that there is nothing, or a proxy's.
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(said(&status.message)),
         Err(error) => Err(failed(&error)),
     }
 }

@@ -130,7 +130,8 @@ fn say(answer: &Answer) -> ExitCode {
             note(&format!("error: writing to stdout: {error}"));
             ExitCode::from(COULD_NOT_TELL)
         }
-        _ if answer.is_good => ExitCode::SUCCESS,
-        _ => ExitCode::from(FOUND),
+        _ if !answer.is_good => ExitCode::from(FOUND),
+        _ if !answer.is_known => ExitCode::from(COULD_NOT_TELL),
+        _ => ExitCode::SUCCESS,
     }
 }

@@ -1,20 +1,18 @@
 //! `tenantry onboard`: the whole YAML of an organisation, with its reasons, to be
-//! read, kept in Git and applied.
+//! read, kept in Git and applied. Its keys are made in the cluster, which then
+//! knows by whom: else nobody could say who must not agree to what they ask for.
 
 use std::fmt::Write as _;
 
 use tenantry_api::document::files::Source;
-use tenantry_core::key::ApiKey;
 
 use crate::answer::{Answer, Unusable};
-use crate::cli::{Account, Onboard, OnboardAccess};
-use crate::cluster::key::new_key;
+use crate::cli::{Account, Onboard, OnboardAccess, program};
 use crate::lint;
 
-/// Writes it; the key of its first client is shown beside it, once.
+/// Writes it.
 pub fn onboard(asked: &Onboard) -> Result<Answer, Unusable> {
-    let key = new_key(&asked.key)?;
-    let text = document(asked, &key);
+    let text = document(asked);
     let source = Source {
         file: "the organisation".into(),
         text: Ok(text.clone()),
@@ -32,29 +30,15 @@ pub fn onboard(asked: &Onboard) -> Result<Answer, Unusable> {
         }
         return Err(Unusable::all(reasons));
     }
-    let note = format!(
-        "the key of `{}`, shown this once and kept nowhere: {}",
-        asked.key,
-        key.reveal()
-    );
-    Ok(Answer::good(text).noting(note))
+    Ok(Answer::good(text))
 }
 
-fn document(asked: &Onboard, key: &ApiKey) -> String {
-    let mut parts = vec![
-        namespace(asked),
-        way_in(asked),
-        tenant(asked),
-        client(asked, key),
-    ];
+fn document(asked: &Onboard) -> String {
+    let mut parts = vec![namespace(asked), way_in(asked), tenant(asked)];
     if asked.access == OnboardAccess::ReadWrite {
         parts.push(policy(asked));
-        parts.extend(
-            asked
-                .approvers
-                .as_deref()
-                .map(|group| approvers(asked, group)),
-        );
+        let group = asked.approvers.as_deref();
+        parts.extend(group.map(|group| approvers(asked, group)));
     }
     parts.join("---\n")
 }
@@ -70,17 +54,22 @@ fn connectors(accounts: &[Account]) -> Vec<&str> {
     all
 }
 
-/// A text that YAML reads as just that, whatever stands in it.
+/// A text that every reader of YAML takes for just that: `no` and `7` are none.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+fn quoted_all(texts: &[&str]) -> String {
+    let all: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+    all.join(", ")
+}
+
 fn namespace(asked: &Onboard) -> String {
-    let name = &asked.name;
+    let (name, program) = (&asked.name, program());
     let mut text = format!(
         "# The organisation `{name}`: read it through, then\n\
          #\n\
-         #   kubectl create namespace {name}\n"
+         #   kubectl apply -f THIS_FILE\n"
     );
     for connector in connectors(&asked.accounts) {
         let _ = writeln!(
@@ -88,17 +77,27 @@ fn namespace(asked: &Onboard) -> String {
             "#   kubectl create secret generic {connector}-credentials -n {name} --from-file=access_token=FILE"
         );
     }
+    let classes: &[&str] = match asked.access {
+        OnboardAccess::ReadOnly => &["read"],
+        OnboardAccess::ReadWrite => &["read", "write", "spend"],
+    };
+    let mut scopes = String::new();
+    for connector in connectors(&asked.accounts) {
+        for class in classes {
+            let _ = write!(scopes, " --scope {connector}:{class}");
+        }
+    }
     let _ = write!(
         text,
-        "#   kubectl apply -f THIS_FILE\n\
-         #   kubectl wait mcptenant/{name} -n {name} --for=condition=Ready --timeout=60s\n\
+        "#   kubectl wait mcptenant/{name} -n {name} --for=condition=Ready --timeout=60s\n\
+         #   {program} key create agent -n {name}{scopes}\n\
          #\n\
          # It holds no secret and may lie in Git; what the vendors are called with comes from\n\
-         # your secret store.\n\
+         # your secret store. A key says who made it, who then agrees to nothing that it asks for.\n\
          apiVersion: v1\n\
          kind: Namespace\n\
          metadata:\n\
-         \x20 name: {name}\n\
+         \x20 name: {quoted}\n\
          \x20 labels:\n\
          \x20   pod-security.kubernetes.io/enforce: restricted\n\
          \x20   pod-security.kubernetes.io/enforce-version: latest\n\
@@ -106,13 +105,14 @@ fn namespace(asked: &Onboard) -> String {
          \x20   # leaves Git.\n\
          \x20   kustomize.toolkit.fluxcd.io/prune: disabled\n\
          \x20 annotations:\n\
-         \x20   argocd.argoproj.io/sync-options: Prune=false\n"
+         \x20   argocd.argoproj.io/sync-options: Prune=false\n",
+        quoted = quoted(name),
     );
     text
 }
 
 fn way_in(asked: &Onboard) -> String {
-    let (name, operator) = (&asked.name, &asked.operator_namespace);
+    let (name, operator) = (quoted(&asked.name), quoted(&asked.operator_namespace));
     format!(
         "# Lets the operator work in this namespace; in no other one.\n\
          apiVersion: rbac.authorization.k8s.io/v1\n\
@@ -132,7 +132,7 @@ fn way_in(asked: &Onboard) -> String {
 }
 
 fn tenant(asked: &Onboard) -> String {
-    let name = &asked.name;
+    let name = quoted(&asked.name);
     let access = match asked.access {
         OnboardAccess::ReadOnly => {
             "  # Reads only. ReadWrite lets agents change what a SafetyPolicy permits.\n  access: ReadOnly\n"
@@ -161,11 +161,13 @@ fn tenant(asked: &Onboard) -> String {
     for connector in connectors(&asked.accounts) {
         let _ = write!(
             text,
-            "\x20 - name: {connector}\n\
+            "\x20 - name: {name}\n\
              \x20   # The operator never reads it; it is mounted into the server.\n\
-             \x20   credentials: {{secretName: {connector}-credentials}}\n\
+             \x20   credentials: {{secretName: {secret}}}\n\
              \x20   # No other account exists for the organisation's agents.\n\
-             \x20   accounts:\n"
+             \x20   accounts:\n",
+            name = quoted(connector),
+            secret = quoted(&format!("{connector}-credentials")),
         );
         for account in asked
             .accounts
@@ -180,60 +182,25 @@ fn tenant(asked: &Onboard) -> String {
             } = account;
             let _ = writeln!(
                 text,
-                "    - {{id: {}, currency: {currency}, timeZone: {time_zone}}}",
-                quoted(id)
+                "    - {{id: {}, currency: {}, timeZone: {}}}",
+                quoted(id),
+                quoted(currency),
+                quoted(time_zone)
             );
         }
     }
     text
 }
 
-fn client(asked: &Onboard, key: &ApiKey) -> String {
-    let classes: &[&str] = match asked.access {
-        OnboardAccess::ReadOnly => &["read"],
-        OnboardAccess::ReadWrite => &["read", "write", "spend"],
-    };
-    let scopes = connectors(&asked.accounts)
-        .into_iter()
-        .flat_map(|connector| {
-            classes
-                .iter()
-                .map(move |class| format!("{connector}:{class}"))
-        });
-    let scopes: Vec<_> = scopes.collect();
-    format!(
-        "# The key of its first client. The cluster keeps a digest, which is safe in Git; the key\n\
-         # itself was shown once. Another one: kubectl mcp key create NAME -n {name}. To revoke it:\n\
-         # disabled: true.\n\
-         apiVersion: tenantry.dev/v1alpha1\n\
-         kind: McpApiKey\n\
-         metadata:\n\
-         \x20 name: {key}\n\
-         \x20 namespace: {name}\n\
-         spec:\n\
-         \x20 # Who answers for it, as Kubernetes names them. Somebody else than who applies this\n\
-         \x20 # needs the verb `issuefor` on mcpapikeys to do so.\n\
-         \x20 owner: {owner}\n\
-         \x20 agent: {key}\n\
-         \x20 digest: {digest}\n\
-         \x20 # No class of tools implies another.\n\
-         \x20 scopes: [{scopes}]\n",
-        name = asked.name,
-        key = asked.key,
-        owner = quoted(&asked.owner),
-        digest = key.digest(),
-        scopes = scopes.join(", "),
-    )
-}
-
 fn policy(asked: &Onboard) -> String {
-    let name = &asked.name;
+    let name = quoted(&asked.name);
     let mut currencies: Vec<&str> = Vec::new();
     for account in &asked.accounts {
         if !currencies.contains(&account.currency.as_str()) {
             currencies.push(&account.currency);
         }
     }
+    let names = connectors(&asked.accounts);
     let (currency, others) = currencies.split_first().unwrap_or((&"EUR", &[]));
     let others = if others.is_empty() {
         String::new()
@@ -245,7 +212,7 @@ fn policy(asked: &Onboard) -> String {
     };
     format!(
         "# What agents may change: set the amounts before it is applied. Try it without a cluster by\n\
-         # `kubectl mcp policy test --policy THIS_FILE`.\n\
+         # `{program} policy test --policy THIS_FILE`.\n\
          apiVersion: tenantry.dev/v1alpha1\n\
          kind: SafetyPolicy\n\
          metadata:\n\
@@ -255,7 +222,7 @@ fn policy(asked: &Onboard) -> String {
          \x20 mode: Enforce\n\
          \x20 match:\n\
          \x20   connectors: [{connectors}]\n\
-         \x20 currency: {currency}\n\
+         \x20 currency: {currency:?}\n\
          {others}\
          \x20 budget:\n\
          \x20   perChange:\n\
@@ -272,42 +239,40 @@ fn policy(asked: &Onboard) -> String {
          \x20   when: {{dailyIncreaseOver: '50'}}\n\
          \x20 - name: activation\n\
          \x20   approverClass: budgets\n\
-         \x20   when: {{cel: change.primitive == \"activate\"}}\n",
-        connectors = connectors(&asked.accounts).join(", "),
+         \x20   when: {{cel: change.primitive == \"activate\"}}\n\
+         \x20 # It carries its own cases along, and one that fails them never comes into force.\n\
+         \x20 tests:\n\
+         \x20 - name: half-more\n\
+         \x20   change: {{tool: {tool}, daily: {{before: '80', after: '120'}}}}\n\
+         \x20   expect: {{decision: Permitted}}\n\
+         \x20 - name: more-than-half\n\
+         \x20   change: {{tool: {tool}, daily: {{before: '80', after: '120.01'}}}}\n\
+         \x20   expect: {{decision: Denied, rules: [budget.perChange.maxIncreasePercent]}}\n",
+        program = program(),
+        connectors = quoted_all(&names),
+        tool = quoted(&format!("{}_set_budget", names.first().unwrap_or(&"meta"))),
     )
 }
 
 fn approvers(asked: &Onboard, group: &str) -> String {
-    let name = &asked.name;
+    let (name, program) = (&asked.name, program());
     format!(
-        "# Who agrees, in their own name: kubectl mcp approvals -n {name}\n\
-         apiVersion: rbac.authorization.k8s.io/v1\n\
-         kind: Role\n\
-         metadata:\n\
-         \x20 name: approver-budgets\n\
-         \x20 namespace: {name}\n\
-         rules:\n\
-         - apiGroups: [tenantry.dev]\n\
-         \x20 resources: [mcpapprovals/decision]\n\
-         \x20 resourceNames: [budgets]\n\
-         \x20 verbs: [approve]\n\
-         - apiGroups: [tenantry.dev]\n\
-         \x20 resources: [mcpapprovals]\n\
-         \x20 verbs: [get, list, watch, patch]\n\
-         ---\n\
+        "# Who agrees, in their own name: {program} approvals -n {name}. To all that is asked; a Role\n\
+         # of your own with resourceNames narrows it to some classes.\n\
          apiVersion: rbac.authorization.k8s.io/v1\n\
          kind: RoleBinding\n\
          metadata:\n\
-         \x20 name: approver-budgets\n\
-         \x20 namespace: {name}\n\
+         \x20 name: approvers\n\
+         \x20 namespace: {namespace}\n\
          roleRef:\n\
          \x20 apiGroup: rbac.authorization.k8s.io\n\
-         \x20 kind: Role\n\
-         \x20 name: approver-budgets\n\
+         \x20 kind: ClusterRole\n\
+         \x20 name: tenantry-approver\n\
          subjects:\n\
          - apiGroup: rbac.authorization.k8s.io\n\
          \x20 kind: Group\n\
          \x20 name: {group}\n",
+        namespace = quoted(name),
         group = quoted(group),
     )
 }

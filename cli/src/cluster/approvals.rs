@@ -108,12 +108,10 @@ pub async fn show(
     let mut text = aligned(&lines);
     let name = approval.name_any();
     if state(&approval) == ApprovalState::Pending {
-        let there = &cluster.there;
+        let approve = cluster.again(&format!("approve {name}"));
+        let deny = cluster.again(&format!("deny {name}"));
         // Writing to a text cannot fail.
-        let _ = writeln!(
-            text,
-            "\nto decide: tenantry approve {name} {there}, or tenantry deny {name} {there} --comment WHY"
-        );
+        let _ = writeln!(text, "\nto decide: {approve}, or {deny} --comment WHY");
     }
     Ok(Answer::good(text))
 }
@@ -124,8 +122,8 @@ pub async fn get(cluster: &Cluster, name: &str) -> Result<McpApproval, Unusable>
     found.ok_or_else(|| {
         let namespace = &cluster.namespace;
         Unusable::refused(format!(
-            "there is no approval `{name}` in the namespace `{namespace}`; `tenantry approvals {}` lists those that wait",
-            cluster.there
+            "there is no approval `{name}` in the namespace `{namespace}`; `{}` lists those that wait",
+            cluster.again("approvals")
         ))
     })
 }

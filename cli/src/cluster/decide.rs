@@ -174,8 +174,9 @@ async fn wait_for(
                 if Instant::now() < until => {}
             Ok((open @ (ApprovalState::Pending | ApprovalState::Executing), _)) => {
                 return Err(Unusable::because(format!(
-                    "it is {open:?} after {} s; `tenantry show` says what becomes of it",
-                    limit.as_secs()
+                    "it is {open:?} after {} s; `{}` says what becomes of it",
+                    limit.as_secs(),
+                    cluster.again(&format!("show {}", approval.name_any()))
                 )));
             }
             other => return other,

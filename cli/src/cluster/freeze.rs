@@ -56,7 +56,7 @@ pub async fn freeze(cluster: &Cluster, asked: &Freeze) -> Result<Answer, Unusabl
             Err(error) => return Err(failed(&error)),
         }
         let text = format!("{name}: {covered} of `{namespace}` is {access} now\n");
-        let note = format!("to lift it: tenantry thaw {name} {}", cluster.there);
+        let note = format!("to lift it: {}", cluster.again(&format!("thaw {name}")));
         return Ok(Answer::good(text).noting(note));
     }
     Err(Unusable::refused(format!(

@@ -115,7 +115,8 @@ pub async fn rotate(
     if old.spec.disabled {
         let name = &asked.name;
         return Err(Unusable::refused(format!(
-            "`{name}` is revoked: make another key with `tenantry key create`"
+            "`{name}` is revoked: make another key with `{}`",
+            cluster.again("key create")
         )));
     }
     let new = asked
@@ -135,7 +136,10 @@ pub async fn rotate(
     hand_over(cluster, &new, &key).await?;
     let (name, good) = (&asked.name, good_now(&new));
     if !asked.revoke {
-        let note = format!("{good}; `{name}` is as well, until `tenantry key revoke {name}`");
+        let note = format!(
+            "{good}; `{name}` is as well, until `{}`",
+            cluster.again(&format!("key revoke {name}"))
+        );
         return Ok(Answer::good("").noting(note));
     }
     match disable(cluster, &old).await {
@@ -169,7 +173,8 @@ async fn hand_over(cluster: &Cluster, name: &str, key: &ApiKey) -> Result<(), Un
             "the key could not be printed ({error}), so `{name}` was revoked"
         )),
         Err(_) => Unusable::because(format!(
-            "the key could not be printed ({error}); revoke it: tenantry key revoke {name}"
+            "the key could not be printed ({error}); revoke it: {}",
+            cluster.again(&format!("key revoke {name}"))
         )),
     })
 }
@@ -193,7 +198,7 @@ fn expiry(old: &McpApiKey, said: Option<Length>, now: Timestamp) -> Result<Optio
 }
 
 /// A key of that name, with a secret that nobody else has.
-pub fn new_key(name: &str) -> Result<ApiKey, Unusable> {
+fn new_key(name: &str) -> Result<ApiKey, Unusable> {
     let id = KeyId::parse(name)
         .map_err(|error| Unusable::because(format!("`{name}` is no name of a key: {error}")))?;
     let mut secret = [0; 32];
@@ -210,8 +215,8 @@ async fn get(cluster: &Cluster, name: &str) -> Result<McpApiKey, Unusable> {
     find(&of(cluster), name).await?.ok_or_else(|| {
         let namespace = &cluster.namespace;
         Unusable::refused(format!(
-            "there is no key `{name}` in the namespace `{namespace}`; `tenantry key list {}` lists them",
-            cluster.there
+            "there is no key `{name}` in the namespace `{namespace}`; `{}` lists them",
+            cluster.again("key list")
         ))
     })
 }

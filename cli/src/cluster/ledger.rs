@@ -7,26 +7,33 @@ use serde_json::json;
 use tenantry_api::mcp_server::{LedgerReport, LedgerState, McpServer};
 use tenantry_api::mcp_tenant::McpTenant;
 
-use super::{Cluster, cell, failed, tenant};
+use super::{Cluster, cell, failed, listed, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::AcceptLedger;
+
+/// Characters of the word: see `LedgerMark::acceptance_of`.
+const WORD: usize = 16;
 
 /// Accepts the ledger that was found, by the word that names it.
 pub async fn accept(cluster: &Cluster, asked: &AcceptLedger) -> Result<Answer, Unusable> {
     let namespace = &cluster.namespace;
-    let Some(tenants) = tenant::lives_here(cluster).await? else {
-        return Err(Unusable::because(format!(
-            "you may not read the McpTenants of `{namespace}`"
-        )));
-    };
+    let api: Api<McpTenant> = Api::namespaced(cluster.client.clone(), namespace);
+    let tenants = listed(&api).await?.unwrap_or_default();
     let found = mismatch(cluster).await?;
-    let (Some(tenant), Some(found)) = (tenants.first(), found) else {
+    let (Some(tenant), Some(found)) = (tenant::served(&tenants), found) else {
         return Err(Unusable::refused(format!(
-            "no server in `{namespace}` has another ledger than the one that is expected, so there is nothing to accept"
+            "no server in `{namespace}` that you may see has another ledger than the one that is expected, so there is nothing to accept"
         )));
     };
     let message = found.message.as_deref().map_or_else(String::new, cell);
-    let Some(word) = &found.accept else {
+    // It is written by the server of the organisation, and ends in a shell.
+    let is_word = |word: &&String| {
+        word.len() == WORD
+            && word
+                .chars()
+                .all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    };
+    let Some(word) = found.accept.as_ref().filter(is_word) else {
         return Err(Unusable::refused(format!(
             "this one cannot be accepted: {message}"
         )));
@@ -39,17 +46,17 @@ pub async fn accept(cluster: &Cluster, asked: &AcceptLedger) -> Result<Answer, U
             )
         });
         return Err(Unusable::refused(format!(
-            "{meant}{message}. Bring the right one back, or accept this one, after which every window of a policy is full for its length and earlier idempotency keys are expired: tenantry ledger accept {word} {}",
-            cluster.there
+            "{meant}{message}. Bring the right one back, or accept this one, after which every window of a policy is full for its length and earlier idempotency keys are expired: {}",
+            cluster.again(&format!("ledger accept {word}"))
         )));
     }
-    let api: Api<McpTenant> = Api::namespaced(cluster.client.clone(), namespace);
     let accepted = Patch::Merge(json!({"spec": {"ledger": {"accept": word}}}));
     let name = tenant.name_any();
     let patched = api.patch(&name, &PatchParams::default(), &accepted).await;
     patched.map_err(|error| failed(&error))?;
+    let status = cluster.again("status");
     let text = format!(
-        "{name}: the ledger that was found is accepted; `tenantry status` says when changes go on\n"
+        "{name}: the ledger that was found is accepted; `{status}` says when changes go on\n"
     );
     let note = "where the McpTenant comes from Git, write spec.ledger.accept there as well";
     Ok(Answer::good(text).noting(note))

@@ -3,10 +3,11 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt as _;
-use kube::api::{Api, ListParams};
+use kube::ResourceExt;
+use kube::api::Api;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tenantry_api::condition::{READY, RECONCILING, STALLED};
 use tenantry_api::mcp_approval::McpApproval;
 use tenantry_api::mcp_freeze::McpFreeze;
 use tenantry_api::mcp_server::{McpServer, ReplicaReport};
@@ -14,7 +15,7 @@ use tenantry_api::mcp_tenant::{ConnectorStatus, McpTenant, McpTenantStatus};
 
 use super::approvals::{is_open, state};
 use super::freeze::covered;
-use super::{Cluster, Output, away, cell, failed, for_programs};
+use super::{Cluster, Output, away, cell, for_programs, listed, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::Status;
 use crate::columns::aligned;
@@ -26,6 +27,10 @@ const MOST_LINES: usize = 10;
 #[derive(Serialize)]
 struct Found {
     tenant: McpTenant,
+    /// Further McpTenants of the namespace, which get no server.
+    others: Vec<String>,
+    #[serde(skip)]
+    more: String,
     replicas: Option<Vec<ReplicaReport>>,
     freezes: Option<Vec<McpFreeze>>,
     approvals: Option<Vec<McpApproval>>,
@@ -37,7 +42,7 @@ pub async fn status(cluster: &Cluster, asked: &Status, now: Timestamp) -> Result
         let namespace = &cluster.namespace;
         Unusable::because(format!("you may not read the McpTenants of `{namespace}`"))
     })?;
-    let Some(tenant) = tenants.into_iter().next() else {
+    let Some(tenant) = tenant::served(&tenants).cloned() else {
         let namespace = &cluster.namespace;
         return Err(Unusable::refused(format!(
             "there is no McpTenant in the namespace `{namespace}`: name the organisation's with -n"
@@ -49,19 +54,24 @@ pub async fn status(cluster: &Cluster, asked: &Status, now: Timestamp) -> Result
         approvals.sort_by_key(|approval| approval.spec.request.expires_at.0);
     }
     let servers = all::<McpServer>(cluster).await?;
+    let others = tenants.iter().map(ResourceExt::name_any);
+    let others = others.filter(|name| *name != tenant.name_any()).collect();
     let found = Found {
         tenant,
+        others,
+        more: cluster.again("approvals"),
         replicas: servers.map(|servers| replicas(servers).collect()),
         freezes: all(cluster).await?,
         approvals,
     };
-    let is_good = found.is_ready();
+    let ready = found.ready();
     let text = match for_programs(&found, asked.output) {
         Some(text) => text?,
         None => aligned(&found.lines(asked.output == Output::Wide, now)),
     };
     Ok(Answer {
-        is_good,
+        is_good: ready != Some("False"),
+        is_known: ready == Some("True"),
         ..Answer::good(text)
     })
 }
@@ -74,12 +84,7 @@ where
         + std::fmt::Debug
         + DeserializeOwned,
 {
-    let kind: Api<K> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    match kind.list(&ListParams::default()).await {
-        Ok(found) => Ok(Some(found.items)),
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
-        Err(error) => Err(failed(&error)),
-    }
+    listed(&Api::namespaced(cluster.client.clone(), &cluster.namespace)).await
 }
 
 fn replicas(servers: Vec<McpServer>) -> impl Iterator<Item = ReplicaReport> {
@@ -96,12 +101,13 @@ impl Found {
         self.status().map_or(&[], |status| &status.conditions)
     }
 
-    /// Ready, as of what stands in the McpTenant now.
-    fn is_ready(&self) -> bool {
-        let generation = self.tenant.metadata.generation;
-        self.conditions().iter().any(|one| {
-            one.type_ == "Ready" && one.status == "True" && one.observed_generation == generation
-        })
+    /// Whether it is Ready, as of what stands in the McpTenant now; nothing where
+    /// that is not known.
+    fn ready(&self) -> Option<&str> {
+        let current = self.tenant.metadata.generation;
+        let ready = self.conditions().iter().find(|one| one.type_ == READY);
+        let ready = ready.filter(|ready| ready.observed_generation == current);
+        ready.map(|ready| ready.status.as_str())
     }
 
     fn lines(&self, is_wide: bool, now: Timestamp) -> Vec<[String; 2]> {
@@ -114,14 +120,21 @@ impl Found {
         );
         let mut lines = vec![
             line("Organisation", format!("{}, {access}", spec.organization)),
-            line("Ready", self.ready()),
+            line("Ready", self.how_ready()),
         ];
+        let told = self.others.iter().map(|name| {
+            format!(
+                "{}: a second McpTenant of the namespace, which gets no server",
+                cell(name)
+            )
+        });
+        lines.extend(listed_under("Beside it", told));
         lines.extend(self.wrong(is_wide));
         if let Some(endpoint) = status.and_then(|status| status.endpoint.as_deref()) {
             lines.push(line("Endpoint", cell(endpoint)));
         }
         let connectors = status.map_or(&[][..], |status| &status.connectors);
-        lines.extend(listed(
+        lines.extend(listed_under(
             "Connectors",
             connectors.iter().map(|one| connector(one, now)),
         ));
@@ -131,8 +144,8 @@ impl Found {
         lines
     }
 
-    fn ready(&self) -> String {
-        let ready = self.conditions().iter().find(|one| one.type_ == "Ready");
+    fn how_ready(&self) -> String {
+        let ready = self.conditions().iter().find(|one| one.type_ == READY);
         match ready {
             None => "not known: the operator has not looked at it".into(),
             Some(ready) if ready.observed_generation != self.tenant.metadata.generation => {
@@ -145,12 +158,12 @@ impl Found {
     /// The other conditions, where they are not as they should be.
     fn wrong(&self, is_wide: bool) -> Vec<[String; 2]> {
         let is_told = |one: &&Condition| {
-            let is_bad_when_true = ["Reconciling", "Stalled"].contains(&one.type_.as_str());
+            let is_bad_when_true = [RECONCILING, STALLED].contains(&one.type_.as_str());
             let is_good = (one.status == "True") != is_bad_when_true;
-            one.type_ != "Ready" && (is_wide || !is_good)
+            one.type_ != READY && (is_wide || !is_good)
         };
         let told = self.conditions().iter().filter(is_told);
-        listed(
+        listed_under(
             "Conditions",
             told.map(|one| format!("{} {}", one.type_, said(one))),
         )
@@ -160,14 +173,14 @@ impl Found {
         let Some(replicas) = &self.replicas else {
             return vec![line("Servers", "you may not read them".into())];
         };
-        listed("Servers", replicas.iter().map(|one| replica(one, now)))
+        listed_under("Servers", replicas.iter().map(|one| replica(one, now)))
     }
 
     fn frozen(&self) -> Vec<[String; 2]> {
         let Some(freezes) = &self.freezes else {
             return vec![line("Freezes", "you may not read them".into())];
         };
-        listed(
+        listed_under(
             "Freezes",
             freezes.iter().map(|freeze| {
                 let reason = freeze.spec.reason.as_deref();
@@ -195,12 +208,12 @@ impl Found {
             )
         });
         let more = approvals.len().saturating_sub(MOST_LINES);
-        let more = (more > 0).then(|| format!("and {more} more: `tenantry approvals`"));
+        let more = (more > 0).then(|| format!("and {more} more: `{}`", self.more));
         let all: Vec<_> = told.chain(more).collect();
         if all.is_empty() {
             return vec![line("Waiting", "nothing".into())];
         }
-        listed("Waiting", all.into_iter())
+        listed_under("Waiting", all.into_iter())
     }
 }
 
@@ -209,7 +222,7 @@ fn line(name: &str, text: String) -> [String; 2] {
 }
 
 /// One line each, the first of them under the name.
-fn listed(name: &str, texts: impl Iterator<Item = String>) -> Vec<[String; 2]> {
+fn listed_under(name: &str, texts: impl Iterator<Item = String>) -> Vec<[String; 2]> {
     let names = std::iter::once(name).chain(std::iter::repeat(""));
     names
         .zip(texts)
@@ -223,7 +236,7 @@ fn said(condition: &Condition) -> String {
 }
 
 fn connector(status: &ConnectorStatus, now: Timestamp) -> String {
-    let name = &status.name;
+    let name = cell(&status.name);
     let state = match (&status.reason, status.ready) {
         (_, true) => "ready".to_owned(),
         (Some(reason), false) => format!("not ready: {}", cell(reason)),
@@ -250,7 +263,7 @@ fn replica(report: &ReplicaReport, now: Timestamp) -> String {
     });
     format!(
         "{}: {state}, release {}{changed}",
-        report.pod,
+        cell(&report.pod),
         cell(&report.release)
     )
 }
@@ -324,6 +337,8 @@ mod tests {
         };
         Found {
             tenant: tenant(&status),
+            others: vec!["another".into()],
+            more: "tenantry approvals -n acme".into(),
             replicas: Some(read(replicas)),
             freezes: Some(vec![read(freeze)]),
             approvals: Some(
@@ -342,7 +357,7 @@ mod tests {
     #[test]
     fn what_is_not_as_it_should_be_is_told() {
         let found = found();
-        assert!(found.is_ready());
+        assert_eq!(found.ready(), Some("True"));
         insta::assert_snapshot!(told(&found, false));
         let more = told(&found, true);
         assert!(more.contains("LedgerHealthy True LedgerOpen"), "{more}");
@@ -352,16 +367,18 @@ mod tests {
     fn what_is_not_known_is_no_good_news() {
         let mut found = Found {
             tenant: tenant(&json!({"conditions": [condition("Ready", "True", "Available")]})),
+            others: Vec::new(),
+            more: String::new(),
             replicas: None,
             freezes: None,
             approvals: None,
         };
-        assert!(found.is_ready());
+        assert_eq!(found.ready(), Some("True"));
         found.tenant.metadata.generation = Some(3);
-        assert!(!found.is_ready());
+        assert_eq!(found.ready(), None);
         insta::assert_snapshot!(told(&found, false));
         found.tenant.status = None;
-        assert!(!found.is_ready());
+        assert_eq!(found.ready(), None);
         assert!(told(&found, false).contains("the operator has not looked at it\n"));
     }
 }

@@ -1,6 +1,7 @@
 //! The organisation of a namespace, as far as a command must know it: a brake
 //! that holds nothing, and a key that opens nothing, must not look like one.
 
+use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use tenantry_api::condition::GUARDED;
 use tenantry_api::mcp_tenant::McpTenant;
@@ -8,12 +9,19 @@ use tenantry_api::mcp_tenant::McpTenant;
 use super::Cluster;
 use crate::answer::Unusable;
 
-/// The McpTenants of the namespace; nothing where they may not be read, and that
+/// The McpTenants of the namespace; nothing where they cannot be read, and that
 /// is no reason to leave a brake unpulled.
 pub async fn tenants(cluster: &Cluster) -> Option<Vec<McpTenant>> {
     let tenants: Api<McpTenant> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let found = tenants.list(&ListParams::default()).await;
     found.map(|found| found.items).ok()
+}
+
+/// The one of them that has the server: the oldest, as the operator has it.
+pub fn served(tenants: &[McpTenant]) -> Option<&McpTenant> {
+    tenants
+        .iter()
+        .min_by_key(|tenant| (tenant.creation_timestamp(), tenant.name_any()))
 }
 
 /// That there is an organisation in the namespace, as far as that can be seen.
