@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -90,17 +91,34 @@ const COMPLETION: &str = "\
 Examples:
   source <(tenantry completion bash)
   tenantry completion zsh > \"${fpath[1]}/_tenantry\"
-  tenantry completion fish > ~/.config/fish/completions/tenantry.fish";
+  tenantry completion fish > ~/.config/fish/completions/tenantry.fish
+
+kubectl completes `kubectl mcp` by itself where this program is on the PATH as
+kubectl_complete-mcp as well: ln -s tenantry /usr/local/bin/kubectl_complete-mcp";
+
+/// The name under which kubectl calls a plugin.
+const PLUGIN: &str = "kubectl-mcp";
+
+/// The name under which it asks what completes the plugin's command line.
+const COMPLETER: &str = "kubectl_complete-mcp";
 
 /// What a person calls this program: a plugin of kubectl is called by kubectl.
 pub fn program() -> &'static str {
-    let called = std::env::args_os().next().map(PathBuf::from);
-    let called = called.as_deref().and_then(Path::file_stem);
-    if called.is_some_and(|name| name == "kubectl-mcp") {
+    if is_called(PLUGIN) {
         "kubectl mcp"
     } else {
         "tenantry"
     }
+}
+
+/// Whether kubectl only asks what completes a command line.
+pub fn is_completer() -> bool {
+    is_called(COMPLETER)
+}
+
+fn is_called(name: &str) -> bool {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    called.as_deref().and_then(Path::file_stem) == Some(OsStr::new(name))
 }
 
 /// Which cluster, and where in it.

@@ -6,6 +6,7 @@ mod audit;
 mod cli;
 mod cluster;
 mod columns;
+mod complete;
 mod input;
 mod lint;
 mod onboard;
@@ -30,6 +31,13 @@ const COULD_NOT_TELL: u8 = 2;
 
 /// Does what the command line of this process says.
 pub fn run() -> ExitCode {
+    if cli::is_completer() {
+        let words = std::env::args_os().skip(1);
+        let words: Vec<_> = words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        return say(&Answer::good(complete::complete(Cli::command(), &words)));
+    }
     match answer(&Cli::parse().command) {
         Ok(answer) => say(&answer),
         Err(Unusable {

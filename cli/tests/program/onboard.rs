@@ -82,14 +82,3 @@ fn what_would_be_no_organisation_is_refused_in_words() {
     ];
     insta::assert_snapshot!(told.join("\n---\n"));
 }
-
-#[test]
-fn every_shell_is_completed() {
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ended = run(&["completion", shell]);
-        assert_eq!((ended.code, ended.error.as_str()), (0, ""), "{shell}");
-        for word in ["approvals", "operator-namespace"] {
-            assert!(ended.out.contains(word), "{shell}: no `{word}`");
-        }
-    }
-}
