@@ -54,6 +54,8 @@ pub enum Command {
     Status(Status),
     /// Look whether what keeps organisations apart is there and works
     Check(Check),
+    /// Put together what somebody needs who helps from afar
+    Report(Report),
     /// Decide what becomes of a ledger that is not the one that was expected
     Ledger {
         /// What with it.
@@ -362,6 +364,23 @@ pub struct Check {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// `tenantry report`.
+///
+/// Prints YAML to stdout: what `check` says, and the objects, events and logs of
+/// the organisation and the operator, as far as whoever asks may read them. No
+/// Secret is read; digests of keys, arguments of calls, values of environment
+/// variables and audit lines are left out.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Where the operator runs
+    #[arg(long, value_name = "NS", default_value = "tenantry-system", value_parser = label)]
+    pub operator_namespace: String,
 }
 
 /// What to do with a ledger.

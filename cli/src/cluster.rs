@@ -7,6 +7,7 @@ pub mod decide;
 pub mod freeze;
 pub mod key;
 pub mod ledger;
+pub mod report;
 pub mod status;
 mod tenant;
 

@@ -73,29 +73,17 @@ enum Found {
     Unknown,
 }
 
+/// One of the things that were looked at.
 #[derive(Serialize)]
-struct Looked {
+pub struct Looked {
     check: String,
     found: Found,
     detail: String,
 }
 
-/// Looks at all of it.
+/// Says how all of it is.
 pub async fn check(cluster: &Cluster, asked: &Check, now: Timestamp) -> Result<Answer, Unusable> {
-    let whole = [
-        definitions(cluster).await,
-        policies(cluster).await,
-        operator(cluster, &asked.operator_namespace).await,
-    ];
-    let mut all: Vec<_> = whole
-        .into_iter()
-        .map(|looked| looked.unwrap_or_else(|it| it))
-        .collect();
-    all.extend(
-        organisation(cluster, now)
-            .await
-            .unwrap_or_else(|looked| vec![looked]),
-    );
+    let all = look(cluster, &asked.operator_namespace, now).await;
     let is = |found: Found| all.iter().any(|looked| looked.found == found);
     let text = match for_programs(&all, asked.output) {
         Some(text) => text?,
@@ -106,6 +94,20 @@ pub async fn check(cluster: &Cluster, asked: &Check, now: Timestamp) -> Result<A
         is_known: !is(Found::Unknown),
         ..Answer::good(text)
     })
+}
+
+/// Looks at all of it.
+pub async fn look(cluster: &Cluster, operator_namespace: &str, now: Timestamp) -> Vec<Looked> {
+    let whole = [
+        definitions(cluster).await,
+        policies(cluster).await,
+        operator(cluster, operator_namespace).await,
+    ];
+    let whole = whole.into_iter();
+    let mut all: Vec<_> = whole.map(|one| one.unwrap_or_else(|one| one)).collect();
+    let organisation = organisation(cluster, now).await;
+    all.extend(organisation.unwrap_or_else(|one| vec![one]));
+    all
 }
 
 fn table(all: &[Looked]) -> String {

@@ -640,3 +640,47 @@ fn what_is_written_of_an_organisation_is_applied_by_who_onboards() {
     let deleted = ["delete", "namespace", "tool-onboarded", "--wait=false"];
     plane.kubectl().run(&deleted).unwrap();
 }
+
+#[test]
+fn a_report_has_what_one_may_read_and_no_secret() {
+    let court = Court::new("court-tool-report");
+    settle(&court);
+    let admin = court.plane.kubectl();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "meta", "namespace": court.name},
+        "stringData": {"access_token": "a-token-that-nobody-sees"},
+    });
+    admin.apply(&secret.to_string()).unwrap();
+    court.ask("one", &["finance"]);
+    let mut command = program();
+    command.args(["report", "-n", &court.name]);
+    let whole = ended(command.env("KUBECONFIG", court.plane.kubeconfig()));
+    assert_eq!(
+        (whole.code, whole.note.as_str()),
+        (Some(0), ""),
+        "{whole:?}"
+    );
+    for told in [
+        "kind: McpTenant\n",
+        "kind: McpApproval\n",
+        "arguments: REDACTED\n",
+        "check:\n",
+    ] {
+        assert!(whole.out.contains(told), "no `{told}` in {}", whole.out);
+    }
+    for kept in [
+        "a-token-that-nobody-sees",
+        "kind: Secret\n",
+        "managedFields",
+    ] {
+        assert!(!whole.out.contains(kept), "`{kept}`");
+    }
+    let little = wait_for("the API server to answer", || {
+        let ended = run(&court, BYSTANDER, &["report"]);
+        Ok((ended.code == Some(0)).then_some(ended))
+    })
+    .unwrap();
+    assert!(little.out.contains("kind: McpApproval\n"), "{}", little.out);
+    assert!(little.out.contains("what: mcptenants\n"), "{}", little.out);
+}
