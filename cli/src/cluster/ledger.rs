@@ -6,13 +6,11 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
 use tenantry_api::mcp_server::{LedgerReport, LedgerState, McpServer};
 use tenantry_api::mcp_tenant::McpTenant;
+use tenantry_core::ledger_mark::LedgerMark;
 
 use super::{Cluster, cell, failed, listed, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::AcceptLedger;
-
-/// Characters of the word: see `LedgerMark::acceptance_of`.
-const WORD: usize = 16;
 
 /// Accepts the ledger that was found, by the word that names it.
 pub async fn accept(cluster: &Cluster, asked: &AcceptLedger) -> Result<Answer, Unusable> {
@@ -26,14 +24,9 @@ pub async fn accept(cluster: &Cluster, asked: &AcceptLedger) -> Result<Answer, U
         )));
     };
     let message = found.message.as_deref().map_or_else(String::new, cell);
-    // It is written by the server of the organisation, and ends in a shell.
-    let is_word = |word: &&String| {
-        word.len() == WORD
-            && word
-                .chars()
-                .all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
-    };
-    let Some(word) = found.accept.as_ref().filter(is_word) else {
+    // It is written by the server of the organisation.
+    let word = found.accept.as_ref();
+    let Some(word) = word.filter(|word| LedgerMark::is_acceptance(word)) else {
         return Err(Unusable::refused(format!(
             "this one cannot be accepted: {message}"
         )));

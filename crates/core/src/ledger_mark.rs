@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
+/// Characters of a word of acceptance.
+const WORD: usize = 16;
+
 /// A ledger's name, made with it and never changed. 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -92,7 +95,14 @@ impl LedgerMark {
         } = self;
         let both = format!("{id}:{epoch}:{sequence}:{digest}:{found}");
         let digest = Digest::of(both.as_bytes()).to_string();
-        digest.chars().skip("sha256:".len()).take(16).collect()
+        digest.chars().skip("sha256:".len()).take(WORD).collect()
+    }
+
+    /// Whether a text has the form of such a word: it comes from a server, and
+    /// people paste it into a shell.
+    pub fn is_acceptance(text: &str) -> bool {
+        let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        text.len() == WORD && text.chars().all(is_digit)
     }
 
     fn reach(&self) -> (u64, u64) {
@@ -158,6 +168,15 @@ mod tests {
     fn an_acceptance_is_of_one_ledger_over_one_mark() {
         let found = LedgerId::of_random([2; 16]);
         let word = mark(1, 2, 5).acceptance_of(&found);
+        assert!(LedgerMark::is_acceptance(&word));
+        for other in [
+            "",
+            "0; curl x|sh #",
+            "0123456789abcdeF",
+            "0123456789abcdef0",
+        ] {
+            assert!(!LedgerMark::is_acceptance(other), "{other}");
+        }
         assert_eq!(word.len(), 16);
         assert_eq!(mark(1, 2, 5).acceptance_of(&found), word);
         assert_ne!(mark(1, 2, 6).acceptance_of(&found), word);

