@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tenantry_cluster::command::as_from_a_shell;
 use tenantry_cluster::tools::cache_dir;
 
 /// The repository's root.
@@ -25,5 +26,6 @@ pub fn target_dir() -> PathBuf {
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
+    as_from_a_shell(&mut cargo);
     cargo
 }

@@ -83,6 +83,21 @@ fn line_of(command: &Command) -> String {
         .join(" ")
 }
 
+/// What cargo tells a program that it runs of that program's package.
+const OF_THE_PROGRAM: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+
+/// Takes out of what a cargo is told what another cargo told this program. Build scripts that ask
+/// whose package is built (that of `ring`, on which all TLS stands) are run again whenever the
+/// answer is another one, and all that depends on them is built again.
+pub fn as_from_a_shell(cargo: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let is_of_it = |name: &str| OF_THE_PROGRAM.iter().any(|begin| name.starts_with(begin));
+        if name.to_str().is_some_and(is_of_it) {
+            cargo.env_remove(name);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

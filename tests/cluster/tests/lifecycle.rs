@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tenantry_cluster::cluster::{self, Status};
-use tenantry_cluster::command::run;
+use tenantry_cluster::command::{as_from_a_shell, run};
 use tenantry_cluster::network::Place;
 use tenantry_cluster::tools::Toolbox;
 use tenantry_cluster::{site, wait};
@@ -15,6 +15,7 @@ use tenantry_cluster::{site, wait};
 fn xtask(command: &str) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--package", "xtask", "--", command]);
+    as_from_a_shell(&mut cargo);
     cargo
 }
 
