@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tenantry_api::mcp_freeze::FrozenAccess;
 use tenantry_core::digest::Digest;
 use tenantry_core::key::Scope;
+use tenantry_core::name::is_dns_label;
 
 use crate::cluster::Output;
 
@@ -443,14 +444,11 @@ Examples:
 
 /// A name that a namespace can have (RFC 1123).
 fn label(text: &str) -> Result<String, String> {
-    let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_label = (1..=63).contains(&text.len())
-        && text.chars().all(is_fit)
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    is_label.then(|| text.to_owned()).ok_or_else(|| {
-        "a name is 1 to 63 of a-z, 0-9 and `-`, and neither begins nor ends with `-`".to_owned()
-    })
+    is_dns_label(text, 63)
+        .then(|| text.to_owned())
+        .ok_or_else(|| {
+            "a name is 1 to 63 of a-z, 0-9 and `-`, and neither begins nor ends with `-`".to_owned()
+        })
 }
 
 /// What the agents of a new organisation may do.

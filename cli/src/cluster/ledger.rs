@@ -60,9 +60,6 @@ async fn mismatch(cluster: &Cluster) -> Result<Option<LedgerReport>, Unusable> {
     let servers: Api<McpServer> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let servers = servers.list(&ListParams::default()).await;
     let servers = servers.map_err(|error| failed(&error))?.items;
-    let replicas = servers.into_iter().filter_map(|server| server.status);
-    let mut ledgers = replicas
-        .flat_map(|status| status.replicas)
-        .filter_map(|one| one.ledger);
+    let mut ledgers = tenant::replicas(servers).filter_map(|one| one.ledger);
     Ok(ledgers.find(|ledger| ledger.state == LedgerState::Mismatch))
 }

@@ -43,10 +43,7 @@ pub async fn status(cluster: &Cluster, asked: &Status, now: Timestamp) -> Result
         Unusable::because(format!("you may not read the McpTenants of `{namespace}`"))
     })?;
     let Some(tenant) = tenant::served(&tenants).cloned() else {
-        let namespace = &cluster.namespace;
-        return Err(Unusable::refused(format!(
-            "there is no McpTenant in the namespace `{namespace}`: name the organisation's with -n"
-        )));
+        return Err(tenant::nobody(cluster));
     };
     let mut approvals = all::<McpApproval>(cluster).await?;
     if let Some(approvals) = &mut approvals {
@@ -60,7 +57,7 @@ pub async fn status(cluster: &Cluster, asked: &Status, now: Timestamp) -> Result
         tenant,
         others,
         more: cluster.again("approvals"),
-        replicas: servers.map(|servers| replicas(servers).collect()),
+        replicas: servers.map(|servers| tenant::replicas(servers).collect()),
         freezes: all(cluster).await?,
         approvals,
     };
@@ -87,11 +84,6 @@ where
     listed(&Api::namespaced(cluster.client.clone(), &cluster.namespace)).await
 }
 
-fn replicas(servers: Vec<McpServer>) -> impl Iterator<Item = ReplicaReport> {
-    let statuses = servers.into_iter().filter_map(|server| server.status);
-    statuses.flat_map(|status| status.replicas)
-}
-
 impl Found {
     fn status(&self) -> Option<&McpTenantStatus> {
         self.tenant.status.as_ref()
@@ -101,11 +93,16 @@ impl Found {
         self.status().map_or(&[], |status| &status.conditions)
     }
 
+    /// Its condition Ready, of whichever edit.
+    fn last_ready(&self) -> Option<&Condition> {
+        self.conditions().iter().find(|one| one.type_ == READY)
+    }
+
     /// Whether it is Ready, as of what stands in the McpTenant now; nothing where
     /// that is not known.
     fn ready(&self) -> Option<&str> {
         let current = self.tenant.metadata.generation;
-        let ready = self.conditions().iter().find(|one| one.type_ == READY);
+        let ready = self.last_ready();
         let ready = ready.filter(|ready| ready.observed_generation == current);
         ready.map(|ready| ready.status.as_str())
     }
@@ -145,10 +142,9 @@ impl Found {
     }
 
     fn how_ready(&self) -> String {
-        let ready = self.conditions().iter().find(|one| one.type_ == READY);
-        match ready {
+        match self.last_ready() {
             None => "not known: the operator has not looked at it".into(),
-            Some(ready) if ready.observed_generation != self.tenant.metadata.generation => {
+            Some(_) if self.ready().is_none() => {
                 "not known: the operator has not looked at its last edit".into()
             }
             Some(ready) => said(ready),

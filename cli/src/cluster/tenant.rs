@@ -2,19 +2,33 @@
 //! that holds nothing, and a key that opens nothing, must not look like one.
 
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams};
+use kube::api::Api;
 use tenantry_api::condition::GUARDED;
+use tenantry_api::mcp_server::{McpServer, ReplicaReport};
 use tenantry_api::mcp_tenant::McpTenant;
 
-use super::Cluster;
+use super::{Cluster, listed};
 use crate::answer::Unusable;
 
 /// The McpTenants of the namespace; nothing where they cannot be read, and that
 /// is no reason to leave a brake unpulled.
 pub async fn tenants(cluster: &Cluster) -> Option<Vec<McpTenant>> {
     let tenants: Api<McpTenant> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let found = tenants.list(&ListParams::default()).await;
-    found.map(|found| found.items).ok()
+    listed(&tenants).await.ok().flatten()
+}
+
+/// That no organisation is in the namespace.
+pub fn nobody(cluster: &Cluster) -> Unusable {
+    let namespace = &cluster.namespace;
+    Unusable::refused(format!(
+        "there is no McpTenant in the namespace `{namespace}`: name the organisation's with -n"
+    ))
+}
+
+/// What the replicas of these servers report.
+pub fn replicas(servers: Vec<McpServer>) -> impl Iterator<Item = ReplicaReport> {
+    let statuses = servers.into_iter().filter_map(|server| server.status);
+    statuses.flat_map(|status| status.replicas)
 }
 
 /// The one of them that has the server: the oldest, as the operator has it.
@@ -28,10 +42,7 @@ pub fn served(tenants: &[McpTenant]) -> Option<&McpTenant> {
 pub async fn lives_here(cluster: &Cluster) -> Result<Option<Vec<McpTenant>>, Unusable> {
     let found = tenants(cluster).await;
     if found.as_ref().is_some_and(Vec::is_empty) {
-        let namespace = &cluster.namespace;
-        return Err(Unusable::refused(format!(
-            "there is no McpTenant in the namespace `{namespace}`: name the organisation's with -n"
-        )));
+        return Err(nobody(cluster));
     }
     Ok(found)
 }
