@@ -297,6 +297,7 @@ fn forged_approval() -> McpApproval {
         settings: vec![],
         delta: None,
         arguments: "{}".into(),
+        undoes: None,
         rules: vec![ApprovalRule {
             policy: "forged".into(),
             rule: "forged".into(),

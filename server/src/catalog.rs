@@ -161,14 +161,24 @@ impl Catalog {
 /// depends on the others, so `pipeline::wish` says it, in a sentence.
 fn input_schema(tool: &Tool) -> Result<Map<String, Value>, CatalogError> {
     let mut schema = tool.input_schema.clone();
-    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
-    let Some(properties) = properties.filter(|_| tool.makes_changes()) else {
+    if !tool.makes_changes() {
         return Ok(schema);
-    };
-    let need = if tool.only_stops() {
-        "May be left out here."
-    } else {
+    }
+    match add_wish(&mut schema, !tool.only_stops()) {
+        None => Ok(schema),
+        Some(argument) => Err(CatalogError::Reserved {
+            tool: tool.name.to_string(),
+            argument,
+        }),
+    }
+}
+
+/// Adds the arguments that every change has; answers one that is there already.
+pub(crate) fn add_wish(schema: &mut Map<String, Value>, needs_key: bool) -> Option<&'static str> {
+    let need = if needs_key {
         "Required unless dry_run is true."
+    } else {
+        "May be left out here."
     };
     let told = format!(
         "One key for each change that is meant, such as a UUID: repeat it when the call is repeated, \
@@ -187,13 +197,12 @@ fn input_schema(tool: &Tool) -> Result<Map<String, Value>, CatalogError> {
             }),
         ),
     ];
-    for (argument, schema) in own {
-        if properties.insert(argument.into(), schema).is_some() {
-            let tool = tool.name.to_string();
-            return Err(CatalogError::Reserved { tool, argument });
-        }
-    }
-    Ok(schema)
+    let properties = schema.get_mut("properties")?.as_object_mut()?;
+    let mut own = own.into_iter();
+    own.find_map(|(argument, schema)| {
+        let is_taken = properties.insert(argument.into(), schema).is_some();
+        is_taken.then_some(argument)
+    })
 }
 
 fn validator(tool: &Tool, schema: &Map<String, Value>) -> Result<Validator, CatalogError> {

@@ -80,7 +80,9 @@ impl ServerHandler for Face {
             .ok_or_else(passed_no_gate)?;
         let is_visible = |offer: &&Offer| {
             let usable = |connector: &ConnectorName| {
-                caller.in_force.uses(connector) && may_use(&caller.key, connector, offer.class)
+                let mut classes = offer.classes.iter();
+                caller.in_force.uses(connector)
+                    && classes.any(|class| may_use(&caller.key, connector, *class))
             };
             let mut used = caller.in_force.grants().map(|(connector, _)| connector);
             caller.in_force.tenant.tools.permits(&offer.name)

@@ -15,6 +15,7 @@ pub mod own;
 mod own_tool;
 pub mod record;
 pub mod send;
+pub mod undo;
 pub mod wish;
 
 use std::net::IpAddr;
@@ -180,8 +181,15 @@ async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &m
     if asked.tool == get_change::TOOL {
         return get_change::answer(counter, caller, asked, entry).await;
     }
-    let mut checked = check::check(&counter.workshop.catalog, &caller.in_force, asked, entry)?;
-    let wish = checked.wish.take();
+    let (checked, wish) = if asked.tool == undo::TOOL {
+        let (checked, wish) = undo::resolve(counter, caller, asked, entry).await?;
+        (checked, Some(wish))
+    } else {
+        let catalog = &counter.workshop.catalog;
+        let mut checked = check::check(catalog, &caller.in_force, asked, entry)?;
+        let wish = checked.wish.take();
+        (checked, wish)
+    };
     let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
     let permitted = authorize::permit(counter, caller, checked, deadline, entry).await?;
     if let Some(wish) = wish {

@@ -188,6 +188,9 @@ fn head(approval: &McpApproval, now: Timestamp) -> Vec<[String; 2]> {
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         lines.push(line("More to spend", parts.join(", ")));
     }
+    if let Some(undone) = &request.undoes {
+        lines.push(line("Takes back", format!("change {undone}")));
+    }
     lines.push(line("Asked by", asker(&request.requested_by)));
     lines.push(line(
         "Asked",

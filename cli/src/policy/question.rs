@@ -230,7 +230,11 @@ fn proposal(
         key: KeyId::parse(UNNAMED)?,
         path,
     };
-    Ok(Proposal { subject, effect })
+    Ok(Proposal {
+        subject,
+        effect,
+        undoes: None,
+    })
 }
 
 fn own_currency(change: &case::Change, currency: Option<&Currency>) -> Result<Currency, CaseFlaw> {

@@ -123,6 +123,12 @@ pub struct ApprovalRequest {
     #[schemars(length(min = 2, max = 8192))]
     pub arguments: String,
 
+    /// The change that this one takes back, by its id; absent where it takes
+    /// none back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = r"^[0-9a-f]{32}$"))]
+    pub undoes: Option<String>,
+
     /// The rules that ask, and what else spoke.
     #[schemars(length(min = 1, max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["policy", "rule"]))]

@@ -201,6 +201,11 @@ impl Prepared {
         ])
     }
 
+    /// Whether the object is that now, in the respect that the change is about.
+    pub fn is_at(&self, target: &Target) -> bool {
+        self.changed().is_some_and(|seen| target.is_reached(seen))
+    }
+
     /// Whether it makes something new.
     pub fn creates(&self) -> bool {
         matches!(self.target, Target::New(_))
@@ -334,6 +339,31 @@ impl Target {
             ChangePlan::Rename { name } => self::name(args, name).map(Self::Name),
             ChangePlan::Create(plan) => Draft::of(plan, args, currency).map(Self::New),
         }
+    }
+
+    /// The arguments by which a tool of that plan is asked for it, without those
+    /// that name the object; the other way round of [`Self::of`].
+    pub(crate) fn arguments(
+        &self,
+        plan: &ChangePlan,
+        currency: &Currency,
+    ) -> Option<Map<String, Value>> {
+        let money = |micros: i64| json!(Money::from_micros(micros, currency.clone()));
+        let (name, value) = match (plan, self) {
+            (ChangePlan::SetBudget { daily, lifetime }, Self::Budget(budget)) => {
+                let name = match budget {
+                    Budget::Daily { .. } => daily,
+                    Budget::Lifetime { .. } => lifetime,
+                };
+                (name, money(budget.amount_micros()))
+            }
+            (ChangePlan::Activate, Self::Switch(Switch::On))
+            | (ChangePlan::Deactivate, Self::Switch(Switch::Off)) => return Some(Map::new()),
+            (ChangePlan::SetBid { bid }, Self::BidMicros(micros)) => (bid, money(*micros)),
+            (ChangePlan::Rename { name }, Self::Name(text)) => (name, json!(text)),
+            _ => return None,
+        };
+        Some(Map::from_iter([(name.clone(), value)]))
     }
 
     /// What it does to the spend root.

@@ -4,10 +4,11 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tenantry_core::access::ToolClass;
-use tenantry_core::name::{ConnectorName, ToolName};
+use tenantry_core::name::{ConnectorName, Currency, ToolName};
 use url::Url;
 
 use crate::call_error::CallError;
+use crate::change::doubt::Doubt;
 use crate::load;
 use crate::load_error::LoadError;
 use crate::pattern::Pattern;
@@ -115,6 +116,27 @@ impl Connector {
     /// Its tools, in the order of the file.
     pub fn tools(&self) -> impl Iterator<Item = &Tool> {
         self.tools.iter()
+    }
+
+    /// How an object gets back what it had before a change: the tool that sets
+    /// it, and its arguments without a key. Nothing of what was made, of what
+    /// had nothing before, or where no tool sets it.
+    pub fn inverse(
+        &self,
+        change: &Doubt,
+        currency: &Currency,
+    ) -> Option<(&Tool, Map<String, Value>)> {
+        let (before, id) = (change.before.as_ref()?, change.id.as_ref()?);
+        self.tools.iter().find_map(|tool| {
+            let ToolPlan::Change(plan) = &tool.plan else {
+                return None;
+            };
+            let mut subjects = tool.subjects.iter();
+            let subject = subjects.find(|subject| subject.kind == change.kind)?;
+            let mut arguments = before.arguments(plan, currency)?;
+            arguments.insert(subject.argument.clone(), id.as_str().into());
+            Some((tool, arguments))
+        })
     }
 
     /// The tool of that name.

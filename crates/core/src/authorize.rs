@@ -66,19 +66,7 @@ pub fn authorize<'t>(
         not_frozen(freezes, None, request)?;
         return Ok(None);
     };
-    let account = declared_accounts(tenant, key, request.connector)
-        .find(|account| account.id.as_str() == asked)
-        .ok_or_else(|| {
-            // An account of another organisation and one that does not exist
-            // are the same to the caller.
-            Refusal::new(
-                Reason::AccountRefused,
-                format!(
-                    "the key `{}` may not use that {} account",
-                    key.id, request.connector
-                ),
-            )
-        })?;
+    let account = account(tenant, key, request.connector, asked)?;
     let access = tenant.access.strictest(account.access);
     if !request.is_permitted_by(access) {
         let whose = format!("the account `{}`", account.id);
@@ -86,6 +74,24 @@ pub fn authorize<'t>(
     }
     not_frozen(freezes, Some(&account.id), request)?;
     Ok(Some(account))
+}
+
+/// The account of that id, if it is one that `key` may name. What may be done in
+/// it, [`authorize`] decides.
+pub fn account<'t>(
+    tenant: &'t TenantConfig,
+    key: &KeyRecord,
+    connector: &ConnectorName,
+    asked: &str,
+) -> Result<&'t AccountConfig, Refusal> {
+    let mut accounts = declared_accounts(tenant, key, connector);
+    let account = accounts.find(|account| account.id.as_str() == asked);
+    account.ok_or_else(|| {
+        // An account of another organisation and one that does not exist are
+        // the same to the caller.
+        let message = format!("the key `{}` may not use that {connector} account", key.id);
+        Refusal::new(Reason::AccountRefused, message)
+    })
 }
 
 /// Whether a tool of `class` at `connector` is within the key's scopes; tools

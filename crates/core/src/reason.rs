@@ -89,6 +89,8 @@ reasons! {
     ChangeSuperseded => "ask about the newer change; use a new idempotency_key for another one",
     /// What the change was decided on has changed meanwhile.
     ChangeStale => "read the object again, and ask for the change anew if it is still wanted",
+    /// The change cannot be taken back.
+    ChangeNotUndoable => "read the object, and set what it shall be by the tool for it",
     /// Nobody knows yet whether the vendor made the change.
     OutcomeUnknown => "call again later with the same idempotency_key; the change is never sent twice by it",
     /// Whether the vendor made the change is for people to find out.

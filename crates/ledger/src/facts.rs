@@ -50,7 +50,9 @@ pub(crate) struct Reading {
 
 impl Charged {
     pub(crate) fn of(proposal: &Proposal) -> Self {
-        let Proposal { subject, effect } = proposal;
+        let Proposal {
+            subject, effect, ..
+        } = proposal;
         Self {
             subject: subject.clone(),
             primitive: effect.primitive,

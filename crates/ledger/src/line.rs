@@ -80,6 +80,8 @@ struct ChangeFacts<'l> {
     class: Option<ToolClass>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_digest: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undoes: Option<&'l str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     vendor_request_ids: &'l [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,6 +207,7 @@ impl Draft<'_> {
                 event: self.event,
                 class: change.map(|change| change.class),
                 idempotency_digest: change.and_then(|change| change.idempotency_digest),
+                undoes: change.and_then(|change| change.undoes.as_deref()),
                 vendor_request_ids: change.map_or(&[], |change| &change.vendor_request_ids),
                 span_id: trace.map(|trace| trace.span_id),
                 detail: Some(detail)

@@ -116,6 +116,7 @@ pub fn request(
         settings: settings.collect(),
         delta: delta(&view),
         arguments,
+        undoes: proposal.undoes.as_ref().map(|it| it.change.clone()),
         rules: rules(approval),
         policy_digest: approval.policy_digest.to_string(),
         approver_classes: classes.iter().cloned().collect(),

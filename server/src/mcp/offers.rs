@@ -10,15 +10,16 @@ use tenantry_core::answer::{change_schema, output_schema};
 use tenantry_core::digest::Digest;
 use tenantry_core::name::{ConnectorName, ToolName};
 
-use crate::catalog::{Catalog, Found};
-use crate::pipeline::{describe, get_change};
+use crate::catalog::{Catalog, Found, add_wish};
+use crate::pipeline::{describe, get_change, undo};
 
 /// One tool as clients see it, with what decides who sees it.
 pub(super) struct Offer {
     pub(super) name: ToolName,
     /// Whose tool it is; nothing for the server's own.
     pub(super) connector: Option<ConnectorName>,
-    pub(super) class: ToolClass,
+    /// Whoever may use a tool of one of these classes sees it.
+    pub(super) classes: Vec<ToolClass>,
     pub(super) tool: Tool,
 }
 
@@ -27,12 +28,13 @@ pub(super) fn offers(catalog: &Catalog) -> Vec<Offer> {
     let offer = |found: Found<'_>| Offer {
         name: found.tool.name.clone(),
         connector: Some(found.connector.name().clone()),
-        class: found.tool.class,
+        classes: vec![found.tool.class],
         tool: tool(&found),
     };
     let limits = describe::name().map(describe_limits);
     let change = get_change::name().map(change);
-    let own = limits.into_iter().chain(change);
+    let undo = undo::name().map(undo_change);
+    let own = limits.into_iter().chain(change).chain(undo);
     let mut all: Vec<_> = catalog.tools().map(offer).chain(own).collect();
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all
@@ -57,6 +59,30 @@ fn change(name: ToolName) -> Offer {
     own(name, tool.with_title(get_change::TITLE), change_schema())
 }
 
+/// Whatever class the change is of that it makes, it is asked for with the keys
+/// of changes.
+fn undo_change(name: ToolName) -> Offer {
+    let annotations = ToolAnnotations::new()
+        .read_only(false)
+        .destructive(true)
+        .idempotent(true)
+        .open_world(true);
+    let mut input = undo::input_schema();
+    add_wish(&mut input, true);
+    Offer {
+        name,
+        connector: None,
+        classes: ToolClass::ALL
+            .into_iter()
+            .filter(|class| *class != ToolClass::Read)
+            .collect(),
+        tool: Tool::new(undo::TOOL, undo::DESCRIPTION, input)
+            .with_title(undo::TITLE)
+            .with_annotations(annotations)
+            .with_raw_output_schema(Arc::new(change_schema())),
+    }
+}
+
 /// A tool of the server itself: a question, to nobody else.
 fn own(name: ToolName, tool: Tool, output: Map<String, Value>) -> Offer {
     let annotations = ToolAnnotations::new()
@@ -67,7 +93,7 @@ fn own(name: ToolName, tool: Tool, output: Map<String, Value>) -> Offer {
     Offer {
         name,
         connector: None,
-        class: ToolClass::Read,
+        classes: vec![ToolClass::Read],
         tool: tool
             .with_annotations(annotations)
             .with_raw_output_schema(Arc::new(output)),

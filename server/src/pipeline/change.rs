@@ -109,7 +109,7 @@ pub async fn carry(
         lease: &lease,
         agreement: None,
     };
-    let ended = errand.run(permitted, wish, entry).await;
+    let ended = Box::pin(errand.run(permitted, wish, entry)).await;
     desk.counter.book.written.notify_one();
     ended
 }
@@ -173,7 +173,7 @@ impl Errand<'_> {
                 Ok(None) => return self.send(&ready, granted, wish, entry).await,
                 // What people agreed to is not decided anew.
                 Ok(Some(now)) if left > 0 && self.agreement.is_none() => {
-                    if let Err(stopped) = prepare::as_foreseen(wish, &now) {
+                    if let Err(stopped) = prepare::as_meant(wish, &now) {
                         return self.void(stopped).await;
                     }
                     let why = "what the change was decided on has changed";

@@ -65,7 +65,7 @@ pub fn check<'c>(
     let tool = found.tool;
     let wish = tool
         .makes_changes()
-        .then(|| Wish::take(&mut arguments, tool));
+        .then(|| Wish::take(&mut arguments, &tool.name, !tool.only_stops()));
     entry.arguments(Arguments::checked(&arguments, &in_force.tenant.redact));
     let wish = wish.transpose().map_err(refused)?;
     let named = found.tool.named(&arguments);

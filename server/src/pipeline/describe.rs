@@ -166,6 +166,7 @@ impl View<'_> {
                 path: Vec::new(),
             },
             effect: Effect::records([]),
+            undoes: None,
         };
         let facts = self.facts(&proposal).await;
         let (facts, now) = facts.unzip();

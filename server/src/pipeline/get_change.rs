@@ -9,13 +9,14 @@ use tenantry_core::access::ToolClass;
 use tenantry_core::audit::Stage;
 use tenantry_core::authorize::{self, Request};
 use tenantry_core::name::ToolName;
-use tenantry_core::reason::{Reason, Refusal};
-use tenantry_ledger::change::{ChangeId, Recorded};
+use tenantry_core::reason::Refusal;
+use tenantry_ledger::change::Recorded;
 
 use super::authorize::stale;
-use super::change::{claim, told};
+use super::change::told;
+use super::own_tool::{self, OwnChange};
 use super::record::Entry;
-use super::{Asked, Authenticated, Ended, Stopped, own_tool};
+use super::{Asked, Authenticated, Ended, Stopped};
 use crate::book;
 use crate::counter::Counter;
 
@@ -63,25 +64,17 @@ pub(super) async fn answer(
     entry: &mut Entry,
 ) -> Ended {
     let (tool, wanted) = own_tool::wanted::<Wanted>(caller, name(), asked, entry)?;
-    let refused = |stage, refusal| Stopped::refused(stage, refusal);
-    let id = ChangeId::parse(&wanted.change_id).map_err(|_| refused(Stage::Own, unknown()))?;
-    let place = caller.in_force.limiter.place(&caller.key.id);
-    let _place = place.map_err(|refusal| refused(Stage::Authorize, refusal))?;
-    let ledger = counter.book.ledger();
-    let ledger = ledger.map_err(|refusal| refused(Stage::Own, refusal))?;
-    let failed = |error| refused(Stage::Own, book::refusal(&error));
-    let found = ledger.find(&id).await.map_err(failed)?;
-    // What is somebody else's is not there, word for word.
-    let own = |found: &Recorded| found.principal == claim::principal(&caller.key);
-    let found = found.filter(own);
-    let found = found.ok_or_else(|| refused(Stage::Own, unknown()))?;
-    entry.change(&id);
-    may_read(counter, caller, &tool, &found)
-        .map_err(|refusal| refused(Stage::Authorize, refusal))?;
-    let now = counter.clock.now();
-    match ledger.opens(&id, now).await.map_err(failed)? {
+    let OwnChange { ledger, change } =
+        own_tool::own_change(counter, caller, &wanted.change_id).await?;
+    may_read(counter, caller, &tool, &change)
+        .map_err(|refusal| Stopped::refused(Stage::Authorize, refusal))?;
+    let id = &change.lease.change;
+    entry.change(id);
+    let met = ledger.opens(id, counter.clock.now()).await;
+    let met = met.map_err(|error| Stopped::refused(Stage::Own, book::refusal(&error)))?;
+    match met {
         Some(met) => told::met(&ledger, &caller.in_force.tenant.policies, met).await,
-        None => Err(told::given_up(&id)),
+        None => Err(told::given_up(id)),
     }
 }
 
@@ -109,11 +102,4 @@ fn may_read(
     };
     let tenant = &caller.in_force.tenant;
     authorize::authorize(tenant, &freezes, &caller.key, &request).map(|_| ())
-}
-
-fn unknown() -> Refusal {
-    let mut refusal = Refusal::new(Reason::NotFound, "there is no such change");
-    refusal.remedy =
-        "use a change_id that was answered to a key of the same owner and agent".into();
-    refusal
 }

@@ -1,16 +1,23 @@
-//! What the tools of the server itself have in common: they read, and ask no
-//! vendor.
+//! What the tools of the server itself have in common: the contract permits
+//! them, and they are about changes of whoever asks.
+
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tenantry_core::access::ToolClass;
 use tenantry_core::audit::{Arguments, Stage};
 use tenantry_core::name::ToolName;
 use tenantry_core::reason::{Reason, Refusal};
+use tenantry_ledger::change::{ChangeId, Recorded};
+use tenantry_ledger::ledger::Ledger;
 
+use super::change::claim;
 use super::check::unknown_tool;
 use super::record::Entry;
 use super::{Asked, Authenticated, Stopped};
+use crate::book;
+use crate::counter::Counter;
 
 /// The tool, if the contract permits it, and what is wanted of it.
 pub(super) fn wanted<W: DeserializeOwned>(
@@ -19,16 +26,67 @@ pub(super) fn wanted<W: DeserializeOwned>(
     asked: Asked,
     entry: &mut Entry,
 ) -> Result<(ToolName, W), Stopped> {
-    let refused = |refusal| Stopped::refused(Stage::Check, refusal);
-    let tenant = &caller.in_force.tenant;
-    let tool = name.filter(|name| tenant.tools.permits(name));
-    let tool = tool.ok_or_else(|| refused(unknown_tool(&asked.tool)))?;
-    entry.found_own(ToolClass::Read);
-    entry.arguments(Arguments::checked(&asked.arguments, &tenant.redact));
-    let wanted = W::deserialize(Value::Object(asked.arguments));
-    let wanted = wanted.map_err(|error| {
-        let message = error.to_string();
-        refused(Refusal::new(Reason::ArgumentsInvalid, message))
-    })?;
+    let tool = found(caller, name, ToolClass::Read, &asked, entry)?;
+    let redact = &caller.in_force.tenant.redact;
+    entry.arguments(Arguments::checked(&asked.arguments, redact));
+    let wanted = read(asked.arguments);
+    let wanted = wanted.map_err(|refusal| Stopped::refused(Stage::Check, refusal))?;
     Ok((tool, wanted))
+}
+
+/// The tool, if the contract permits it.
+pub(super) fn found(
+    caller: &Authenticated,
+    name: Option<ToolName>,
+    class: ToolClass,
+    asked: &Asked,
+    entry: &mut Entry,
+) -> Result<ToolName, Stopped> {
+    let tools = &caller.in_force.tenant.tools;
+    let tool = name.filter(|name| tools.permits(name));
+    let tool = tool.ok_or_else(|| Stopped::refused(Stage::Check, unknown_tool(&asked.tool)))?;
+    entry.found_own(class);
+    Ok(tool)
+}
+
+/// What is wanted, by arguments that say that and nothing else.
+pub(super) fn read<W: DeserializeOwned>(arguments: Map<String, Value>) -> Result<W, Refusal> {
+    W::deserialize(Value::Object(arguments))
+        .map_err(|error| Refusal::new(Reason::ArgumentsInvalid, error.to_string()))
+}
+
+/// A change of whoever asks about it, and the book that it stands in.
+pub(super) struct OwnChange {
+    /// The book.
+    pub ledger: Arc<Ledger>,
+    /// The change.
+    pub change: Recorded,
+}
+
+/// Finds a change that was asked for by the same owner and agent. What is
+/// somebody else's is not there, word for word.
+pub(super) async fn own_change(
+    counter: &Counter,
+    caller: &Authenticated,
+    id: &str,
+) -> Result<OwnChange, Stopped> {
+    let refused = |stage, refusal| Stopped::refused(stage, refusal);
+    let id = ChangeId::parse(id).map_err(|_| refused(Stage::Own, unknown()))?;
+    let place = caller.in_force.limiter.place(&caller.key.id);
+    let _place = place.map_err(|refusal| refused(Stage::Authorize, refusal))?;
+    let ledger = counter.book.ledger();
+    let ledger = ledger.map_err(|refusal| refused(Stage::Own, refusal))?;
+    let change = ledger.find(&id).await;
+    let change = change.map_err(|error| refused(Stage::Own, book::refusal(&error)))?;
+    let own = |change: &Recorded| change.principal == claim::principal(&caller.key);
+    let change = change.filter(own);
+    let change = change.ok_or_else(|| refused(Stage::Own, unknown()))?;
+    Ok(OwnChange { ledger, change })
+}
+
+fn unknown() -> Refusal {
+    let mut refusal = Refusal::new(Reason::NotFound, "there is no such change");
+    refusal.remedy =
+        "use a change_id that was answered to a key of the same owner and agent".into();
+    refusal
 }

@@ -116,11 +116,6 @@ impl Entry {
         self.event.arguments = Some(arguments);
     }
 
-    /// The same as they are kept.
-    pub fn kept_arguments(&self) -> Option<&Arguments> {
-        self.event.arguments.as_ref()
-    }
-
     /// It makes this change.
     pub fn change(&mut self, change: &ChangeId) {
         self.event.change = Some(change.to_string());

@@ -2,9 +2,11 @@
 //! out of the arguments, which say what shall be.
 
 use serde_json::{Map, Value};
-use tenantry_connectors::connector::Tool;
+use tenantry_connectors::change::Target;
 use tenantry_core::digest::Digest;
 use tenantry_core::idempotency::{DRY_RUN_ARGUMENT, IdempotencyKey, KEY_ARGUMENT, fingerprint};
+use tenantry_core::name::ToolName;
+use tenantry_core::policy::facts::Undoes;
 use tenantry_core::reason::{Reason, Refusal};
 
 /// How a change is asked for.
@@ -16,19 +18,38 @@ pub struct Wish {
     pub is_dry_run: bool,
     /// What stands for tool and arguments.
     pub fingerprint: Digest,
+    /// The change that it takes back, if it takes one back.
+    pub undoes: Option<Undoes>,
+    /// What that one made of the object, which must still be so; nothing where
+    /// all that was there is pinned.
+    pub left: Option<Target>,
 }
 
 impl Wish {
-    /// Takes it out of arguments that match the schema of `tool`.
-    pub fn take(arguments: &mut Map<String, Value>, tool: &Tool) -> Result<Self, Refusal> {
+    /// Takes it out of the arguments of `tool`; `needs_key` if it may not be
+    /// called without one in earnest.
+    pub fn take(
+        arguments: &mut Map<String, Value>,
+        tool: &ToolName,
+        needs_key: bool,
+    ) -> Result<Self, Refusal> {
+        let no = |argument, what| {
+            let message = format!("`{argument}` is not {what}");
+            Refusal::new(Reason::ArgumentsInvalid, message)
+        };
         let key = arguments.remove(KEY_ARGUMENT);
-        let is_dry_run = arguments.remove(DRY_RUN_ARGUMENT) == Some(Value::Bool(true));
-        let key = match key.as_ref().and_then(Value::as_str) {
-            Some(text) => Some(IdempotencyKey::parse(text).map_err(|error| {
+        let is_dry_run = match arguments.remove(DRY_RUN_ARGUMENT) {
+            None => false,
+            Some(Value::Bool(is_dry_run)) => is_dry_run,
+            Some(_) => return Err(no(DRY_RUN_ARGUMENT, "true or false")),
+        };
+        let key = match key {
+            Some(Value::String(text)) => Some(IdempotencyKey::parse(&text).map_err(|error| {
                 Refusal::new(Reason::ArgumentsInvalid, error.to_string())
                     .with_remedy("make a new idempotency_key for each change, such as a UUID")
             })?),
-            None if is_dry_run || tool.only_stops() => None,
+            Some(_) => return Err(no(KEY_ARGUMENT, "a text")),
+            None if is_dry_run || !needs_key => None,
             None => {
                 let message =
                     format!("`{KEY_ARGUMENT}` is missing; it makes a repeated call one change");
@@ -40,7 +61,9 @@ impl Wish {
         Ok(Self {
             key,
             is_dry_run,
-            fingerprint: fingerprint(&tool.name, arguments),
+            fingerprint: fingerprint(tool, arguments),
+            undoes: None,
+            left: None,
         })
     }
 }

@@ -71,6 +71,9 @@ fn is_reachable(case: &Case) -> Result<(), &'static str> {
     if !case.agreed.is_empty() {
         return Err("people who agreed");
     }
+    if case.undoes.is_some() {
+        return Err("a change that is taken back");
+    }
     if !case.facts.overspend.is_empty() {
         return Err("vendors that overspend");
     }

@@ -14,8 +14,9 @@ macro_rules! pages {
     };
 }
 
-const PAGES: [(&str, &str); 9] = pages![
-    "match", "budget", "window", "currency", "exposure", "others", "asking", "rules", "worked"
+const PAGES: [(&str, &str); 10] = pages![
+    "match", "budget", "window", "currency", "exposure", "others", "asking", "rules", "undo",
+    "worked"
 ];
 
 /// One line.
@@ -32,6 +33,8 @@ pub struct Case {
     /// The change.
     #[serde(rename = "do")]
     pub change: String,
+    /// How long ago what it takes back was applied, if it takes something back.
+    pub undoes: Option<String>,
     /// Who, where it matters.
     #[serde(default, rename = "as")]
     pub by: BTreeMap<String, String>,

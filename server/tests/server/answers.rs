@@ -122,7 +122,15 @@ async fn a_key_sees_the_tools_of_its_scopes_alone() {
         .iter()
         .map(|tool| tool["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["meta_activate", "meta_set_bid", "meta_set_budget"]);
+    assert_eq!(
+        names,
+        [
+            "meta_activate",
+            "meta_set_bid",
+            "meta_set_budget",
+            "undo_change"
+        ]
+    );
     for tool in tools {
         assert_eq!(tool["annotations"]["readOnlyHint"], false);
         assert_eq!(

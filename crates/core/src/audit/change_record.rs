@@ -47,6 +47,9 @@ pub struct ChangeRecord {
     pub object: Option<Target>,
     /// The arguments, redacted.
     pub arguments: Arguments,
+    /// The change that it takes back, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     /// The fields that may be shown of what was there before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
@@ -114,6 +117,7 @@ impl ChangeRecord {
             Some(&mut self.actor.key),
             Some(&mut self.actor.owner),
             self.actor.agent.as_mut(),
+            self.undoes.as_mut(),
             kind,
             id,
         ];
@@ -143,6 +147,7 @@ mod tests {
             "connector": "meta", "account": "act_1001",
             "object": {"kind": "campaign", "id": "1"},
             "arguments": {"checked": {"account": "act_1001", "campaign": "1", "daily_budget": "60.00"}},
+            "undoes": "0123456789abcdef0123456789abcdef",
             "before": {"daily_budget": "50.00"}, "after": {"daily_budget": "60.00"},
             "policy_digest": Digest::of(b"policy"), "idempotency_digest": Digest::of(b"key"),
             "vendor_request_ids": ["AbC1"],

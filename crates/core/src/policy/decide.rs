@@ -1,12 +1,13 @@
 //! The decision over a change (WRITES §5). Pure, and cheap enough to be made
 //! inside a transaction.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Facts, Proposal};
+use super::facts::{Facts, Proposal, Undoes};
 use super::limits::{Look, look};
 use super::{Mode, Policy};
 
@@ -20,6 +21,9 @@ pub const DEFAULT_CLASS: &str = "default";
 
 /// How long they have, then.
 pub const DEFAULT_EXPIRES_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// How long a change can be taken back (WRITES §8).
+pub const UNDO_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What became of a change, with every reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +155,8 @@ pub fn decide(
     now: Timestamp,
 ) -> Ruling {
     let mut fired = Vec::new();
+    let measured = measured(proposal);
+    let proposal = measured.as_ref();
     let is_stop = proposal.effect.only_stops();
     let mut is_granted = is_stop;
     let binding = policies.iter().filter(|it| it.covers.binds(proposal));
@@ -171,6 +177,7 @@ pub fn decide(
         fired.push(ungranted());
     }
     fired.extend(facts.twin.as_deref().map(doubled));
+    fired.extend(proposal.undoes.as_ref().and_then(|it| too_old(it, now)));
     let is_agreed = |one: &Fired| match &one.verdict {
         Verdict::Deny => true,
         Verdict::Ask(terms) => agreed.get(&one.name) == Some(terms),
@@ -227,14 +234,42 @@ impl Terms {
     }
 }
 
+/// A change as its percentages are measured: what takes another one back is at
+/// none of what there was before that (WRITES §8).
+fn measured(proposal: &Proposal) -> Cow<'_, Proposal> {
+    if proposal.undoes.is_none() {
+        return Cow::Borrowed(proposal);
+    }
+    let mut own = proposal.clone();
+    own.effect.steps.clear();
+    own.effect.is_percent_undefined = false;
+    Cow::Owned(own)
+}
+
 fn ungranted() -> Fired {
+    let message = "no enforcing policy covers this change";
+    of_no_policy("match", Verdict::Deny, message)
+}
+
+/// What was so long ago is not taken back without a look at what else happened.
+fn too_old(undoes: &Undoes, now: Timestamp) -> Option<Fired> {
+    let is_old = now.duration_since(undoes.applied_at) > UNDO_WITHIN;
+    let days = UNDO_WITHIN.as_hours() / 24;
+    let message = format!(
+        "change {} was made more than {days} days ago",
+        undoes.change
+    );
+    is_old.then(|| of_no_policy("undo.within", Verdict::Deny, message))
+}
+
+fn of_no_policy(rule: &str, verdict: Verdict, message: impl Into<String>) -> Fired {
     Fired {
         name: RuleName {
             policy: "none".into(),
-            rule: "match".into(),
+            rule: rule.into(),
         },
-        verdict: Verdict::Deny,
-        message: "no enforcing policy covers this change".into(),
+        verdict,
+        message: message.into(),
         headroom: None,
         retry_after_ms: None,
     }
@@ -242,16 +277,8 @@ fn ungranted() -> Fired {
 
 /// The same once more is as likely a repetition as it is meant (WRITES §2).
 fn doubled(twin: &str) -> Fired {
-    Fired {
-        name: RuleName {
-            policy: "none".into(),
-            rule: "create.twin".into(),
-        },
-        verdict: Verdict::Ask(Terms::of_default()),
-        message: format!("change {twin} of the last 24 hours makes the same"),
-        headroom: None,
-        retry_after_ms: None,
-    }
+    let message = format!("change {twin} of the last 24 hours makes the same");
+    of_no_policy("create.twin", Verdict::Ask(Terms::of_default()), message)
 }
 
 /// Denies what would ask people when too much waits for them already.

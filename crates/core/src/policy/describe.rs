@@ -458,6 +458,7 @@ mod tests {
         let proposal = Proposal {
             subject: subject(),
             effect: Effect::records([]),
+            undoes: None,
         };
         let facts = facts(now);
         let line = |limit: &Limit| {

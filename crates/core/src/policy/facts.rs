@@ -39,6 +39,19 @@ pub struct Proposal {
     pub subject: Subject,
     /// What it does.
     pub effect: Effect,
+    /// What it takes back, if it takes something back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<Undoes>,
+}
+
+/// A change that is taken back: the object gets what it had before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Undoes {
+    /// The change's id.
+    pub change: String,
+    /// The latest moment at which it can have been applied.
+    pub applied_at: Timestamp,
 }
 
 /// A change that was let through before, as far as others depend on it.
@@ -156,7 +169,9 @@ impl Match {
     /// Whether it binds this change: it speaks of it, or of an object below
     /// whose budget the change sets or makes live. To bind is not to grant.
     pub fn binds(&self, proposal: &Proposal) -> bool {
-        let Proposal { subject, effect } = proposal;
+        let Proposal {
+            subject, effect, ..
+        } = proposal;
         self.holds(subject, |object| {
             let mut budgets = effect.budgets.iter();
             subject.path.contains(object) || budgets.any(|budget| budget.object == *object)

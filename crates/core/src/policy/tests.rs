@@ -22,6 +22,7 @@ const PAGES: &[(&str, &str)] = &[
     ("others", include_str!("tests/others.yaml")),
     ("asking", include_str!("tests/asking.yaml")),
     ("rules", include_str!("tests/rules.yaml")),
+    ("undo", include_str!("tests/undo.yaml")),
     ("worked", include_str!("tests/worked.yaml")),
 ];
 

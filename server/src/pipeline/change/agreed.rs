@@ -179,9 +179,10 @@ async fn once(counter: &Counter, ledger: &Ledger, work: &Work) -> Ended {
     };
     let catalog = &counter.workshop.catalog;
     let mut checked = check::check(catalog, &caller.in_force, asked, &mut entry)?;
-    let Some(wish) = checked.wish.take() else {
+    let Some(mut wish) = checked.wish.take() else {
         return refused(Reason::InternalFault, "the tool changes nothing");
     };
+    wish.undoes = proposal.and_then(|proposal| proposal.undoes.clone());
     entry.arguments(Arguments::unchecked(&Map::new()));
     let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
     let permitted = authorize::permit(counter, &caller, checked, deadline, &mut entry).await?;

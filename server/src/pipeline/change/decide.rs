@@ -69,6 +69,7 @@ impl Question {
             proposal: Proposal {
                 subject,
                 effect: prepared.effect.clone(),
+                undoes: wish.undoes.clone(),
             },
             roots: prepared.root().into_iter().collect(),
             intent: told::intent(prepared),

@@ -50,17 +50,22 @@ pub(super) async fn prepare<'c>(
         return Err(Stopped::failed(Stage::Own, refusal));
     };
     let prepared = prepared(desk, &proven, place, entry).await?;
-    as_foreseen(wish, &prepared)?;
+    as_meant(wish, &prepared)?;
     Ok(Ready { proven, prepared })
 }
 
-/// Refuses a change under the key of a dry run that found something else.
-pub(super) fn as_foreseen(wish: &Wish, prepared: &Prepared) -> Result<(), Stopped> {
+/// Refuses a change under the key of a dry run that found something else, and
+/// one that would take back what is not there any more.
+pub(super) fn as_meant(wish: &Wish, prepared: &Prepared) -> Result<(), Stopped> {
     let key = wish.key.as_ref();
-    if key.is_none_or(|key| is_foreseen(key, wish, prepared)) {
+    let left = wish.left.as_ref().filter(|_| !prepared.is_reached);
+    let message = if !key.is_none_or(|key| is_foreseen(key, wish, prepared)) {
+        "the object is not any more as the dry run found it, so the change was not made"
+    } else if !left.is_none_or(|left| prepared.is_at(left)) {
+        "the object is not any more as the change left it, so nothing was taken back"
+    } else {
         return Ok(());
-    }
-    let message = "the object is not any more as the dry run found it, so the change was not made";
+    };
     let refusal = Refusal::new(Reason::ChangeStale, message);
     Err(Stopped::refused(Stage::Prepare, refusal))
 }

@@ -236,7 +236,7 @@ pub(super) fn record(
     let found = &ready.checked().found;
     let prepared = &ready.prepared;
     let view = prepared.view();
-    let arguments = entry.kept_arguments().cloned();
+    let redact = &desk.caller.in_force.tenant.redact;
     let record = ChangeRecord {
         call_id: entry.call_id().to_owned(),
         trace: entry.trace(),
@@ -252,7 +252,8 @@ pub(super) fn record(
         connector: found.connector.name().clone(),
         account: prepared.place.account().id().clone(),
         object: changed(prepared),
-        arguments: arguments.unwrap_or_else(|| Arguments::unchecked(&Map::new())),
+        arguments: Arguments::checked(&ready.checked().arguments, redact),
+        undoes: wish.undoes.as_ref().map(|undoes| undoes.change.clone()),
         before: Some(value(&view.before)),
         after: Some(value(&view.after)),
         policy_digest: Some(desk.caller.in_force.policy_digest),

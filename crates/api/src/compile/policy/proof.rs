@@ -175,7 +175,11 @@ pub fn proposal(
         key: KeyId::parse(UNNAMED)?,
         path: vec![object],
     };
-    Ok(Proposal { subject, effect })
+    Ok(Proposal {
+        subject,
+        effect,
+        undoes: None,
+    })
 }
 
 fn amounts(form: &BeforeAfter) -> Result<(Option<i64>, i64), MoneyError> {

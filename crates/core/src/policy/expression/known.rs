@@ -184,7 +184,9 @@ impl Known<'_> {
     }
 
     pub(super) fn text(&self, text: Text) -> &str {
-        let Proposal { subject, effect } = self.proposal;
+        let Proposal {
+            subject, effect, ..
+        } = self.proposal;
         match text {
             Text::Tool => subject.tool.as_str(),
             Text::Class => subject.class.as_str(),

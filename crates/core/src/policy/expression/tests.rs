@@ -15,7 +15,11 @@ fn proposal(on: &str, change: &str) -> Proposal {
     let (effect, object) = words::effect(&root, change).unwrap();
     let mut subject = read::someone();
     subject.path = object.into_iter().collect();
-    Proposal { subject, effect }
+    Proposal {
+        subject,
+        effect,
+        undoes: None,
+    }
 }
 
 fn holds(source: &str, proposal: &Proposal) -> Result<bool, Doubt> {

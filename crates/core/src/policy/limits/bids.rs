@@ -38,7 +38,7 @@ fn amounts(look: &Look<'_>, limits: &Bids, before: Option<i64>, after: i64) -> V
         && worth < i128::from(floor.micros())
     {
         let message = format!("{} is below {}", look.sum(worth), look.amount(floor));
-        fired.push(look.deny("bids.floor", message));
+        fired.push(look.exceeds("bids.floor", message));
     }
     let ceiling = limits.ceiling.filter(|_| rises);
     fired.extend(look.above("bids.ceiling", after, ceiling, |bid, most| {
@@ -49,6 +49,9 @@ fn amounts(look: &Look<'_>, limits: &Bids, before: Option<i64>, after: i64) -> V
 
 fn percent(look: &Look<'_>, limits: &Bids, before: Option<i64>, after: i64) -> Option<Fired> {
     const RULE: &str = "bids.maxIncreasePercent";
+    if look.proposal.undoes.is_some() {
+        return None;
+    }
     let (percent, before) = (limits.max_increase_percent?, before?);
     if before <= 0 && after > before {
         let message = "there is no bid before it that a percentage could be of";

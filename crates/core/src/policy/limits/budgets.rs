@@ -51,13 +51,13 @@ fn per_change(look: &Look<'_>) -> Vec<Fired> {
         && let Some(step) = steps.iter().find(|step| step.rises_over(percent))
     {
         let message = format!("a rise of {} %; {percent} % is the limit", step.percent());
-        fired.push(look.deny("budget.perChange.maxIncreasePercent", message));
+        fired.push(look.exceeds("budget.perChange.maxIncreasePercent", message));
     }
     if let Some(percent) = limits.max_decrease_percent
         && let Some(step) = steps.iter().find(|step| step.falls_over(percent))
     {
         let message = format!("a fall of {} %; {percent} % is the limit", -step.percent());
-        fired.push(look.deny("budget.perChange.maxDecreasePercent", message));
+        fired.push(look.exceeds("budget.perChange.maxDecreasePercent", message));
     }
     fired
 }
@@ -109,6 +109,9 @@ fn per_object(look: &Look<'_>) -> Vec<Fired> {
 /// are no way around.
 fn per_day(look: &Look<'_>, change: &BudgetChange, percent: u32) -> Option<Fired> {
     const RULE: &str = "budget.perObject.maxIncreasePercentPerDay";
+    if look.proposal.undoes.is_some() {
+        return None;
+    }
     let before = change.before.map(Budget::amount_micros)?;
     let lowest = look.facts.lowest_micros.get(&change.object);
     let lowest = lowest.map_or(before, |lowest| before.min(*lowest));
@@ -134,7 +137,11 @@ fn rhythm(look: &Look<'_>) -> Vec<Fired> {
     }
     let mut fired = Vec::new();
     if let Some(interval_ms) = limits.min_interval_ms {
+        // It is measured from before the change that is taken back.
+        let undone = look.proposal.undoes.as_ref();
+        let undone = undone.map(|undoes| Standing::Applied(undoes.applied_at));
         let recent = look.changes_of_object(interval_ms);
+        let recent = recent.filter(|charge| undone != Some(charge.standing));
         // Of several the one that is over last; one that is open has no time.
         let wait_ms = recent
             .map(|charge| match charge.standing {
@@ -148,7 +155,7 @@ fn rhythm(look: &Look<'_>) -> Vec<Fired> {
             .max();
         if let Some(wait_ms) = wait_ms {
             let message = format!("it changed less than {} ago", length(interval_ms));
-            let mut denied = look.deny("budget.perObject.minInterval", message);
+            let mut denied = look.exceeds("budget.perObject.minInterval", message);
             denied.retry_after_ms = Some(wait_ms);
             fired.push(denied);
         }
@@ -157,7 +164,7 @@ fn rhythm(look: &Look<'_>) -> Vec<Fired> {
         let changes = look.changes_of_object(DAY_MS).count();
         if changes >= most as usize {
             let message = format!("it changed {changes} times in 24 hours; {most} is the limit");
-            fired.push(look.deny("budget.perObject.maxChangesPerDay", message));
+            fired.push(look.exceeds("budget.perObject.maxChangesPerDay", message));
         }
     }
     fired
@@ -217,6 +224,6 @@ pub(super) fn in_window(
     );
     Some(Fired {
         headroom: Some(format!("{} are used of {most}", look.sum(used))),
-        ..look.deny(rule, message)
+        ..look.exceeds(rule, message)
     })
 }

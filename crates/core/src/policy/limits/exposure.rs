@@ -52,7 +52,7 @@ pub(super) fn limit(look: &Look<'_>) -> Option<Fired> {
     let message = format!("live budgets could spend more than {most} a day then");
     Some(Fired {
         headroom: Some(format!("they could spend {}", look.sum(exposed / 100))),
-        ..look.deny(RULE, message)
+        ..look.exceeds(RULE, message)
     })
 }
 

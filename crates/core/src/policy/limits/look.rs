@@ -37,6 +37,16 @@ impl<'l> Look<'l> {
         self.fired(rule, Verdict::Deny, message)
     }
 
+    /// A limit that the change does not keep: it denies, but asks where the
+    /// change only takes another one back (WRITES §8).
+    pub fn exceeds(&self, rule: impl Into<String>, message: impl Into<String>) -> Fired {
+        let verdict = match self.proposal.undoes {
+            Some(_) => Verdict::Ask(Terms::of_default()),
+            None => Verdict::Deny,
+        };
+        self.fired(rule, verdict, message)
+    }
+
     pub fn ask(&self, rule: impl Into<String>, terms: Terms, message: impl Into<String>) -> Fired {
         self.fired(rule, Verdict::Ask(terms), message)
     }
@@ -99,7 +109,7 @@ impl<'l> Look<'l> {
         self.deny(UNCONVERTED, message)
     }
 
-    /// Denies an amount of this change above a limit, and one that nobody can
+    /// Speaks against an amount of this change above a limit, and one that nobody can
     /// compare with it; `say` is given both.
     pub fn above(
         &self,
@@ -113,7 +123,7 @@ impl<'l> Look<'l> {
             return Some(self.unconverted());
         };
         let is_above = amount > i128::from(limit.micros());
-        is_above.then(|| self.deny(rule, say(self.sum(amount), self.amount(limit))))
+        is_above.then(|| self.exceeds(rule, say(self.sum(amount), self.amount(limit))))
     }
 
     /// The charges within a window that this policy adds to this change.

@@ -91,7 +91,7 @@ pub(super) fn records(look: &Look<'_>) -> Vec<Fired> {
         && changed > most
     {
         let message = format!("{changed} records in one call; {most} is the limit");
-        fired.push(look.deny("records.maxPerCall", message));
+        fired.push(look.exceeds("records.maxPerCall", message));
     }
     if let Some(most) = limits.max_per_day
         && changed > 0
@@ -126,5 +126,5 @@ fn counted(
         return None;
     }
     let message = format!("{made} {what} in 24 hours and {more} now; {most} is the limit");
-    Some(look.deny(rule, message))
+    Some(look.exceeds(rule, message))
 }

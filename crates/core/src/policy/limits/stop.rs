@@ -24,7 +24,7 @@ pub(super) fn deactivate(look: &Look<'_>) -> Vec<Fired> {
         if made >= most as usize {
             let message =
                 format!("{made} objects were switched off in an hour; {most} is the limit");
-            fired.push(look.deny("deactivate.maxPerHour", message));
+            fired.push(look.exceeds("deactivate.maxPerHour", message));
         }
     }
     let stopped = look.own(look.proposal.effect.daily.decrease_micros);

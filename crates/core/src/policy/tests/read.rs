@@ -11,7 +11,7 @@ use crate::access::ToolClass;
 use crate::name::{AccountId, ConnectorName, Currency, KeyId, ObjectId, ToolName};
 use crate::policy::Policy;
 use crate::policy::decide::{Agreed, RuleName, Terms};
-use crate::policy::facts::{ExposureSnapshot, ExposureTerms, Facts, Proposal, Subject};
+use crate::policy::facts::{ExposureSnapshot, ExposureTerms, Facts, Proposal, Subject, Undoes};
 use crate::spend_root::SpendRoot;
 
 /// One line of a table.
@@ -30,6 +30,8 @@ pub struct Case {
     /// The change, in the words of `words::effect`.
     #[serde(rename = "do")]
     change: String,
+    /// How long ago what it takes back was applied, if it takes something back.
+    undoes: Option<String>,
     /// Who, where it matters.
     #[serde(default, rename = "as")]
     by: BTreeMap<String, String>,
@@ -148,7 +150,15 @@ fn proposal(case: &Case) -> Result<Proposal, String> {
     for (field, value) in &case.by {
         set(&mut subject, field, value);
     }
-    Ok(Proposal { subject, effect })
+    let undoes = case.undoes.as_deref().map(|age| Undoes {
+        change: "0".repeat(32),
+        applied_at: moment::ago(age),
+    });
+    Ok(Proposal {
+        subject,
+        effect,
+        undoes,
+    })
 }
 
 fn root(case: &Case) -> SpendRoot {

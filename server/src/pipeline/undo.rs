@@ -1,0 +1,177 @@
+//! The third tool that is the server's own: takes back a change that was made
+//! (WRITES §8). What it finds out is which tool of the vendor sets what was there
+//! before; from then on it is a change as any other.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tenantry_connectors::change::Target;
+use tenantry_connectors::change::doubt::Doubt;
+use tenantry_connectors::change::view::View;
+use tenantry_core::access::ToolClass;
+use tenantry_core::audit::{Arguments, Stage};
+use tenantry_core::authorize;
+use tenantry_core::idempotency::KEY_ARGUMENT;
+use tenantry_core::name::ToolName;
+use tenantry_core::policy::facts::{Subject, Undoes};
+use tenantry_core::reason::{Reason, Refusal};
+use tenantry_ledger::change::{Progress, Recorded};
+
+use super::check::{self, Checked};
+use super::own_tool::{self, OwnChange};
+use super::record::Entry;
+use super::wish::Wish;
+use super::{Asked, Authenticated, Stopped};
+use crate::counter::Counter;
+
+/// Its name.
+pub const TOOL: &str = "undo_change";
+
+/// The same for people.
+pub const TITLE: &str = "Undo change";
+
+/// What agents read of it.
+pub const DESCRIPTION: &str = "Takes back one change that was made with this key or another one of the same owner and agent: \
+the object gets what it had before, if it still is as that change left it. Possible for 7 days, and not for what was created. \
+It is a change of its own with an idempotency_key of its own: policies decide over it, and where it meets a limit, people are asked.";
+
+/// What is wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    change_id: String,
+}
+
+/// Another change, and how it comes to be one.
+struct Inverse {
+    /// The call that makes it, without a key.
+    asked: Asked,
+    /// What it takes back.
+    undoes: Undoes,
+    /// What the object must be, for it to be taken back.
+    left: Target,
+}
+
+/// Its name, as tools are known by.
+pub fn name() -> Option<ToolName> {
+    ToolName::parse(TOOL).ok()
+}
+
+/// The schema of its own argument; a key and `dry_run` are those of every change.
+pub fn input_schema() -> Map<String, Value> {
+    let schema = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["change_id"],
+        "properties": {
+            "change_id": {"type": "string", "description": "the change that is taken back, as its answer named it"},
+        },
+    });
+    schema.as_object().cloned().unwrap_or_default()
+}
+
+/// The call that takes the change back, checked as if it had been asked for
+/// itself, and the wish of the caller.
+pub(super) async fn resolve<'c>(
+    counter: &'c Counter,
+    caller: &Authenticated,
+    asked: Asked,
+    entry: &mut Entry,
+) -> Result<(Checked<'c>, Wish), Stopped> {
+    let refused = |refusal| Stopped::refused(Stage::Check, refusal);
+    let tool = own_tool::found(caller, name(), ToolClass::Write, &asked, entry)?;
+    let mut own = asked.arguments;
+    let wish = Wish::take(&mut own, &tool, true);
+    let said = Arguments::checked(&own, &caller.in_force.tenant.redact);
+    entry.arguments(said.clone());
+    let wish = wish.map_err(refused)?;
+    let wanted: Wanted = own_tool::read(own).map_err(refused)?;
+    let OwnChange { change, .. } = own_tool::own_change(counter, caller, &wanted.change_id).await?;
+    let inverse = inverse(counter, caller, &change);
+    let inverse = inverse.map_err(|refusal| Stopped::refused(Stage::Own, refusal))?;
+    let catalog = &counter.workshop.catalog;
+    let checked = check::check(catalog, &caller.in_force, inverse.asked, entry)?;
+    // The line of the call says what its caller said.
+    entry.arguments(said);
+    let wish = Wish {
+        undoes: Some(inverse.undoes),
+        left: Some(inverse.left),
+        ..wish
+    };
+    Ok((checked, wish))
+}
+
+/// How a change is taken back, if it can be.
+fn inverse(
+    counter: &Counter,
+    caller: &Authenticated,
+    change: &Recorded,
+) -> Result<Inverse, Refusal> {
+    let in_force = &caller.in_force;
+    if let Some(proposal) = &change.proposal {
+        let Subject {
+            connector, account, ..
+        } = &proposal.subject;
+        authorize::account(&in_force.tenant, &caller.key, connector, account.as_str())?;
+    }
+    let applied_at = applied_at(change)?;
+    let intent = change.intent.as_ref();
+    let kept = intent.and_then(|intent| {
+        let doubt = Doubt::deserialize(&intent.target).ok()?;
+        let view = View::deserialize(&intent.before).ok()?;
+        Some((doubt, view.currency))
+    });
+    let (doubt, currency) = kept.ok_or_else(no_inverse)?;
+    let catalog = &counter.workshop.catalog;
+    let connector = catalog.connector(&doubt.connector);
+    let found = connector.and_then(|connector| connector.inverse(&doubt, &currency));
+    let found = found.filter(|(tool, _)| in_force.tenant.tools.permits(&tool.name));
+    let (tool, mut arguments) = found.ok_or_else(no_inverse)?;
+    // The key of the caller is this call's; that of the other is never claimed.
+    let change = change.lease.change.as_str();
+    arguments.insert(KEY_ARGUMENT.into(), change.into());
+    Ok(Inverse {
+        asked: Asked {
+            tool: tool.name.to_string(),
+            arguments,
+        },
+        undoes: Undoes {
+            change: change.to_owned(),
+            applied_at,
+        },
+        left: doubt.target,
+    })
+}
+
+/// When it was made at the latest, if it was.
+fn applied_at(change: &Recorded) -> Result<Timestamp, Refusal> {
+    let (reason, message) = match change.progress {
+        Progress::Applied => match change.applied_at {
+            Some(at) => return Ok(at),
+            None => return Err(no_inverse()),
+        },
+        Progress::NotApplied => {
+            let message = "the change was not made, so there is nothing to take back";
+            return Err(Refusal::new(Reason::ChangeNotMade, message).with_remedy("nothing to do"));
+        }
+        Progress::NeedsHuman => (
+            Reason::OutcomeUndecided,
+            "people must find out first whether the change was made",
+        ),
+        Progress::Claimed
+        | Progress::Pending
+        | Progress::Executing
+        | Progress::Reserved
+        | Progress::Sending
+        | Progress::Unknown => (
+            Reason::ChangeInProgress,
+            "the change has not ended, so it cannot be taken back yet",
+        ),
+    };
+    Err(Refusal::new(reason, message))
+}
+
+fn no_inverse() -> Refusal {
+    let message = "no tool that may be used here gives the object what it had before this change";
+    Refusal::new(Reason::ChangeNotUndoable, message)
+}
