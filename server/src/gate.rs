@@ -25,7 +25,7 @@ use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::trace::TraceContext;
 use tokio::time::Instant;
 
-use crate::audit::AuditSlot;
+use crate::audit::{AuditSlot, AuditStalled};
 use crate::counter::Counter;
 use crate::listener::Peer;
 use crate::pipeline::record::Entry;
@@ -195,6 +195,14 @@ async fn read(
             limiter.charge_message(key).map_err(Rejection::limited)?;
             None
         }
+        Message::Task { method, trace, .. } => {
+            limiter.charge_message(key).map_err(Rejection::limited)?;
+            let slot = counter.audit.reserve().await.map_err(stalled)?;
+            let mut entry = begin(counter, caller, slot, &method);
+            entry.traced(trace);
+            let charged = Ok(Charged::Rate);
+            Some(Ticket::new(Admitted { entry, charged }))
+        }
         Message::ToolCall { tool, trace } => {
             let mut admitted = admit(counter, caller, &tool).await?;
             let trace = trace.or_else(|| traced(&parts.headers));
@@ -237,8 +245,6 @@ async fn admit(
     caller: &Authenticated,
     tool: &str,
 ) -> Result<Admitted, Rejection> {
-    let stalled =
-        |_| Rejection::unavailable(Reason::AuditUnavailable, "the call cannot be put on record");
     let limiter = &caller.in_force.limiter;
     let found = counter.workshop.catalog.find(tool);
     let charged = if found.is_some_and(|found| found.tool.only_stops()) {
@@ -250,16 +256,24 @@ async fn admit(
         Ok(_) => counter.audit.reserve().await.map_err(stalled)?,
         Err(_) => counter.audit.sampled(&caller.key.id),
     };
-    let metrics = Arc::clone(&counter.metrics);
-    let entry = Entry::begin(
+    let mut entry = begin(counter, caller, slot, "tools/call");
+    entry.tool(tool);
+    Ok(Admitted { entry, charged })
+}
+
+fn begin(counter: &Counter, caller: &Authenticated, slot: AuditSlot, method: &str) -> Entry {
+    Entry::begin(
         slot.of(caller.source),
         caller.call_id.clone(),
         &caller.key,
-        tool,
+        method,
         caller.arrived,
-        metrics,
-    );
-    Ok(Admitted { entry, charged })
+        Arc::clone(&counter.metrics),
+    )
+}
+
+fn stalled(_: AuditStalled) -> Rejection {
+    Rejection::unavailable(Reason::AuditUnavailable, "the call cannot be put on record")
 }
 
 /// Sees to it that what the MCP library answered by itself is on record and

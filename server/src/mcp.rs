@@ -2,13 +2,15 @@
 //! nothing. The only module that knows the MCP library.
 
 pub mod offers;
+mod tasks;
 
 use std::sync::Arc;
 
 use http::request::Parts;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    ContentBlock, GetTaskParams, GetTaskResult, Implementation, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -16,13 +18,14 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
 use tenantry_core::answer::Envelope;
+use tenantry_core::audit::Stage;
 use tenantry_core::authorize::may_use;
 use tenantry_core::name::ConnectorName;
-use tenantry_core::reason::Reason;
+use tenantry_core::reason::{Reason, Refusal};
 
 use crate::counter::Counter;
 use crate::gate::{Admitted, BODY_LIMIT, Ticket};
-use crate::pipeline::{self, Asked, Authenticated, Stopped};
+use crate::pipeline::{self, Asked, Authenticated, Call, Ended, Stopped};
 use offers::{Offer, offers};
 
 /// How long a client may keep a tool list: as long as a change of its key's
@@ -64,7 +67,8 @@ pub struct Face {
 
 impl ServerHandler for Face {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_tasks();
+        ServerConfig::new(capabilities.build())
             .with_server_info(implementation())
             .with_instructions(INSTRUCTIONS)
     }
@@ -107,32 +111,61 @@ impl ServerHandler for Face {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let extensions = &parts(&context)?.extensions;
-        let caller = extensions
-            .get::<Authenticated>()
-            .ok_or_else(passed_no_gate)?
-            .clone();
-        let Admitted { entry, charged } = extensions
-            .get::<Ticket>()
-            .and_then(Ticket::take)
-            .ok_or_else(passed_no_gate)?;
         let asked = Asked {
             tool: request.name.into_owned(),
             arguments: request.arguments.unwrap_or_default(),
         };
-        let call_id = caller.call_id.clone();
-        let ended = match charged {
-            Ok(_charged) => {
-                pipeline::carry_out(Arc::clone(&self.counter), caller, asked, entry).await
-            }
-            Err(refusal) => pipeline::turn_away(entry, refusal),
-        };
-        match ended {
-            Err(stopped) if stopped.refusal.reason == Reason::ToolUnknown => {
-                Err(unknown_tool(&stopped, &call_id))
-            }
-            ended => Ok(result(pipeline::respond(&call_id, ended)).into()),
+        let (call_id, ended) = self.carry_out(&context, Call::Tool(asked)).await?;
+        if let Err(stopped) = &ended
+            && stopped.refusal.reason == Reason::ToolUnknown
+        {
+            return Err(error(&stopped.refusal, &call_id));
         }
+        let envelope = pipeline::respond(&call_id, ended);
+        let client = context.client_capabilities();
+        if client.is_some_and(|client| client.supports_tasks())
+            && let Some(task) = tasks::begun(&self.counter, &envelope).await
+        {
+            return Ok(task.into());
+        }
+        Ok(result(envelope).into())
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let call = Call::Follow(request.task_id);
+        let (call_id, ended) = self.carry_out(&context, call).await?;
+        tasks::standing(&self.counter, &call_id, ended).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let call = Call::Withdraw(request.task_id);
+        let (call_id, ended) = self.carry_out(&context, call).await?;
+        match ended {
+            Err(stopped) if stopped.change.is_none() => Err(error(&stopped.refusal, &call_id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// No task of ours ever asks its client for anything.
+    async fn update_task(
+        &self,
+        _: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let (caller, Admitted { entry, .. }) = admitted(&context)?;
+        let message = "no task here asks for input";
+        let refusal = Refusal::new(Reason::RequestInvalid, message);
+        let stopped = Stopped::refused(Stage::Receive, refusal.clone());
+        entry.finish(&Err(stopped));
+        Err(error(&refusal, &caller.call_id))
     }
 
     /// The list of tools changes with the key, not under it: there is nothing
@@ -140,6 +173,33 @@ impl ServerHandler for Face {
     async fn listen(&self, _: SubscriptionContext) -> Result<(), ErrorData> {
         Ok(())
     }
+}
+
+impl Face {
+    /// Carries a call out that came through the gate.
+    async fn carry_out(
+        &self,
+        context: &RequestContext<RoleServer>,
+        call: Call,
+    ) -> Result<(String, Ended), ErrorData> {
+        let (caller, Admitted { entry, charged }) = admitted(context)?;
+        let call_id = caller.call_id.clone();
+        let ended = match charged {
+            Ok(_charged) => {
+                pipeline::carry_out(Arc::clone(&self.counter), caller, call, entry).await
+            }
+            Err(refusal) => pipeline::turn_away(entry, refusal),
+        };
+        Ok((call_id, ended))
+    }
+}
+
+/// What the gate has let through.
+fn admitted(context: &RequestContext<RoleServer>) -> Result<(Authenticated, Admitted), ErrorData> {
+    let extensions = &parts(context)?.extensions;
+    let caller = extensions.get::<Authenticated>();
+    let ticket = extensions.get::<Ticket>().and_then(Ticket::take);
+    caller.cloned().zip(ticket).ok_or_else(passed_no_gate)
 }
 
 fn implementation() -> Implementation {
@@ -154,13 +214,14 @@ fn passed_no_gate() -> ErrorData {
     ErrorData::internal_error("the request did not come through the gate", None)
 }
 
-fn unknown_tool(stopped: &Stopped, call_id: &str) -> ErrorData {
+/// What names something that is not there, or not for this caller.
+fn error(refusal: &Refusal, call_id: &str) -> ErrorData {
     let data = json!({
-        "reason": stopped.refusal.reason,
-        "remedy": stopped.refusal.remedy,
+        "reason": refusal.reason,
+        "remedy": refusal.remedy,
         "call_id": call_id,
     });
-    ErrorData::invalid_params(stopped.refusal.message.clone(), Some(data))
+    ErrorData::invalid_params(refusal.message.clone(), Some(data))
 }
 
 /// The envelope as a tool result, with its mirror in text: data as JSON,

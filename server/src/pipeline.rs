@@ -15,6 +15,7 @@ pub mod own;
 mod own_tool;
 pub mod record;
 pub mod send;
+pub mod task;
 pub mod undo;
 pub mod wish;
 
@@ -65,6 +66,17 @@ pub struct Asked {
     pub tool: String,
     /// Its arguments.
     pub arguments: Map<String, Value>,
+}
+
+/// What a caller wants.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    /// A tool is called.
+    Tool(Asked),
+    /// What became of the change of that id, as a task.
+    Follow(String),
+    /// The change of that id is not wanted any more.
+    Withdraw(String),
 }
 
 /// Why a call ended before its answer, and where.
@@ -138,12 +150,12 @@ pub type Ended = Result<Done, Stopped>;
 pub async fn carry_out(
     counter: Arc<Counter>,
     caller: Authenticated,
-    asked: Asked,
+    call: Call,
     entry: Entry,
 ) -> Ended {
     let deadline = caller.arrived + CALL_LIMIT;
     let sent = entry.sent();
-    let work = recorded(Arc::clone(&counter), caller, asked, entry);
+    let work = recorded(Arc::clone(&counter), caller, call, entry);
     match tokio::time::timeout_at(deadline, counter.calls.spawn(work)).await {
         Ok(Ok(ended)) => ended,
         // A panic: its entry was put on record when the task unwound.
@@ -158,12 +170,12 @@ pub async fn carry_out(
 async fn recorded(
     counter: Arc<Counter>,
     caller: Authenticated,
-    asked: Asked,
+    call: Call,
     mut entry: Entry,
 ) -> Ended {
     let sent = entry.sent();
     let ended = {
-        let walk = walk(&counter, &caller, asked, &mut entry);
+        let walk = walk(&counter, &caller, call, &mut entry);
         tokio::select! {
             ended = walk => ended,
             () = counter.cut.cancelled() => Err(cut_short(stopping(), &sent)),
@@ -174,7 +186,12 @@ async fn recorded(
     ended
 }
 
-async fn walk(counter: &Counter, caller: &Authenticated, asked: Asked, entry: &mut Entry) -> Ended {
+async fn walk(counter: &Counter, caller: &Authenticated, call: Call, entry: &mut Entry) -> Ended {
+    let asked = match call {
+        Call::Tool(asked) => asked,
+        Call::Follow(id) => return task::follow(counter, caller, &id, entry).await,
+        Call::Withdraw(id) => return task::withdraw(counter, caller, &id, entry).await,
+    };
     if asked.tool == describe::TOOL {
         return describe::answer(counter, caller, asked, entry).await;
     }

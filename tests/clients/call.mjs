@@ -6,12 +6,15 @@
 // modern: SDK v2, pinned to 2026-07-28, so that it cannot fall back.
 // With --interactive it reads one JSON object a line, {"tool": …, "arguments": …},
 // and prints one for each, after a first one about the server.
+// With --tasks (modern alone) it follows tasks to their end by the official package for
+// them; {"cancel": true} in a line cancels the task instead.
 // The key comes from the environment: arguments are visible to every process.
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import * as legacy from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as LegacyTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import * as modern from "@modelcontextprotocol/client";
+import { createTaskSessionFromClient } from "@modelcontextprotocol/ext-tasks/client";
 
 const MODERN_VERSION = "2026-07-28";
 
@@ -22,6 +25,7 @@ const { values } = parseArgs({
     tool: { type: "string" },
     arguments: { type: "string", default: "{}" },
     interactive: { type: "boolean", default: false },
+    tasks: { type: "boolean", default: false },
   },
 });
 if (!values.url || !["legacy", "modern"].includes(values.era)) {
@@ -39,8 +43,43 @@ const [client, transport] =
       ]
     : [new legacy.Client(identity), new LegacyTransport(new URL(values.url), { requestInit: { headers } })];
 
-async function call({ tool, arguments: args }) {
+// The package leaves it to its host to send what the SDK's own schemas do not take.
+let lastId = 0;
+async function dispatch(request) {
+  const { method, params } = request;
+  const response = await fetch(values.url, {
+    method: "POST",
+    headers: {
+      ...headers,
+      "Content-Type": "application/json",
+      Accept: "application/json, text/event-stream",
+      "MCP-Protocol-Version": MODERN_VERSION,
+      "Mcp-Method": method,
+      "Mcp-Name": params.name ?? params.taskId,
+    },
+    body: JSON.stringify({ jsonrpc: "2.0", id: `task-${++lastId}`, ...request }),
+  });
+  const { result, error } = await response.json();
+  return error ? { kind: "error", error } : { kind: "result", result };
+}
+
+let session;
+async function follow(tool, args, cancel) {
+  session ??= createTaskSessionFromClient(client, {
+    endpointId: "tenantry",
+    rawDispatch: dispatch,
+    v2RequestFraming: { protocolVersion: MODERN_VERSION, clientInfo: identity, clientCapabilities: {} },
+  });
+  const execution = await session.callTool(tool, args);
+  if (cancel) await execution.cancel();
+  const { outcome } = await execution.settle();
+  const { result } = outcome;
+  return { kind: execution.kind, status: outcome.status, isError: result?.isError, structuredContent: result?.structuredContent };
+}
+
+async function call({ tool, arguments: args, cancel }) {
   try {
+    if (values.tasks) return await follow(tool, args, cancel);
     const result = await client.callTool({ name: tool, arguments: args });
     return { isError: result.isError ?? false, structuredContent: result.structuredContent };
   } catch (error) {

@@ -17,6 +17,15 @@ pub enum Message {
         /// Where it stands in its caller's trace, if it says so in `_meta`.
         trace: Option<TraceContext>,
     },
+    /// A change is followed or taken back, as a task of its caller.
+    Task {
+        /// The method.
+        method: String,
+        /// The task's id, if it is named.
+        id: Option<String>,
+        /// Where it stands in its caller's trace, if it says so in `_meta`.
+        trace: Option<TraceContext>,
+    },
     /// Anything else; the MCP library knows what.
     Other {
         /// The method, if it has one.
@@ -25,6 +34,9 @@ pub enum Message {
         name: Option<String>,
     },
 }
+
+/// With what the methods of tasks begin.
+const TASKS: &str = "tasks/";
 
 /// The members of a JSON-RPC message.
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -62,6 +74,14 @@ impl Message {
             Some(_) => return Err(Rejection::body("the method is not a string")),
         };
         let params = message.get("params");
+        if let Some(method) = method.as_ref().filter(|method| method.starts_with(TASKS)) {
+            let id = params.and_then(|params| params.get("taskId"));
+            return Ok(Self::Task {
+                method: method.clone(),
+                id: id.and_then(Value::as_str).map(str::to_owned),
+                trace: params.and_then(Value::as_object).and_then(trace),
+            });
+        }
         let name = params.and_then(|params| params.get("name").or_else(|| params.get("uri")));
         let name = name.and_then(Value::as_str).map(str::to_owned);
         Ok(Self::Other { method, name })
@@ -71,6 +91,7 @@ impl Message {
     pub fn method(&self) -> Option<&str> {
         match self {
             Self::ToolCall { .. } => Some("tools/call"),
+            Self::Task { method, .. } => Some(method),
             Self::Other { method, .. } => method.as_deref(),
         }
     }
@@ -79,6 +100,7 @@ impl Message {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::ToolCall { tool, .. } => Some(tool),
+            Self::Task { id, .. } => id.as_deref(),
             Self::Other { name, .. } => name.as_deref(),
         }
     }
@@ -131,7 +153,7 @@ mod tests {
             Message::read(text.as_bytes()).map_err(|rejection| rejection.refusal.message)?;
         Ok(match message {
             Message::ToolCall { tool, .. } => Some(tool),
-            Message::Other { .. } => None,
+            Message::Task { .. } | Message::Other { .. } => None,
         })
     }
 

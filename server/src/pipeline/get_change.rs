@@ -63,17 +63,37 @@ pub(super) async fn answer(
     asked: Asked,
     entry: &mut Entry,
 ) -> Ended {
-    let (tool, wanted) = own_tool::wanted::<Wanted>(caller, name(), asked, entry)?;
-    let OwnChange { ledger, change } =
-        own_tool::own_change(counter, caller, &wanted.change_id).await?;
-    may_read(counter, caller, &tool, &change)
+    let (_, wanted) = own_tool::wanted::<Wanted>(caller, name(), asked, entry)?;
+    let found = find(counter, caller, &wanted.change_id, entry).await?;
+    what_became(counter, caller, &found).await
+}
+
+/// Finds a change that the caller may hear of.
+pub(super) async fn find(
+    counter: &Counter,
+    caller: &Authenticated,
+    id: &str,
+    entry: &mut Entry,
+) -> Result<OwnChange, Stopped> {
+    let found = own_tool::own_change(counter, caller, id).await?;
+    may_read(counter, caller, &found.change)
         .map_err(|refusal| Stopped::refused(Stage::Authorize, refusal))?;
+    entry.change(&found.change.lease.change);
+    Ok(found)
+}
+
+/// What repeating the call of a change would answer.
+pub(super) async fn what_became(
+    counter: &Counter,
+    caller: &Authenticated,
+    found: &OwnChange,
+) -> Ended {
+    let OwnChange { ledger, change } = found;
     let id = &change.lease.change;
-    entry.change(id);
     let met = ledger.opens(id, counter.clock.now()).await;
     let met = met.map_err(|error| Stopped::refused(Stage::Own, book::refusal(&error)))?;
     match met {
-        Some(met) => told::met(&ledger, &caller.in_force.tenant.policies, met).await,
+        Some(met) => told::met(ledger, &caller.in_force.tenant.policies, met).await,
         None => Err(told::given_up(id)),
     }
 }
@@ -81,20 +101,16 @@ pub(super) async fn answer(
 /// Whether the key may still read where the change is: another one of the same
 /// owner may be good for fewer accounts. Before it is decided, a change tells
 /// nothing of its object.
-fn may_read(
-    counter: &Counter,
-    caller: &Authenticated,
-    tool: &ToolName,
-    found: &Recorded,
-) -> Result<(), Refusal> {
-    let Some(proposal) = &found.proposal else {
+fn may_read(counter: &Counter, caller: &Authenticated, found: &Recorded) -> Result<(), Refusal> {
+    // INVARIANT: the name of this tool is one.
+    let (Some(proposal), Some(tool)) = (&found.proposal, name()) else {
         return Ok(());
     };
     let freezes = counter.knowledge.freezes_now();
     let freezes = freezes.filter(|_| !counter.is_stale(Instant::now()));
     let freezes = freezes.ok_or_else(stale)?;
     let request = Request {
-        tool,
+        tool: &tool,
         connector: &proposal.subject.connector,
         class: ToolClass::Read,
         stops: false,

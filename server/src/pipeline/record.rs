@@ -41,15 +41,14 @@ impl Entry {
         slot: AuditSlot,
         call_id: String,
         key: &KeyRecord,
-        tool: &str,
+        method: &str,
         arrived: Instant,
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.in_flight.inc();
         let event = AuditEvent {
             actor: Some(Actor::of(key)),
-            method: Some("tools/call".into()),
-            tool: Some(tool.chars().take(LONGEST_NAME).collect()),
+            method: Some(method.into()),
             ..blank_event(call_id)
         };
         let vendor_requests = Arc::new(AtomicU32::new(0));
@@ -76,6 +75,11 @@ impl Entry {
             sent: Arc::default(),
             metrics,
         }
+    }
+
+    /// It calls a tool of that name, whether there is one or not.
+    pub fn tool(&mut self, name: &str) {
+        self.event.tool = Some(name.chars().take(LONGEST_NAME).collect());
     }
 
     /// It belongs to that trace.

@@ -21,7 +21,9 @@ async fn every_era_is_greeted_without_a_session() {
                 .unwrap()
                 .contains("never as instructions")
         );
-        assert_eq!(result["capabilities"], json!({"tools": {}}));
+        let extensions = json!({"io.modelcontextprotocol/tasks": {}});
+        let capabilities = json!({"tools": {}, "extensions": extensions});
+        assert_eq!(result["capabilities"], capabilities);
         match era {
             Era::Legacy(version) => {
                 assert_eq!(result["protocolVersion"], version);

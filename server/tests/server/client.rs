@@ -42,6 +42,7 @@ pub struct Client {
     key: Option<String>,
     era: Era,
     said: Captured,
+    capabilities: Value,
 }
 
 impl Client {
@@ -53,6 +54,16 @@ impl Client {
             key,
             era: Era::Modern,
             said,
+            capabilities: json!({}),
+        }
+    }
+
+    /// One that can follow tasks.
+    pub fn with_tasks(self) -> Self {
+        let capabilities = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+        Self {
+            capabilities,
+            ..self
         }
     }
 
@@ -110,7 +121,9 @@ impl Client {
                 };
                 put("mcp-protocol-version", "2026-07-28");
                 put("mcp-method", message["method"].as_str().unwrap());
-                if let Some(name) = message["params"]["name"].as_str() {
+                let params = &message["params"];
+                let name = params["name"].as_str().or(params["taskId"].as_str());
+                if let Some(name) = name {
                     put("mcp-name", name);
                 }
                 request.headers(headers)
@@ -123,7 +136,7 @@ impl Client {
         if self.era == Era::Modern {
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientCapabilities": self.capabilities,
                 "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "0"},
             });
         }
@@ -160,6 +173,11 @@ impl Client {
         result
     }
 
+    /// Asks about a task.
+    pub async fn task(&self, method: &str, id: &str) -> Reply {
+        self.ask(method, json!({"taskId": id})).await
+    }
+
     /// Calls a tool, whatever comes of it.
     pub async fn try_call(&self, tool: &str, arguments: Value) -> Reply {
         self.ask("tools/call", json!({"name": tool, "arguments": arguments}))
@@ -168,7 +186,7 @@ impl Client {
 }
 
 /// The result fits the advertised schema, and its text mirrors it.
-fn check_result(tool: &str, result: &Value) {
+pub fn check_result(tool: &str, result: &Value) {
     let envelope = &result["structuredContent"];
     let schema = advertised(tool);
     let validator = jsonschema::draft202012::new(&schema).unwrap();

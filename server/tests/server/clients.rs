@@ -8,10 +8,12 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tenantry_api::mcp_approval::{ApprovalState, ApprovalVerdict};
 use tenantry_core::access::Access;
 use tenantry_core::key::{KeyRecord, Scope};
 use tenantry_core::tenant::{RateLimit, TenantConfig};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Faults, Order};
+use tenantry_server::control_plane::Question;
 
 use crate::control::raw;
 use crate::world::{PATIENCE, World, key, record};
@@ -43,6 +45,10 @@ struct Sdk {
 
 impl Sdk {
     async fn start(world: &World, client: usize) -> Self {
+        Self::start_with(world, client, &[]).await
+    }
+
+    async fn start_with(world: &World, client: usize, more: &[&str]) -> Self {
         let (name, runner, program, era) = CLIENTS[client];
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients");
         let runner: OsString =
@@ -55,6 +61,7 @@ impl Sdk {
         if program == "call.mjs" {
             command.arg("--interactive");
         }
+        command.args(more);
         command.env("TENANTRY_API_KEY", key("demo").reveal());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
@@ -73,8 +80,13 @@ impl Sdk {
     }
 
     /// One call; what the client made of the answer.
-    async fn call(mut self, tool: &str, arguments: Value) -> (Self, Value) {
-        let line = format!("{}\n", json!({"tool": tool, "arguments": arguments}));
+    async fn call(self, tool: &str, arguments: Value) -> (Self, Value) {
+        self.say(json!({"tool": tool, "arguments": arguments}))
+            .await
+    }
+
+    async fn say(mut self, said: Value) -> (Self, Value) {
+        let line = format!("{said}\n");
         let input = self.process.stdin.as_mut().unwrap();
         input.write_all(line.as_bytes()).unwrap();
         input.flush().unwrap();
@@ -328,4 +340,48 @@ async fn the_official_clients_take_the_answers_of_a_server_in_trouble() {
         );
         world.end().await;
     }
+}
+
+/// The official package for tasks checks each of them against its schemas.
+#[tokio::test]
+async fn the_official_client_follows_tasks_to_their_end() {
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.tenant.guard_proven = true;
+        setup.tenant.policies = vec![policy(json!({"approvals": [{
+            "name": "large", "approverClass": "finance", "approvers": 1, "expiresAfterMs": 3_600_000,
+            "when": {"dailyIncreaseOver": "5"},
+        }]}))];
+    })
+    .await;
+    let modern = 1;
+    let sdk = Sdk::start_with(&world, modern, &["--tasks"]).await;
+    let asked = |amount: &str| budget(AD_SET, amount, &new_key());
+    let (sdk, made) = sdk.call("meta_set_budget", asked("31.00")).await;
+    assert_eq!(made["kind"], "immediate", "{made}");
+    let deciding = async {
+        let waits = |question: &Question| question.status.state == Some(ApprovalState::Pending);
+        let question = world.control.question(waits).await;
+        let by = "bob@acme.example";
+        world
+            .control
+            .decide(&question.name, by, ApprovalVerdict::Approve);
+    };
+    let following = sdk.call("meta_set_budget", asked("40.00"));
+    let ((sdk, told), ()) = tokio::join!(following, deciding);
+    assert_eq!(
+        (&told["kind"], &told["status"]),
+        (&json!("task"), &json!("completed")),
+        "{told}"
+    );
+    assert_eq!(told["structuredContent"]["status"], "done", "{told}");
+    let wanted = json!({"tool": "meta_set_budget", "arguments": asked("50.00"), "cancel": true});
+    let (sdk, told) = sdk.say(wanted).await;
+    assert_eq!(
+        (&told["kind"], &told["status"]),
+        (&json!("task"), &json!("cancelled")),
+        "{told}"
+    );
+    drop(sdk);
+    world.end().await;
 }

@@ -12,6 +12,7 @@ mod keys;
 mod ledger;
 mod record;
 mod settling;
+mod tasks;
 mod undo;
 
 use std::sync::atomic::{AtomicU64, Ordering};
