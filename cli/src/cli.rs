@@ -39,6 +39,8 @@ pub enum Command {
     Approve(Decision),
     /// Say no to a change, which is final
     Deny(Decision),
+    /// Say what became of a change that was sent and that nobody else can tell, in your own name
+    Resolve(Resolve),
     /// Take back a change that you have asked for
     Withdraw(Withdraw),
     /// Stop an organisation, a connector or an account of it
@@ -239,6 +241,26 @@ pub struct Decision {
     /// Wait for what becomes of it, 60 seconds or so many; exit with 1 if it is not what you said, with 2 if it is not known by then
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "60", value_parser = clap::value_parser!(u64).range(..=86_400))]
     pub wait: Option<u64>,
+}
+
+/// `tenantry resolve`.
+///
+/// Look at the object at the vendor first: what you say frees the money of the
+/// change, or counts it. Nothing is sent again.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("finding").required(true).args(["applied", "not_applied"])))]
+pub struct Resolve {
+    /// Which, for whom and why.
+    #[command(flatten)]
+    pub decision: Decision,
+
+    /// The vendor made the change
+    #[arg(long)]
+    pub applied: bool,
+
+    /// The vendor did not make it
+    #[arg(long)]
+    pub not_applied: bool,
 }
 
 /// `tenantry withdraw`.

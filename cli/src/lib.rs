@@ -21,7 +21,7 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 
 use answer::{Answer, Unusable};
-use cli::{AuditCommand, Cli, Command, KeyCommand, LedgerCommand, PolicyCommand};
+use cli::{AuditCommand, Cli, Command, KeyCommand, LedgerCommand, PolicyCommand, Resolve};
 use cluster::{Cluster, approvals, check, decide, freeze, key, ledger, report, status};
 use tenantry_api::mcp_approval::ApprovalVerdict;
 
@@ -100,6 +100,16 @@ async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusa
         Command::Deny(asked) => {
             let verdict = ApprovalVerdict::Deny;
             decide::decide(&reach(&asked.place).await?, asked, verdict).await
+        }
+        Command::Resolve(Resolve {
+            decision, applied, ..
+        }) => {
+            let verdict = if *applied {
+                ApprovalVerdict::Applied
+            } else {
+                ApprovalVerdict::NotApplied
+            };
+            decide::decide(&reach(&decision.place).await?, decision, verdict).await
         }
         Command::Status(asked) => status::status(&reach(&asked.place).await?, asked, now).await,
         Command::Check(asked) => check::check(&reach(&asked.place).await?, asked, now).await,

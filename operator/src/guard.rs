@@ -13,7 +13,7 @@ use kube::{Api, Client};
 use serde_json::json;
 use tenantry_api::label;
 use tenantry_api::mcp_approval::{
-    ApprovalRequest, ApprovalRule, McpApproval, McpApprovalSpec, Requester,
+    ApprovalQuestion, ApprovalRequest, ApprovalRule, McpApproval, McpApprovalSpec, Requester,
 };
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
@@ -288,6 +288,7 @@ async fn forge(client: &Client, namespace: &str) -> Standing {
 /// An approval that nobody asked for, of a change that does not exist.
 fn forged_approval() -> McpApproval {
     let request = ApprovalRequest {
+        asks: ApprovalQuestion::Change,
         change_id: "0".repeat(32),
         tool: "forged".into(),
         connector: "forged".into(),

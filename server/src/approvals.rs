@@ -5,6 +5,7 @@
 mod carry;
 pub mod end;
 pub mod form;
+mod inquire;
 mod tell;
 pub mod word;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tenantry_api::mcp_approval::ApprovalState;
+use tenantry_api::mcp_approval::{ApprovalRequest, ApprovalState};
 use tenantry_core::cause::chain;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::name::KeyId;
@@ -105,6 +106,7 @@ impl Clerk<'_> {
             Err(error) => said(Err(error.into()), "what waits for people"),
         }
         said(self.resume().await, "what people agreed to");
+        said(self.inquire_all().await, "what needs people");
         self.tell_all().await;
     }
 
@@ -143,16 +145,26 @@ impl Clerk<'_> {
         let Some(question) = question else {
             return Word::Ended(End::Denied, word::DELETED.into());
         };
-        let in_force = self.counter.standing().in_force;
-        let is_vouched_for = in_force.is_some_and(|in_force| in_force.tenant.guard_proven);
-        if !is_vouched_for && !question.spec.decisions.is_empty() {
+        if !self.is_vouched_for() && !question.spec.decisions.is_empty() {
             // Anybody may have written them, and nobody can tell later.
             return Word::Ended(End::Denied, word::UNGUARDED.into());
         }
         word::heard(approval, shown, question)
     }
 
-    /// Puts a question before people.
+    /// Whether the API server lets nobody decide who may not.
+    fn is_vouched_for(&self) -> bool {
+        let in_force = self.counter.standing().in_force;
+        in_force.is_some_and(|in_force| in_force.tenant.guard_proven)
+    }
+
+    /// Puts a question before people, in time.
+    async fn ask(&self, name: &str, request: &ApprovalRequest) -> Result<Question, AskError> {
+        let asked = tokio::time::timeout(LIMIT, self.plane.ask(name, request)).await;
+        asked.unwrap_or_else(|_| Err(AskError::Failed(LATE.into())))
+    }
+
+    /// Puts a change before people.
     async fn show(&self, change: &Recorded, approval: &Approval) -> Result<(), RoundError> {
         let key = match &change.proposal {
             Some(proposal) => self.key(&proposal.subject.key).await?,
@@ -168,15 +180,13 @@ impl Clerk<'_> {
             Err(error) => return self.end(approval, End::Unavailable, &chain(&error)).await,
         };
         let name = form::name(&approval.change, approval.asked_at);
-        let asked = tokio::time::timeout(LIMIT, self.plane.ask(&name, &request)).await;
-        let question = match asked {
-            Ok(Ok(question)) => question,
-            Ok(Err(AskError::Full(_))) if self.make_room().await? => return Err(RoundError::Full),
-            Ok(Err(error @ (AskError::Refused(_) | AskError::Full(_)))) => {
+        let question = match self.ask(&name, &request).await {
+            Ok(question) => question,
+            Err(AskError::Full(_)) if self.make_room().await? => return Err(RoundError::Full),
+            Err(error @ (AskError::Refused(_) | AskError::Full(_))) => {
                 return self.end(approval, End::Unavailable, &chain(&error)).await;
             }
-            Ok(Err(error)) => return Err(RoundError::Plane(chain(&error))),
-            Err(_) => return Err(RoundError::Plane(LATE.into())),
+            Err(error @ AskError::Failed(_)) => return Err(RoundError::Plane(chain(&error))),
         };
         let digest = form::digest(&question.spec.request);
         if digest != form::digest(&request) {

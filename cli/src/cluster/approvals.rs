@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use tenantry_api::mcp_approval::{
-    ApprovalDecision, ApprovalRequest, ApprovalState, ApprovalVerdict, McpApproval, Requester,
+    ApprovalDecision, ApprovalQuestion, ApprovalRequest, ApprovalState, ApprovalVerdict,
+    McpApproval, Requester,
 };
 use tenantry_core::text;
 
@@ -107,7 +108,14 @@ pub async fn show(
     lines.extend(body(&approval, now));
     let mut text = aligned(&lines);
     let name = approval.name_any();
-    if state(&approval) == ApprovalState::Pending {
+    let is_open = state(&approval) == ApprovalState::Pending;
+    if is_open && approval.spec.request.asks == ApprovalQuestion::Outcome {
+        let resolve = cluster.again(&format!("resolve {name}"));
+        let _ = writeln!(
+            text,
+            "\nlook at the object at the vendor, then: {resolve} --applied, or {resolve} --not-applied"
+        );
+    } else if is_open {
         let approve = cluster.again(&format!("approve {name}"));
         let deny = cluster.again(&format!("deny {name}"));
         // Writing to a text cannot fail.
@@ -277,11 +285,18 @@ fn needs(request: &ApprovalRequest) -> String {
     }
 }
 
-fn said(decision: &ApprovalDecision) -> String {
-    let word = match decision.verdict {
+/// What somebody says, as people say it.
+pub fn word(verdict: ApprovalVerdict) -> &'static str {
+    match verdict {
         ApprovalVerdict::Approve => "yes",
         ApprovalVerdict::Deny => "no",
-    };
+        ApprovalVerdict::Applied => "applied",
+        ApprovalVerdict::NotApplied => "not applied",
+    }
+}
+
+fn said(decision: &ApprovalDecision) -> String {
+    let word = word(decision.verdict);
     let classes = decision.classes.as_ref();
     let classes = classes.map_or_else(String::new, |classes| format!(" for {}", classes.join("+")));
     let comment = decision.comment.as_ref();

@@ -1,5 +1,5 @@
-//! What somebody says of a change that waits: in their own name, of that very
-//! object, once.
+//! What somebody says of a change that waits, or of one that nobody else can
+//! tell: in their own name, of that very object, once.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,11 @@ use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tenantry_api::mcp_approval::{
-    ApprovalDecision, ApprovalRequest, ApprovalState, ApprovalVerdict, McpApproval,
+    ApprovalDecision, ApprovalQuestion, ApprovalRequest, ApprovalState, ApprovalVerdict,
+    McpApproval,
 };
 
-use super::approvals::{get, of, state};
+use super::approvals::{get, of, state, word};
 use super::{Cluster, cell, failed, find, tenant};
 use crate::answer::{self, Answer, Unusable};
 use crate::cli::{Decision, Withdraw};
@@ -31,6 +32,7 @@ pub async fn decide(
     let approval = get(cluster, &asked.name).await?;
     let me = cluster.me().await?;
     let request = &approval.spec.request;
+    is_asked(cluster, &approval, verdict)?;
     let (name, summary) = (&asked.name, cell(&request.summary));
     let before = approval.spec.decisions.iter().find(|one| one.by == me);
     match before {
@@ -53,13 +55,41 @@ pub async fn decide(
     let (stands, message) = wait_for(cluster, &approval, Duration::from_secs(wait)).await?;
     let text = format!("{name}: {stands:?}{message}\n");
     let is_good = match verdict {
-        ApprovalVerdict::Approve => stands == ApprovalState::Applied,
+        ApprovalVerdict::Approve | ApprovalVerdict::Applied => stands == ApprovalState::Applied,
         ApprovalVerdict::Deny => stands == ApprovalState::Denied,
+        ApprovalVerdict::NotApplied => stands == ApprovalState::Failed,
     };
     Ok(Answer {
         is_good,
         ..Answer::good(text)
     })
+}
+
+/// Whether that is an answer to what is asked.
+fn is_asked(
+    cluster: &Cluster,
+    approval: &McpApproval,
+    verdict: ApprovalVerdict,
+) -> Result<(), Unusable> {
+    let is_finding = matches!(
+        verdict,
+        ApprovalVerdict::Applied | ApprovalVerdict::NotApplied
+    );
+    let asks = approval.spec.request.asks;
+    let name = approval.name_any();
+    let again = |words: &str| cluster.again(&format!("{words} {name}"));
+    match (asks, is_finding) {
+        (ApprovalQuestion::Change, false) | (ApprovalQuestion::Outcome, true) => Ok(()),
+        (ApprovalQuestion::Change, true) => Err(Unusable::refused(format!(
+            "{name} asks whether a change may be made: {}, or {}",
+            again("approve"),
+            again("deny")
+        ))),
+        (ApprovalQuestion::Outcome, false) => Err(Unusable::refused(format!(
+            "{name} asks what became of a change that was sent: look at the vendor, then {resolve} --applied, or {resolve} --not-applied",
+            resolve = again("resolve")
+        ))),
+    }
 }
 
 /// Whether somebody who speaks once has said just that.
@@ -97,7 +127,7 @@ async fn say(
     verdict: ApprovalVerdict,
     me: &str,
 ) -> Result<(), Unusable> {
-    if verdict == ApprovalVerdict::Approve {
+    if verdict != ApprovalVerdict::Deny {
         let expires_at = approval.spec.request.expires_at.0;
         if expires_at <= Timestamp::now() {
             return Err(Unusable::refused(format!(
@@ -182,12 +212,5 @@ async fn wait_for(
             other => return other,
         }
         tokio::time::sleep(LOOK).await;
-    }
-}
-
-fn word(verdict: ApprovalVerdict) -> &'static str {
-    match verdict {
-        ApprovalVerdict::Approve => "yes",
-        ApprovalVerdict::Deny => "no",
     }
 }

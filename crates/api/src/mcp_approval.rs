@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// their own name, as many as the request asks for. One that denies is final.
 /// Deleting it denies the change as well.
 ///
+/// Where a change was sent and nobody can tell what became of it, another one
+/// asks people for that. Deleting it says nothing: they are asked anew.
+///
 /// Who may decide is said by RBAC on a resource that does not exist: the verb
 /// `approve` on `mcpapprovals/decision`, named after each class of approvers
 /// that the request names. Who asked may withdraw it and decides nothing, nor
@@ -60,6 +63,8 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("self.decisions.size() == oldSelf.decisions.size() || !oldSelf.decisions.exists(old, old.verdict == 'Deny')").message("the change is denied, and that is final"))]
 #[x_kube(validation = Rule::new("self.decisions.size() == oldSelf.decisions.size() || !oldSelf.withdrawn").message("the request is withdrawn: there is nothing to decide"))]
 #[x_kube(validation = Rule::new("self.decisions.all(one, !has(one.classes) || one.classes.all(class, class in self.request.approverClasses))").message("classes of a decision are among request.approverClasses"))]
+#[x_kube(validation = Rule::new("self.decisions.all(one, (one.verdict in ['Applied', 'NotApplied']) == (has(self.request.asks) && self.request.asks == 'Outcome'))").message("say Approve or Deny to a change; where request.asks is Outcome, say Applied or NotApplied"))]
+#[x_kube(validation = Rule::new("!self.withdrawn || !has(self.request.asks) || self.request.asks == 'Change'").message("what became of a change is not withdrawn"))]
 pub struct McpApprovalSpec {
     /// What is asked. Immutable.
     #[x_kube(validation = Rule::new("self == oldSelf").message("the request is immutable"))]
@@ -81,6 +86,11 @@ pub struct McpApprovalSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApprovalRequest {
+    /// What people are asked: whether the change may be made, or what became of
+    /// it, where the server sent it and cannot tell.
+    #[serde(default, skip_serializing_if = "ApprovalQuestion::is_change")]
+    pub asks: ApprovalQuestion,
+
     /// The change's id in answers and audit lines: 32 hexadecimal digits.
     #[schemars(regex(pattern = r"^[0-9a-f]{32}$"))]
     pub change_id: String,
@@ -160,6 +170,24 @@ pub struct ApprovalRequest {
 
     /// Until when people may decide, by the clock of the ledger.
     pub expires_at: Time,
+}
+
+/// What people are asked.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum ApprovalQuestion {
+    /// Whether the change may be made: Approve or Deny.
+    #[default]
+    Change,
+    /// What became of the change, which is never sent again: Applied or
+    /// NotApplied, as the vendor shows it.
+    Outcome,
+}
+
+impl ApprovalQuestion {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    fn is_change(&self) -> bool {
+        *self == Self::Change
+    }
 }
 
 /// What a vendor keeps, and a change is about.
@@ -289,13 +317,17 @@ pub struct ApprovalDecision {
     pub comment: Option<String>,
 }
 
-/// Yes or no.
+/// Yes or no; or, of a change that was sent, what became of it.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum ApprovalVerdict {
     /// The change may be made.
     Approve,
     /// It may not; nobody can overrule that.
     Deny,
+    /// The vendor made it.
+    Applied,
+    /// The vendor did not make it.
+    NotApplied,
 }
 
 /// How far it has come, as the server says.

@@ -6,7 +6,9 @@
 use serde_json::{Value, json};
 use tenantry_api::crd::crds;
 use tenantry_api::mcp_api_key::McpApiKey;
-use tenantry_api::mcp_approval::{ApprovalDecision, ApprovalVerdict, McpApproval};
+use tenantry_api::mcp_approval::{
+    ApprovalDecision, ApprovalQuestion, ApprovalVerdict, McpApproval,
+};
 use tenantry_api::mcp_tenant::McpTenant;
 
 fn tenant() -> Value {
@@ -293,41 +295,44 @@ fn a_key_keeps_its_owner_and_stays_revoked() {
     );
 }
 
+/// An approval that says that.
+fn approval(decisions: &[(&str, ApprovalVerdict)], withdrawn: bool) -> McpApproval {
+    let mut approval: McpApproval = serde_json::from_value(json!({
+        "apiVersion": "tenantry.dev/v1alpha1",
+        "kind": "McpApproval",
+        "metadata": {"name": "one"},
+        "spec": {"withdrawn": withdrawn, "request": {
+            "changeId": "0".repeat(32), "tool": "meta_set_budget", "connector": "meta",
+            "account": "act_1", "summary": "more", "arguments": "{}",
+            "rules": [{"policy": "a", "rule": "b", "message": "c"}],
+            "policyDigest": format!("sha256:{}", "0".repeat(64)),
+            "approverClasses": ["ads"], "approvers": 2, "requestedBy": {"owner": "alice", "key": "demo"},
+            "askedAt": "2026-06-01T00:00:00Z", "expiresAt": "2026-06-02T00:00:00Z",
+        }},
+    }))
+    .unwrap();
+    let decisions = decisions.iter().map(|(by, verdict)| ApprovalDecision {
+        by: (*by).into(),
+        verdict: *verdict,
+        classes: None,
+        comment: None,
+    });
+    approval.spec.decisions = decisions.collect();
+    approval
+}
+
+fn refused(new: &McpApproval, old: &McpApproval) -> String {
+    let verdict = new.validate_cel_update(old);
+    lines(
+        verdict
+            .err()
+            .map(kube::core::cel::ValidationErrors::into_vec),
+    )
+}
+
 #[test]
 fn decisions_are_added_and_what_is_asked_stays() {
     use ApprovalVerdict::{Approve, Deny};
-    let approval = |decisions: &[(&str, ApprovalVerdict)], withdrawn: bool| -> McpApproval {
-        let mut approval: McpApproval = serde_json::from_value(json!({
-            "apiVersion": "tenantry.dev/v1alpha1",
-            "kind": "McpApproval",
-            "metadata": {"name": "one"},
-            "spec": {"withdrawn": withdrawn, "request": {
-                "changeId": "0".repeat(32), "tool": "meta_set_budget", "connector": "meta",
-                "account": "act_1", "summary": "more", "arguments": "{}",
-                "rules": [{"policy": "a", "rule": "b", "message": "c"}],
-                "policyDigest": format!("sha256:{}", "0".repeat(64)),
-                "approverClasses": ["ads"], "approvers": 2, "requestedBy": {"owner": "alice", "key": "demo"},
-                "askedAt": "2026-06-01T00:00:00Z", "expiresAt": "2026-06-02T00:00:00Z",
-            }},
-        }))
-        .unwrap();
-        let decisions = decisions.iter().map(|(by, verdict)| ApprovalDecision {
-            by: (*by).into(),
-            verdict: *verdict,
-            classes: None,
-            comment: None,
-        });
-        approval.spec.decisions = decisions.collect();
-        approval
-    };
-    let refused = |new: &McpApproval, old: &McpApproval| {
-        let verdict = new.validate_cel_update(old);
-        lines(
-            verdict
-                .err()
-                .map(kube::core::cel::ValidationErrors::into_vec),
-        )
-    };
     let (a, b, c) = (("a", Approve), ("b", Approve), ("c", Deny));
     for (old, new) in [(&[][..], &[a][..]), (&[a], &[b, a]), (&[a, b], &[a, b, c])] {
         assert_eq!(refused(&approval(new, false), &approval(old, false)), "");
@@ -359,6 +364,37 @@ fn decisions_are_added_and_what_is_asked_stays() {
     assert_eq!(
         refused(&other, &approval(&[], false)),
         "spec.request: the request is immutable"
+    );
+}
+
+#[test]
+fn what_is_said_answers_what_is_asked() {
+    use ApprovalVerdict::{Applied, Approve, Deny, NotApplied};
+    let found = |decisions: &[(&str, ApprovalVerdict)], withdrawn: bool| {
+        let mut found = approval(decisions, withdrawn);
+        found.spec.request.asks = ApprovalQuestion::Outcome;
+        found
+    };
+    let (made, not) = (("a", Applied), ("b", NotApplied));
+    let nothing = found(&[], false);
+    assert_eq!(refused(&found(&[made], false), &nothing), "");
+    assert_eq!(
+        refused(&found(&[made, not], false), &found(&[made], false)),
+        ""
+    );
+    let told = "spec: say Approve or Deny to a change; where request.asks is Outcome, say Applied or NotApplied";
+    for word in [("a", Approve), ("c", Deny)] {
+        assert_eq!(refused(&found(&[word], false), &nothing), told);
+    }
+    for word in [made, not] {
+        assert_eq!(
+            refused(&approval(&[word], false), &approval(&[], false)),
+            told
+        );
+    }
+    assert_eq!(
+        refused(&found(&[], true), &nothing),
+        "spec: what became of a change is not withdrawn"
     );
 }
 

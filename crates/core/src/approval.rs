@@ -1,7 +1,9 @@
-//! What people have said of a change that waits for them (WRITES §7). Pure: who
+//! What people have said of a change that waits for them (WRITES §7), or of one
+//! of which nobody else can tell what became of it (WRITES §6). Pure: who
 //! may speak is the API server's to say; what is asked again here is only what
 //! no set-up of a cluster may loosen.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use crate::policy::decide::Terms;
@@ -98,6 +100,36 @@ impl Tally {
             approvers: lacking.max(u32::from(!missing.is_empty())),
             classes: missing,
         }
+    }
+}
+
+/// What became of a change of which nobody could tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// The vendor made it.
+    Applied,
+    /// It did not.
+    NotApplied,
+}
+
+/// What people have found, each list as if its people had approved: the one that
+/// enough say, on those terms, and more people than say the other.
+pub fn found(
+    terms: &Terms,
+    asker: Asker<'_>,
+    applied: &[Decision],
+    not_applied: &[Decision],
+) -> Option<(Finding, BTreeSet<String>)> {
+    let agreed = |said: &[Decision]| match Tally::of(terms, asker, said) {
+        Tally::Agreed { by } => by,
+        Tally::Waiting { .. } | Tally::Denied { .. } => BTreeSet::new(),
+    };
+    let (applied, not_applied) = (agreed(applied), agreed(not_applied));
+    match applied.len().cmp(&not_applied.len()) {
+        Ordering::Greater => Some((Finding::Applied, applied)),
+        Ordering::Less => Some((Finding::NotApplied, not_applied)),
+        // Nobody has found anything, or people contradict one another.
+        Ordering::Equal => None,
     }
 }
 
@@ -201,6 +233,31 @@ mod tests {
         ] {
             let told = Tally::of(&terms(classes, approvers), ASKER, &said);
             assert_eq!(told, tally, "{classes:?} {approvers} {said:?}");
+        }
+    }
+
+    #[test]
+    fn what_enough_have_found_and_more_than_the_contrary_is_so() {
+        let made = Some((Finding::Applied, set(&["bob"])));
+        let not_made = Some((Finding::NotApplied, set(&["bob"])));
+        let (bob, eve, dan) = (yes("bob", None), yes("eve", None), yes("dan", None));
+        for (approvers, applied, not_applied, expected) in [
+            (1, vec![], vec![], None),
+            (1, vec![bob.clone()], vec![], made),
+            (1, vec![], vec![bob.clone()], not_made),
+            (1, vec![bob.clone()], vec![eve.clone()], None),
+            (2, vec![bob.clone()], vec![], None),
+            (2, vec![bob.clone()], vec![eve.clone(), dan.clone()], {
+                Some((Finding::NotApplied, set(&["dan", "eve"])))
+            }),
+            (2, vec![bob.clone(), bob.clone()], vec![], None),
+            // Who asked, and who made the key, find nothing.
+            (1, vec![yes("ann", None), yes("root", None)], vec![], None),
+            (1, vec![yes("bob", Some(&["other"]))], vec![], None),
+        ] {
+            let terms = terms(&["a"], approvers);
+            let told = found(&terms, ASKER, &applied, &not_applied);
+            assert_eq!(told, expected, "{approvers} {applied:?} {not_applied:?}");
         }
     }
 

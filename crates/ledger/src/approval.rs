@@ -337,13 +337,6 @@ impl Approval {
     fn of(row: &Row) -> Result<Self, LedgerError> {
         let gone = |column: &str| LedgerError::damaged(format!("`{column}` is missing"));
         let ended = row.maybe_text("ended")?;
-        let shown = match row.maybe_text("uid")? {
-            Some(uid) => Some(Shown {
-                uid,
-                digest: row.read("digest", |text| Digest::parse(text).ok())?,
-            }),
-            None => None,
-        };
         Ok(Self {
             change: row.read("change_id", |text| ChangeId::parse(text).ok())?,
             asked_at: row.time("asked_at")?,
@@ -355,9 +348,20 @@ impl Approval {
                 .ok_or_else(|| gone("arguments"))?,
             pinned: row.read("pinned", |text| Digest::parse(text).ok())?,
             policy_digest: row.read("policy_digest", |text| Digest::parse(text).ok())?,
-            shown,
+            shown: Shown::of(row)?,
             ended: ended.as_deref().map(End::read).transpose()?,
         })
+    }
+}
+
+impl Shown {
+    /// Reads `uid` and `digest` of a row, which are there once it is shown.
+    pub(crate) fn of(row: &Row) -> Result<Option<Self>, LedgerError> {
+        let Some(uid) = row.maybe_text("uid")? else {
+            return Ok(None);
+        };
+        let digest = row.read("digest", |text| Digest::parse(text).ok())?;
+        Ok(Some(Self { uid, digest }))
     }
 }
 

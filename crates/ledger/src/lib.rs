@@ -17,6 +17,7 @@ pub mod exposure;
 mod facts;
 mod group_commit;
 pub mod identity;
+pub mod inquiry;
 pub mod ledger;
 pub mod line;
 pub mod outbox;

@@ -44,6 +44,8 @@ pub enum Event {
     Execution,
     /// A question to people has ended.
     ApprovalEnded,
+    /// People found out what became of a change.
+    Resolved,
     /// People accepted a ledger that was not the expected one.
     LedgerAccepted,
     /// Something was switched off while the ledger could not be written to.
@@ -211,14 +213,14 @@ impl Draft<'_> {
                 vendor_request_ids: change.map_or(&[], |change| &change.vendor_request_ids),
                 span_id: trace.map(|trace| trace.span_id),
                 detail: Some(detail)
-                    .filter(|_| !self.event.is_decision() && self.event != Event::Outcome),
+                    .filter(|_| !self.event.is_decision() && !self.event.is_outcome()),
                 record: told.other(),
             },
         })
     }
 
     fn api<'a>(&self, change: Option<&'a ChangeRecord>, detail: &'a Value) -> Api<'a> {
-        let result = Some(detail).filter(|_| self.event == Event::Outcome);
+        let result = Some(detail).filter(|_| self.event.is_outcome());
         let api = match change {
             // What the book does of its own accord has no tool.
             None => Api::of(Some(self.event.as_str())),
@@ -242,9 +244,15 @@ impl Event {
             Self::TakenOver => "taken_over",
             Self::Execution => "execution",
             Self::ApprovalEnded => "approval_ended",
+            Self::Resolved => "resolved",
             Self::LedgerAccepted => "ledger_accepted",
             Self::Emergency => "emergency",
         }
+    }
+
+    /// Whether its detail says what became of a change.
+    fn is_outcome(self) -> bool {
+        matches!(self, Self::Outcome | Self::Resolved)
     }
 
     /// Whether its detail says how it was decided.
@@ -255,7 +263,7 @@ impl Event {
     fn result(self, detail: &Value) -> EventResult<'_> {
         let (severity_id, status) = match self {
             Self::Refused | Self::ApprovalEnded => (Severity::Low, EventStatus::FAILURE),
-            Self::Outcome | Self::Emergency => {
+            Self::Outcome | Self::Resolved | Self::Emergency => {
                 match detail.get("outcome").and_then(Value::as_str) {
                     Some("applied") => (Severity::Informational, EventStatus::SUCCESS),
                     Some("not_applied") => (Severity::Low, EventStatus::FAILURE),
@@ -280,6 +288,7 @@ impl Event {
                 Self::ApprovalEnded => Some(Control::REJECTED),
                 Self::SteppedBack
                 | Self::Outcome
+                | Self::Resolved
                 | Self::TakenOver
                 | Self::LedgerAccepted
                 | Self::Emergency => None,

@@ -119,24 +119,7 @@ impl Ledger {
         if let Some(record) = record {
             page.keep_record(&mut change, record).await?;
         }
-        match outcome {
-            Outcome::Applied { at, after, answer } => {
-                page.post(&change, *at, after).await?;
-                page.answer(&change, Some(answer)).await?;
-            }
-            Outcome::NeverSent { .. } | Outcome::NotApplied { answer: None, .. } => {
-                page.give_up(&change).await?;
-            }
-            Outcome::NotApplied { answer, .. } => {
-                page.void(&change).await?;
-                page.answer(&change, answer.as_deref()).await?;
-            }
-            Outcome::Unknown { .. } => page.move_to(&change, Progress::Unknown).await?,
-            Outcome::NeedsHuman { answer, .. } => {
-                page.move_to(&change, Progress::NeedsHuman).await?;
-                page.answer(&change, Some(answer)).await?;
-            }
-        }
+        page.finish(&change, outcome).await?;
         let own = Some(&lease.change);
         page.append(Event::Outcome, own, outcome.told(), &change.record)
             .await?;
@@ -249,7 +232,7 @@ impl Outcome {
     }
 
     /// What the audit says of it.
-    fn told(&self) -> Value {
+    pub(crate) fn told(&self) -> Value {
         match self {
             Self::Applied { at, after, .. } => {
                 json!({"outcome": "applied", "at": at, "after": after})
@@ -267,6 +250,32 @@ impl Outcome {
 }
 
 impl Page<'_> {
+    /// Moves a change to where the outcome leaves it, with its money and its key.
+    pub(crate) async fn finish(
+        &mut self,
+        change: &Recorded,
+        outcome: &Outcome,
+    ) -> Result<(), LedgerError> {
+        match outcome {
+            Outcome::Applied { at, after, answer } => {
+                self.post(change, *at, after).await?;
+                self.answer(change, Some(answer)).await
+            }
+            Outcome::NeverSent { .. } | Outcome::NotApplied { answer: None, .. } => {
+                self.give_up(change).await
+            }
+            Outcome::NotApplied { answer, .. } => {
+                self.void(change).await?;
+                self.answer(change, answer.as_deref()).await
+            }
+            Outcome::Unknown { .. } => self.move_to(change, Progress::Unknown).await,
+            Outcome::NeedsHuman { answer, .. } => {
+                self.move_to(change, Progress::NeedsHuman).await?;
+                self.answer(change, Some(answer)).await
+            }
+        }
+    }
+
     async fn keep_record(
         &mut self,
         change: &mut Recorded,

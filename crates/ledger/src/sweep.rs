@@ -30,6 +30,9 @@ impl Ledger {
         const APPROVALS: &str = "DELETE FROM approvals WHERE change_id IN \
              (SELECT id FROM changes WHERE progress IN ('applied', 'not_applied') AND since <= $1 \
              ORDER BY since, id LIMIT $2)";
+        const INQUIRIES: &str = "DELETE FROM inquiries WHERE change_id IN \
+             (SELECT id FROM changes WHERE progress IN ('applied', 'not_applied') AND since <= $1 \
+             ORDER BY since, id LIMIT $2)";
         const CHANGES: &str = "DELETE FROM changes WHERE id IN \
              (SELECT id FROM changes WHERE progress IN ('applied', 'not_applied') AND since <= $1 \
              ORDER BY since, id LIMIT $2)";
@@ -50,6 +53,7 @@ impl Ledger {
                 .await?,
             changes: {
                 page.tx.run(APPROVALS, old).await?;
+                page.tx.run(INQUIRIES, old).await?;
                 page.tx.run(CHANGES, old).await?
             },
         };

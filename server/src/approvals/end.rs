@@ -13,6 +13,9 @@ use crate::pipeline::change::told::{named, stored};
 /// Why something ends that people agreed to in time.
 pub const TOO_LATE: &str = "something was in its way until its time was over";
 
+/// What an object says that asks people what became of a change.
+pub const UNDECIDED: &str = "people must find out what became of the change";
+
 /// What the key is answered with from now on.
 pub fn answer(change: &ChangeId, end: End, why: &str) -> String {
     let reason = match end {
@@ -58,12 +61,9 @@ pub fn standing(progress: Progress, ended: Option<End>) -> (ApprovalState, &'sta
         (None, Progress::Applied) => (ApprovalState::Applied, "the change was made"),
         (None, Progress::NotApplied) => (
             ApprovalState::Failed,
-            "people agreed, and the change was not made; see the audit record",
+            "the change was not made; see the audit record",
         ),
-        (None, Progress::NeedsHuman) => (
-            ApprovalState::NeedsHuman,
-            "people must find out what became of the change",
-        ),
+        (None, Progress::NeedsHuman) => (ApprovalState::NeedsHuman, UNDECIDED),
         (
             None,
             Progress::Claimed
@@ -72,6 +72,15 @@ pub fn standing(progress: Progress, ended: Option<End>) -> (ApprovalState, &'sta
             | Progress::Sending
             | Progress::Unknown,
         ) => (ApprovalState::Executing, "people agreed; it is on its way"),
+    }
+}
+
+/// What an object says that asks people what became of a change that stands
+/// there.
+pub fn found(progress: Progress) -> (ApprovalState, &'static str) {
+    match progress {
+        Progress::NeedsHuman => (ApprovalState::Pending, UNDECIDED),
+        other => standing(other, None),
     }
 }
 

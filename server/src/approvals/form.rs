@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenantry_api::mcp_approval::{
-    ApprovalDelta, ApprovalObject, ApprovalRequest, ApprovalRule, ApprovalSetting, Requester,
+    ApprovalDelta, ApprovalObject, ApprovalQuestion, ApprovalRequest, ApprovalRule,
+    ApprovalSetting, Requester,
 };
 use tenantry_connectors::change::doubt::Doubt;
 use tenantry_connectors::change::view::View;
@@ -17,9 +18,11 @@ use tenantry_core::audit::change_record::ChangeRecord;
 use tenantry_core::digest::Digest;
 use tenantry_core::key::KeyRecord;
 use tenantry_core::money::Money;
+use tenantry_core::policy::decide::Terms;
 use tenantry_core::text;
 use tenantry_ledger::approval::Approval;
 use tenantry_ledger::change::{ChangeId, Recorded};
+use tenantry_ledger::inquiry::Inquiry;
 
 /// Characters of a line in a table.
 const LONGEST_LINE: usize = 256;
@@ -37,6 +40,10 @@ const MOST_ARGUMENTS: usize = 8192;
 
 /// Classes of approvers of one question: as many as the definition takes.
 const MOST_CLASSES: usize = 8;
+
+/// For how long people are asked what became of a change, before they are asked
+/// anew: nobody waits for it in a way that ends by itself.
+pub const ASKED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Digits of a question's name.
 const DIGITS: usize = 12;
@@ -70,12 +77,88 @@ pub fn digest(request: &ApprovalRequest) -> Digest {
     Digest::of(&serde_json::to_vec(request).unwrap_or_default())
 }
 
+/// Who is asked what, about a change.
+struct Asking<'a> {
+    asks: ApprovalQuestion,
+    terms: &'a Terms,
+    rules: Vec<ApprovalRule>,
+    policy_digest: Option<Digest>,
+    issued_by: Option<String>,
+    asked_at: Timestamp,
+    expires_at: Timestamp,
+}
+
 /// What people are shown of a change that waits.
 pub fn request(
     change: &Recorded,
     approval: &Approval,
     key: &KeyRecord,
 ) -> Result<ApprovalRequest, FormError> {
+    let classes = approval.terms.approver_classes.len();
+    if classes > MOST_CLASSES {
+        return Err(FormError::TooManyClasses(classes));
+    }
+    let request = about(
+        change,
+        Asking {
+            asks: ApprovalQuestion::Change,
+            terms: &approval.terms,
+            rules: rules(approval),
+            policy_digest: Some(approval.policy_digest),
+            issued_by: key.issued_by.clone(),
+            asked_at: approval.asked_at,
+            expires_at: approval.expires_at,
+        },
+    )?;
+    match request.arguments.len() {
+        0..=MOST_ARGUMENTS => Ok(request),
+        length => Err(FormError::TooLong(length)),
+    }
+}
+
+/// What people are shown of a change that was sent, and of which only they can
+/// find out what became of it; `why`, what the server has seen of it. Whatever
+/// the arguments were: what counts is what the vendor shows.
+pub fn inquiry(
+    change: &Recorded,
+    inquiry: &Inquiry,
+    key: Option<&KeyRecord>,
+    why: &str,
+) -> Result<ApprovalRequest, FormError> {
+    let sent = change.sent_at;
+    let sent = sent.map_or_else(String::new, |at| format!("; it was sent at {at}"));
+    let rule = ApprovalRule {
+        policy: "none".into(),
+        rule: "outcome".into(),
+        message: cut(&format!("{why}{sent}"), LONGEST_SENTENCE),
+    };
+    let request = about(
+        change,
+        Asking {
+            asks: ApprovalQuestion::Outcome,
+            terms: &inquiry.terms,
+            rules: vec![rule],
+            policy_digest: None,
+            issued_by: key.and_then(|key| key.issued_by.clone()),
+            asked_at: inquiry.asked_at,
+            expires_at: inquiry.asked_at + ASKED_FOR,
+        },
+    )?;
+    let length = request.arguments.len();
+    let is_long = length > MOST_ARGUMENTS;
+    Ok(ApprovalRequest {
+        summary: cut(&format!("outcome of {}", request.summary), LONGEST_LINE),
+        arguments: if is_long {
+            json!({ "too_long": length }).to_string()
+        } else {
+            request.arguments
+        },
+        ..request
+    })
+}
+
+/// All that a change does, for the people who are asked.
+fn about(change: &Recorded, asking: Asking<'_>) -> Result<ApprovalRequest, FormError> {
     let missing = FormError::Missing;
     let proposal = change.proposal.as_ref().ok_or(missing("proposal"))?;
     let intent = change.intent.as_ref().ok_or(missing("intent"))?;
@@ -85,13 +168,6 @@ pub fn request(
         return Err(missing("arguments"));
     };
     let arguments = serde_json::to_string(arguments).map_err(|_| missing("arguments"))?;
-    if arguments.len() > MOST_ARGUMENTS {
-        return Err(FormError::TooLong(arguments.len()));
-    }
-    let classes = &approval.terms.approver_classes;
-    if classes.len() > MOST_CLASSES {
-        return Err(FormError::TooManyClasses(classes.len()));
-    }
     let doubt = Doubt::deserialize(&intent.target).map_err(|_| missing("target"))?;
     let (before, after) = (words(&view.before), words(&view.after));
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
@@ -106,7 +182,10 @@ pub fn request(
         name: None,
     });
     let subject = &proposal.subject;
+    let policy_digest = asking.policy_digest.or(record.policy_digest);
+    let policy_digest = policy_digest.ok_or(missing("policies"))?;
     Ok(ApprovalRequest {
+        asks: asking.asks,
         change_id: change.lease.change.to_string(),
         tool: subject.tool.to_string(),
         connector: subject.connector.to_string(),
@@ -117,18 +196,18 @@ pub fn request(
         delta: delta(&view),
         arguments,
         undoes: proposal.undoes.as_ref().map(|it| it.change.clone()),
-        rules: rules(approval),
-        policy_digest: approval.policy_digest.to_string(),
-        approver_classes: classes.iter().cloned().collect(),
-        approvers: approval.terms.approvers.max(1),
+        rules: asking.rules,
+        policy_digest: policy_digest.to_string(),
+        approver_classes: asking.terms.approver_classes.iter().cloned().collect(),
+        approvers: asking.terms.approvers.max(1),
         requested_by: Requester {
             owner: change.principal.owner.clone(),
             agent: change.principal.agent.clone(),
             key: subject.key.to_string(),
-            issued_by: key.issued_by.clone(),
+            issued_by: asking.issued_by,
         },
-        asked_at: Time(approval.asked_at),
-        expires_at: Time(approval.expires_at),
+        asked_at: Time(asking.asked_at),
+        expires_at: Time(asking.expires_at),
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tenantry_api::mcp_approval::{ApprovalState, McpApprovalStatus};
+use tenantry_api::mcp_approval::{ApprovalQuestion, ApprovalState, McpApprovalStatus};
 use tenantry_ledger::change::ChangeId;
 
 use super::{Clerk, RoundError, end, form, said, within};
@@ -78,6 +78,17 @@ impl Clerk<'_> {
         let Ok(change) = ChangeId::parse(&question.spec.request.change_id) else {
             return Ok(gone);
         };
+        if question.spec.request.asks == ApprovalQuestion::Outcome {
+            let found = self.ledger.find(&change).await?;
+            let inquiry = self.ledger.inquiry(&change).await?;
+            return Ok(match found.zip(inquiry) {
+                None => gone,
+                Some((_, inquiry)) if form::name(&change, inquiry.asked_at) != question.name => {
+                    (ApprovalState::Superseded, "people were asked anew")
+                }
+                Some((found, _)) => end::found(found.progress),
+            });
+        }
         let (found, approval) = (
             self.ledger.find(&change).await?,
             self.ledger.approval(&change).await?,

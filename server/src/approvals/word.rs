@@ -91,13 +91,24 @@ pub fn heard(approval: &Approval, shown: &Shown, question: &Question) -> Word {
 }
 
 fn decision(decision: &ApprovalDecision) -> Decision {
+    Decision {
+        word: match decision.verdict {
+            ApprovalVerdict::Approve => approval::Word::Approve,
+            // The definition takes no such word of a change that waits.
+            ApprovalVerdict::Deny | ApprovalVerdict::Applied | ApprovalVerdict::NotApplied => {
+                approval::Word::Deny
+            }
+        },
+        ..agreeing(decision)
+    }
+}
+
+/// What somebody says, whatever it is, as an agreement to it.
+pub fn agreeing(decision: &ApprovalDecision) -> Decision {
     let classes = decision.classes.as_ref();
     Decision {
         by: decision.by.clone(),
-        word: match decision.verdict {
-            ApprovalVerdict::Approve => approval::Word::Approve,
-            ApprovalVerdict::Deny => approval::Word::Deny,
-        },
+        word: approval::Word::Approve,
         classes: classes.map(|classes| classes.iter().cloned().collect::<BTreeSet<_>>()),
         comment: decision.comment.clone(),
     }

@@ -11,6 +11,7 @@ mod get_change;
 mod keys;
 mod ledger;
 mod record;
+mod resolve;
 mod settling;
 mod tasks;
 mod undo;

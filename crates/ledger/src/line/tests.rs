@@ -7,7 +7,7 @@ use super::*;
 #[path = "../../../core/testdata/ocsf/check.rs"]
 mod ocsf;
 
-const EVENTS: [Event; 10] = [
+const EVENTS: [Event; 11] = [
     Event::Intent,
     Event::Asked,
     Event::Refused,
@@ -16,6 +16,7 @@ const EVENTS: [Event; 10] = [
     Event::TakenOver,
     Event::Execution,
     Event::ApprovalEnded,
+    Event::Resolved,
     Event::LedgerAccepted,
     Event::Emergency,
 ];

@@ -30,6 +30,7 @@ mod claims;
 mod crashes;
 mod house;
 mod identity;
+mod inquiries;
 mod likeness;
 mod money;
 mod postgres;
