@@ -53,6 +53,8 @@ pub enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Say what agents have called and changed, and what is left of the limits
+    Activity(Activity),
     /// Say how an organisation is, and what needs somebody
     Status(Status),
     /// Look whether what keeps organisations apart is there and works
@@ -273,6 +275,70 @@ pub struct Withdraw {
     /// Which, as `tenantry approvals` names it
     #[arg(value_name = "NAME")]
     pub name: String,
+}
+
+/// `tenantry activity`.
+///
+/// The changes of the organisation, the newest first, by a port-forward to its
+/// server: that takes the verbs get and create on pods/portforward with its name.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").args(["calls", "limits", "change"])))]
+pub struct Activity {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The last calls instead, refused ones and reads as well
+    #[arg(long)]
+    pub calls: bool,
+
+    /// What binds changes of each account, and how much of it is left
+    #[arg(long, conflicts_with_all = ["tool", "account", "object", "progress", "outcome", "key", "after"])]
+    pub limits: bool,
+
+    /// All that is known of this change
+    #[arg(long, value_name = "ID", conflicts_with_all = ["tool", "account", "object", "progress", "outcome", "key", "after"])]
+    pub change: Option<String>,
+
+    /// Of this tool alone
+    #[arg(long, value_name = "NAME")]
+    pub tool: Option<String>,
+
+    /// In this account alone
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
+
+    /// Changes of this object alone
+    #[arg(long, value_name = "ID", conflicts_with = "calls")]
+    pub object: Option<String>,
+
+    /// Changes that have come so far: pending, executing, reserved, sending, unknown, needs_human, applied or not_applied
+    #[arg(long, value_name = "WORD", conflicts_with = "calls")]
+    pub progress: Option<String>,
+
+    /// Calls that ended so: done, refused, failed, pending_approval and so on
+    #[arg(long, value_name = "WORD", requires = "calls")]
+    pub outcome: Option<String>,
+
+    /// Calls with this API key
+    #[arg(long, value_name = "NAME", requires = "calls")]
+    pub key: Option<String>,
+
+    /// At most so many
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: u32,
+
+    /// Changes behind an earlier page, as it says
+    #[arg(long, value_name = "PLACE", conflicts_with = "calls")]
+    pub after: Option<String>,
+
+    /// Ask this pod alone [default: those that report, or server-0]
+    #[arg(long, value_name = "NAME")]
+    pub pod: Option<String>,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
 }
 
 /// `tenantry freeze`.

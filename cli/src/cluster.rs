@@ -1,9 +1,11 @@
 //! The commands that work in a cluster: with the rights of whoever runs them,
 //! and nobody else's.
 
+pub mod activity;
 pub mod approvals;
 pub mod check;
 pub mod decide;
+mod forward;
 pub mod freeze;
 pub mod key;
 pub mod ledger;

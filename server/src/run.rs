@@ -222,7 +222,7 @@ impl Server {
             ports.admin = admin.local_addr().ok();
             ports.activity = activity.local_addr().ok();
         });
-        let activities = activity::router(Arc::clone(&self.counter.audit));
+        let activities = activity::router(Arc::clone(&self.counter));
         self.begin(background, "admin", self.admin(admin));
         self.begin(background, "activity", aside(activity, activities));
         self.follow(background);

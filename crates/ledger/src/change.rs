@@ -183,7 +183,8 @@ impl Progress {
         matches!(self, Self::Applied | Self::NotApplied)
     }
 
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// How far that word says, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.as_str() == text)
     }
 }

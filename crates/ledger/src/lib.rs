@@ -20,6 +20,7 @@ pub mod identity;
 pub mod inquiry;
 pub mod ledger;
 pub mod line;
+pub mod list;
 pub mod outbox;
 mod page;
 pub mod place;

@@ -22,6 +22,7 @@ use super::authorize::stale;
 use super::record::Entry;
 use super::{Asked, Authenticated, Done, Ended, Stopped, own_tool};
 use crate::counter::Counter;
+use crate::in_force::InForce;
 
 /// Its name.
 pub const TOOL: &str = "describe_limits";
@@ -155,20 +156,15 @@ struct View<'v> {
 impl View<'_> {
     async fn data(&self) -> Value {
         let policies = &self.caller.in_force.tenant.policies;
-        // No change is proposed: one that moves nothing.
-        let proposal = Proposal {
-            subject: Subject {
-                connector: self.connector.clone(),
-                account: self.account.id.clone(),
-                tool: self.tool.clone(),
-                class: ToolClass::Read,
-                key: self.caller.key.id.clone(),
-                path: Vec::new(),
-            },
-            effect: Effect::records([]),
-            undoes: None,
-        };
-        let facts = self.facts(&proposal).await;
+        let proposal = nothing(Subject {
+            connector: self.connector.clone(),
+            account: self.account.id.clone(),
+            tool: self.tool.clone(),
+            class: ToolClass::Read,
+            key: self.caller.key.id.clone(),
+            path: Vec::new(),
+        });
+        let facts = facts(self.counter, &self.caller.in_force, &proposal).await;
         let (facts, now) = facts.unzip();
         let now = now.unwrap_or_else(|| self.counter.clock.now());
         let described = describe(policies, &proposal, facts.as_ref(), now);
@@ -181,21 +177,6 @@ impl View<'_> {
             "policies": described,
             "undisclosed": is_something_undisclosed(policies, &proposal.subject),
         })
-    }
-
-    /// What has been used, and the ledger's time; nothing while it is away.
-    async fn facts(&self, proposal: &Proposal) -> Option<(Facts, Timestamp)> {
-        let ledger = self.counter.book.ledger().ok()?;
-        let in_force = &self.caller.in_force;
-        let lookback = longest_window(&in_force.tenant.policies);
-        let now = self.counter.clock.now();
-        let facts = ledger.facts(proposal, lookback, in_force.limited_exposure(), now);
-        let facts = facts.await;
-        facts
-            .inspect_err(|error| {
-                tracing::warn!(error = chain(error), "what is left of limits is not known");
-            })
-            .ok()
     }
 
     fn changes(&self, described: &[Described], subject: &Subject) -> &'static str {
@@ -212,6 +193,33 @@ impl View<'_> {
             (true, _, true) => "those that every policy permits",
         }
     }
+}
+
+/// A change of that subject that moves nothing.
+pub(crate) fn nothing(subject: Subject) -> Proposal {
+    Proposal {
+        subject,
+        effect: Effect::records([]),
+        undoes: None,
+    }
+}
+
+/// What has been used, and the ledger's time; nothing while it is away.
+pub(crate) async fn facts(
+    counter: &Counter,
+    in_force: &InForce,
+    proposal: &Proposal,
+) -> Option<(Facts, Timestamp)> {
+    let ledger = counter.book.ledger().ok()?;
+    let lookback = longest_window(&in_force.tenant.policies);
+    let now = counter.clock.now();
+    let facts = ledger.facts(proposal, lookback, in_force.limited_exposure(), now);
+    let facts = facts.await;
+    facts
+        .inspect_err(|error| {
+            tracing::warn!(error = chain(error), "what is left of limits is not known");
+        })
+        .ok()
 }
 
 fn no_connector() -> Refusal {

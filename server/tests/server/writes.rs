@@ -1,6 +1,7 @@
 //! Changes through the whole server: what is made, what is not, what a repeated
 //! key opens, and what stays on record.
 
+mod activity;
 mod answers;
 mod approvals;
 mod creates;

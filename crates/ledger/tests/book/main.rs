@@ -32,6 +32,7 @@ mod house;
 mod identity;
 mod inquiries;
 mod likeness;
+mod listing;
 mod money;
 mod postgres;
 mod roots;

@@ -243,3 +243,34 @@ fn a_report_has_what_one_may_read_and_no_secret() {
     assert!(little.out.contains("kind: McpApproval\n"), "{}", little.out);
     assert!(little.out.contains("what: mcptenants\n"), "{}", little.out);
 }
+
+#[test]
+fn who_may_not_look_into_the_pod_hears_what_it_takes() {
+    const AUDITOR: &str = "auditor@approvals.example";
+    let court = Court::new("court-tool-activity");
+    let told = "you may not look into the pod `server-0` of `court-tool-activity`: that needs the verbs get and create on pods/portforward with that name, as the ClusterRole tenantry-auditor has them";
+    assert_eq!(run(&court, BYSTANDER, &["activity"]), refused(told));
+    appoint(&court, AUDITOR, "tenantry-auditor");
+    let missing = "there is no pod `server-0` in the namespace `court-tool-activity`";
+    let found = wait_for("the rights to be there", || {
+        let found = run(&court, AUDITOR, &["activity", "--limits"]);
+        Ok((!found.note.contains("may not")).then_some(found))
+    });
+    assert_eq!(found.unwrap(), refused(missing));
+    // Another pod is nobody's to look into.
+    let other = run(&court, AUDITOR, &["activity", "--pod", "operator-0"]);
+    assert!(
+        other
+            .note
+            .contains("you may not look into the pod `operator-0`"),
+        "{other:?}"
+    );
+    for mistaken in [
+        &["activity", "--calls", "--limits"][..],
+        &["activity", "--outcome", "done"],
+        &["activity", "--limit", "0"],
+        &["activity", "--calls", "--object", "1"],
+    ] {
+        assert_eq!(run(&court, AUDITOR, mistaken).code, Some(2), "{mistaken:?}");
+    }
+}

@@ -1,0 +1,84 @@
+//! What a server tells on its loopback, by a port-forward of one's own right: the
+//! same stream that `kubectl port-forward` opens, for one question.
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::HOST;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::Api;
+use serde_json::Value;
+use tenantry_api::label::ACTIVITY_PORT;
+use tenantry_core::cause::chain;
+use tenantry_core::text;
+
+use super::{Cluster, LIMIT, LONGEST_ERROR, failed, said};
+use crate::answer::Unusable;
+
+/// Of an answer: 500 changes are some hundred KiB.
+const LARGEST: usize = 8 << 20;
+
+/// What the server in that pod answers to `GET path`.
+pub async fn get(cluster: &Cluster, pod: &str, path: &str) -> Result<Value, Unusable> {
+    let answer = tokio::time::timeout(LIMIT, ask(cluster, pod, path)).await;
+    answer.unwrap_or_else(|_| {
+        let seconds = LIMIT.as_secs();
+        let told = format!("the server in the pod `{pod}` did not answer within {seconds} s");
+        Err(Unusable::because(told))
+    })
+}
+
+async fn ask(cluster: &Cluster, pod: &str, path: &str) -> Result<Value, Unusable> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let forwarded = pods.portforward(pod, &[ACTIVITY_PORT]).await;
+    let mut forwarded = forwarded.map_err(|error| not_forwarded(cluster, pod, &error))?;
+    let broken = |error: &dyn std::error::Error| {
+        let told = text::presentable(&chain(error), LONGEST_ERROR);
+        Unusable::because(format!("the server in the pod `{pod}`: {told}"))
+    };
+    let Some(stream) = forwarded.take_stream(ACTIVITY_PORT) else {
+        return Err(said("no stream came of the port-forward"));
+    };
+    let connected = http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = connected.map_err(|error| broken(&error))?;
+    // It ends with the stream.
+    tokio::spawn(connection);
+    let request = Request::get(path)
+        .header(HOST, format!("localhost:{ACTIVITY_PORT}"))
+        .body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| broken(&error))?;
+    let response = sender.send_request(request).await;
+    let response = response.map_err(|error| broken(&error))?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), LARGEST).collect().await;
+    let body = body.map_err(|error| broken(error.as_ref()))?.to_bytes();
+    let told: Value = serde_json::from_slice(&body).map_err(|error| broken(&error))?;
+    if status.is_success() {
+        return Ok(told);
+    }
+    let message = told["message"].as_str().unwrap_or("it refuses");
+    let told = text::presentable(message, LONGEST_ERROR);
+    Err(match status {
+        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => Unusable::refused(told),
+        _ => Unusable::because(format!("the server in the pod `{pod}`: {told}")),
+    })
+}
+
+/// Why there is no way into the pod.
+fn not_forwarded(cluster: &Cluster, pod: &str, error: &kube::Error) -> Unusable {
+    let namespace = &cluster.namespace;
+    let kube::Error::Api(status) = error else {
+        return failed(error);
+    };
+    match status.code {
+        403 => Unusable::refused(format!(
+            "you may not look into the pod `{pod}` of `{namespace}`: that needs the verbs get and create on pods/portforward with that name, as the ClusterRole tenantry-auditor has them"
+        )),
+        404 if status.reason == "NotFound" => Unusable::refused(format!(
+            "there is no pod `{pod}` in the namespace `{namespace}`"
+        )),
+        _ => failed(error),
+    }
+}

@@ -1,0 +1,66 @@
+//! The last calls, as the audit stream of this process has them.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::Value;
+use tenantry_core::audit::chain::Kind;
+use tenantry_core::audit::read::AuditLine;
+
+use super::{Refused, asked, most, page};
+use crate::counter::Counter;
+
+/// Which calls are wanted; what is absent excludes nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// Those whose line comes after this one of the process.
+    #[serde(default)]
+    after: u64,
+    /// The last so many.
+    limit: Option<u32>,
+    tool: Option<String>,
+    outcome: Option<String>,
+    key: Option<String>,
+    account: Option<String>,
+    change: Option<String>,
+}
+
+/// The last calls that fit, in order.
+pub(super) async fn list(
+    State(counter): State<Arc<Counter>>,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let form = "any of after, limit, tool, outcome, key, account and change, each once";
+    let wanted = asked(query, form, "GET /v1/calls?tool=NAME&limit=20")?;
+    let lines = counter.audit.recent().after(wanted.after);
+    let lines = lines.split(|byte| *byte == b'\n');
+    let lines = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let told = lines.filter_map(|line| Some(AuditLine::of(&line)?.facts()));
+    let mut calls: Vec<_> = told.filter(|call| wanted.fits(call)).collect();
+    let most = usize::try_from(most(wanted.limit)).unwrap_or(usize::MAX);
+    calls.drain(..calls.len().saturating_sub(most));
+    let sequence = calls.last().and_then(|call| call.get("sequence"));
+    let next = sequence
+        .and_then(Value::as_u64)
+        .map(|last| last.to_string());
+    Ok(page(calls, next))
+}
+
+impl Wanted {
+    fn fits(&self, call: &Value) -> bool {
+        let is = |place: &str, wanted: Option<&str>| {
+            let said = call.pointer(place).and_then(Value::as_str);
+            wanted.is_none_or(|wanted| said == Some(wanted))
+        };
+        is("/kind", Some(Kind::Event.as_str()))
+            && is("/tool", self.tool.as_deref())
+            && is("/outcome", self.outcome.as_deref())
+            && is("/actor/key", self.key.as_deref())
+            && is("/account", self.account.as_deref())
+            && is("/change", self.change.as_deref())
+    }
+}
