@@ -55,6 +55,8 @@ pub enum Command {
     },
     /// Say what agents have called and changed, and what is left of the limits
     Activity(Activity),
+    /// Say what an edit of policies would change: whom they bind, and what of the past would have been decided otherwise
+    Plan(Plan),
     /// Say how an organisation is, and what needs somebody
     Status(Status),
     /// Look whether what keeps organisations apart is there and works
@@ -331,6 +333,39 @@ pub struct Activity {
     /// Changes behind an earlier page, as it says
     #[arg(long, value_name = "PLACE", conflicts_with = "calls")]
     pub after: Option<String>,
+
+    /// Ask this pod alone [default: those that report, or server-0]
+    #[arg(long, value_name = "NAME")]
+    pub pod: Option<String>,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `tenantry plan`.
+///
+/// Decides over the changes that the ledger has once more, by the policies in
+/// force and by those with the edit, each on what had happened before it. What was
+/// denied outright is not kept, so it is not among them. Exits with 1 if any of
+/// them would have been decided otherwise.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Files with the SafetyPolicies as they shall be
+    #[arg(value_name = "FILE", required_unless_present = "without")]
+    pub policy: Vec<PathBuf>,
+
+    /// As if this policy in force were not there, by the name that refusals give it; may be repeated
+    #[arg(long, value_name = "POLICY")]
+    pub without: Vec<String>,
+
+    /// The last so many changes
+    #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
 
     /// Ask this pod alone [default: those that report, or server-0]
     #[arg(long, value_name = "NAME")]

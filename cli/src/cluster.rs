@@ -9,6 +9,7 @@ mod forward;
 pub mod freeze;
 pub mod key;
 pub mod ledger;
+pub mod plan;
 pub mod report;
 pub mod status;
 mod tenant;

@@ -22,7 +22,9 @@ use jiff::Timestamp;
 
 use answer::{Answer, Unusable};
 use cli::{AuditCommand, Cli, Command, KeyCommand, LedgerCommand, PolicyCommand, Resolve};
-use cluster::{Cluster, activity, approvals, check, decide, freeze, key, ledger, report, status};
+use cluster::{
+    Cluster, activity, approvals, check, decide, freeze, key, ledger, plan, report, status,
+};
 use tenantry_api::mcp_approval::ApprovalVerdict;
 
 /// As `grep` has it: 0 is as it should be, 1 is not, 2 could not be told.
@@ -112,6 +114,7 @@ async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusa
             decide::decide(&reach(&decision.place).await?, decision, verdict).await
         }
         Command::Activity(asked) => activity::activity(&reach(&asked.place).await?, asked).await,
+        Command::Plan(asked) => plan::plan(&reach(&asked.place).await?, asked).await,
         Command::Status(asked) => status::status(&reach(&asked.place).await?, asked, now).await,
         Command::Check(asked) => check::check(&reach(&asked.place).await?, asked, now).await,
         Command::Report(asked) => report::report(&reach(&asked.place).await?, asked, now).await,

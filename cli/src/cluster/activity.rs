@@ -60,8 +60,13 @@ fn told(
 
 /// What the first replica says that answers: the ledger is one for all.
 async fn first(cluster: &Cluster, asked: &Activity, path: &str) -> Result<Value, Unusable> {
+    ask(cluster, asked.pod.as_deref(), path).await
+}
+
+/// The same of whichever pod, or of this one.
+pub async fn ask(cluster: &Cluster, pod: Option<&str>, path: &str) -> Result<Value, Unusable> {
     let mut last = None;
-    for pod in pods(cluster, asked).await? {
+    for pod in pods(cluster, pod).await? {
         match forward::get(cluster, &pod, path).await {
             Ok(answer) => return Ok(answer),
             Err(error) if error.is_refused => return Err(error),
@@ -75,7 +80,7 @@ async fn first(cluster: &Cluster, asked: &Activity, path: &str) -> Result<Value,
 async fn calls(cluster: &Cluster, asked: &Activity) -> Result<Value, Unusable> {
     let path = format!("/v1/calls?{}", query(asked));
     let mut all = Vec::new();
-    for pod in pods(cluster, asked).await? {
+    for pod in pods(cluster, asked.pod.as_deref()).await? {
         let mut answer = forward::get(cluster, &pod, &path).await?;
         if let Value::Array(calls) = answer["items"].take() {
             all.extend(calls);
@@ -88,9 +93,9 @@ async fn calls(cluster: &Cluster, asked: &Activity) -> Result<Value, Unusable> {
 }
 
 /// The pods of the server: those that report, or the one that there is always.
-async fn pods(cluster: &Cluster, asked: &Activity) -> Result<Vec<String>, Unusable> {
-    if let Some(pod) = &asked.pod {
-        return Ok(vec![pod.clone()]);
+async fn pods(cluster: &Cluster, pod: Option<&str>) -> Result<Vec<String>, Unusable> {
+    if let Some(pod) = pod {
+        return Ok(vec![pod.to_owned()]);
     }
     let servers: Api<McpServer> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let servers = listed(&servers).await?.unwrap_or_default();
@@ -271,7 +276,7 @@ fn whole(change: &Value) -> Vec<[String; 2]> {
 }
 
 /// What a change does, in a line.
-fn moved(change: &Value) -> String {
+pub fn moved(change: &Value) -> String {
     let object = &change["object"];
     let mut parts = Vec::new();
     if object.is_object() {
@@ -322,13 +327,13 @@ fn by(change: &Value, is_wide: bool) -> String {
 }
 
 /// A moment without the parts of its second.
-fn seconds(moment: &str) -> String {
+pub fn seconds(moment: &str) -> String {
     moment
         .split_once('.')
         .map_or_else(|| moment.to_owned(), |(whole, _)| format!("{whole}Z"))
 }
 
-fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let head = head.map(str::to_owned);
     let lines: Vec<_> = std::iter::once(head).chain(rows).collect();
     aligned(&lines)

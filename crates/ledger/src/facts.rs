@@ -50,20 +50,19 @@ pub(crate) struct Reading {
 
 impl Charged {
     pub(crate) fn of(proposal: &Proposal) -> Self {
-        let Proposal {
-            subject, effect, ..
-        } = proposal;
+        // Where it stands is kept beside it.
+        let charge = Charge::of(proposal, Standing::Open);
         Self {
-            subject: subject.clone(),
-            primitive: effect.primitive,
-            currency: effect.currency.clone(),
-            budgets: budgets(proposal),
-            daily_micros: effect.daily.increase_micros,
-            lifetime_micros: effect.lifetime.increase_micros,
-            exposure_micros: effect.exposure_micros,
-            financial_micros: effect.financial.increase_micros,
-            created: effect.created,
-            records: effect.records,
+            subject: charge.subject,
+            primitive: charge.primitive,
+            currency: charge.currency,
+            budgets: charge.budgets,
+            daily_micros: charge.daily_micros,
+            lifetime_micros: charge.lifetime_micros,
+            exposure_micros: charge.exposure_micros,
+            financial_micros: charge.financial_micros,
+            created: charge.created,
+            records: charge.records,
         }
     }
 
@@ -242,11 +241,6 @@ fn lows(proposal: &Proposal) -> impl Iterator<Item = (&ObjectId, i64)> {
         })
 }
 
-fn budgets(proposal: &Proposal) -> BTreeSet<ObjectId> {
-    let budgets = proposal.effect.budgets.iter();
-    budgets.map(|budget| budget.object.clone()).collect()
-}
-
 /// What fills every window that a decision over `proposal` can look at: nobody
 /// knows what was spent before the book was accepted.
 fn full(proposal: &Proposal, at: Timestamp) -> Charge {
@@ -255,15 +249,13 @@ fn full(proposal: &Proposal, at: Timestamp) -> Charge {
     subject.path.extend(ObjectId::parse("accepted-ledger").ok());
     Charge {
         subject,
-        standing: Standing::Applied(at),
         primitive: Primitive::Records,
-        currency: proposal.effect.currency.clone(),
-        budgets: budgets(proposal),
         daily_micros: i64::MAX,
         lifetime_micros: i64::MAX,
         exposure_micros: i64::MAX,
         financial_micros: i64::MAX,
         created: u32::MAX,
         records: u32::MAX,
+        ..Charge::of(proposal, Standing::Applied(at))
     }
 }

@@ -18,6 +18,7 @@ use tenantry_core::audit::change_record::{ChangeRecord, Target};
 use tenantry_core::digest::Digest;
 use tenantry_core::name::{AccountId, ConnectorName, Currency, KeyId, ToolName};
 use tenantry_core::policy::decide::{Fired, Terms};
+use tenantry_core::policy::facts::Proposal;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::approval::{Approval, End};
 use tenantry_ledger::change::{ChangeId, Progress, Recorded};
@@ -42,6 +43,9 @@ pub(super) struct Wanted {
     tool: Option<String>,
     account: Option<String>,
     object: Option<String>,
+    /// With what was decided over, for who decides over it once more.
+    #[serde(default)]
+    proposal: bool,
 }
 
 /// A change as a list has it.
@@ -64,6 +68,9 @@ struct Entry {
     /// The change that it takes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     undoes: Option<String>,
+    /// What was decided over, where it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposal: Option<Proposal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reserved_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,7 +145,7 @@ pub(super) async fn list(
     State(counter): State<Arc<Counter>>,
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Refused> {
-    let form = "any of after, limit, progress, tool, account and object, each once";
+    let form = "any of after, limit, progress, tool, account, object and proposal, each once";
     let wanted = asked(query, form, EXAMPLE)?;
     let progress = wanted.progress.as_deref().map(|word| {
         let known = Progress::parse(word);
@@ -158,7 +165,14 @@ pub(super) async fn list(
     let is_full = u32::try_from(found.len()).is_ok_and(|count| count == most);
     let end = found.last().filter(|_| is_full);
     let next = end.map(|end| Cursor::behind(end).to_string());
-    Ok(page(found.into_iter().map(Entry::of).collect(), next))
+    let items = found.into_iter().map(|change| {
+        let proposal = change.proposal.clone().filter(|_| wanted.proposal);
+        Entry {
+            proposal,
+            ..Entry::of(change)
+        }
+    });
+    Ok(page(items.collect(), next))
 }
 
 /// One change.
@@ -197,6 +211,7 @@ impl Entry {
                 account: proposal.subject.account,
                 key: proposal.subject.key,
             }),
+            proposal: None,
             object: record.and_then(|record| record.object),
             owner: change.principal.owner,
             agent: change.principal.agent,

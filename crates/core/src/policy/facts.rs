@@ -136,6 +136,27 @@ pub struct Facts {
 }
 
 impl Charge {
+    /// What others' decisions need of a change that stands there.
+    pub fn of(proposal: &Proposal, standing: Standing) -> Self {
+        let Proposal {
+            subject, effect, ..
+        } = proposal;
+        let budgets = effect.budgets.iter();
+        Self {
+            subject: subject.clone(),
+            standing,
+            primitive: effect.primitive,
+            currency: effect.currency.clone(),
+            budgets: budgets.map(|budget| budget.object.clone()).collect(),
+            daily_micros: effect.daily.increase_micros,
+            lifetime_micros: effect.lifetime.increase_micros,
+            exposure_micros: effect.exposure_micros,
+            financial_micros: effect.financial.increase_micros,
+            created: effect.created,
+            records: effect.records,
+        }
+    }
+
     /// Whether it counts in the window of that length that ends at `now`.
     pub fn is_within(&self, window_ms: i64, now: Timestamp) -> bool {
         match self.standing {

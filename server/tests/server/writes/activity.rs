@@ -1,6 +1,7 @@
 //! What is told on loopback of calls, changes and limits.
 
 use serde_json::{Value, json};
+use tenantry_core::policy::facts::Proposal;
 
 use super::{AD_SET, CAMPAIGN, budgets, call, eur, new_key, open, policy, set};
 use crate::world::{Ledger, World};
@@ -85,6 +86,10 @@ async fn changes_are_listed_with_what_they_do_the_newest_first() {
     let (_, page) = get(&world, &format!("/v1/changes?limit=2&after={next}")).await;
     assert_eq!(ids(page["items"].as_array().unwrap()), [id(&made)]);
     assert_eq!(page.get("next"), None, "{page}");
+    let found = items(&world, "/v1/changes?limit=1&proposal=true").await;
+    let proposal: Proposal = serde_json::from_value(found[0]["proposal"].clone()).unwrap();
+    assert_eq!(proposal.subject.tool.as_str(), "meta_pause");
+    assert_eq!(all[0].get("proposal"), None);
     assert_eq!(budgets(&world).len(), 1);
     world.end().await;
 }

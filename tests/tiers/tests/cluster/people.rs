@@ -396,6 +396,22 @@ fn shows_the_auditor(court: &Court<'_>, approver: &Person<'_>) {
         is_let && limits.contains("budget.perChange.maxIncreasePercent"),
         "{limits}"
     );
+    // Without its policy nothing of that would have been let through.
+    let plan = tool::run(
+        Some(&carol.kubeconfig),
+        court.name(),
+        &["plan", "--without", "ads-budget"],
+    );
+    let plan = plan.unwrap();
+    show(&format!(
+        "$ kubectl mcp plan --without ads-budget\n{}",
+        plan.told
+    ));
+    assert_eq!(plan.code, Some(1), "{plan:?}");
+    assert!(
+        plan.told.contains("2 would have been decided otherwise"),
+        "{plan:?}"
+    );
     let (is_let, told) = approver.tool(&["activity"]).unwrap();
     assert!(
         !is_let && told.contains("you may not look into the pod `server-0`"),
