@@ -33,15 +33,21 @@ pub async fn activity(cluster: &Cluster, asked: &Activity) -> Result<Answer, Unu
     }
     let path = format!("/v1/changes?{}", query(asked));
     let changes = first(cluster, asked, &path).await?;
-    let next = changes["next"].as_str().map(str::to_owned);
     let answer = told(asked, &changes, change_table)?;
-    Ok(match next {
-        Some(next) if asked.output == Output::Table || asked.output == Output::Wide => {
-            let more = cluster.again(&format!("activity --after {next}"));
-            answer.noting(format!("there may be more: {more}"))
-        }
-        _ => answer,
-    })
+    Ok(
+        match changes["next"].as_str().filter(|next| is_place(next)) {
+            Some(next) => answer.noting(format!(
+                "there may be more: say the same with --after {next}"
+            )),
+            None => answer,
+        },
+    )
+}
+
+/// Whether a text is the end of a page, and so fit to be pasted into a command.
+fn is_place(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'.';
+    !text.is_empty() && text.bytes().all(is_plain)
 }
 
 fn told(

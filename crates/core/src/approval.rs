@@ -3,7 +3,6 @@
 //! may speak is the API server's to say; what is asked again here is only what
 //! no set-up of a cluster may loosen.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use crate::policy::decide::Terms;
@@ -67,29 +66,23 @@ impl Tally {
     /// Counts what was said on those terms. Words of who asked, or of who made
     /// the key, count for nothing: neither for the change nor against it.
     pub fn of(terms: &Terms, asker: Asker<'_>, decisions: &[Decision]) -> Self {
-        let is_other = |decision: &&Decision| {
-            decision.by != asker.owner && Some(decision.by.as_str()) != asker.issued_by
-        };
-        let counted: Vec<_> = decisions.iter().filter(is_other).collect();
+        let counted = decisions.iter().filter(|one| is_other(one, asker));
+        let counted: Vec<_> = counted.collect();
         if let Some(no) = counted.iter().find(|one| one.word == Word::Deny) {
             return Self::Denied {
                 by: no.by.clone(),
                 comment: no.comment.clone(),
             };
         }
-        let speaks_for = |one: &Decision, class: &str| {
-            let spoken_for = one.classes.as_ref();
-            spoken_for.is_none_or(|classes| classes.contains(class))
-        };
         let classes = &terms.approver_classes;
         let missing = classes
             .iter()
-            .filter(|class| !counted.iter().any(|one| speaks_for(one, class)));
+            .filter(|class| !counted.iter().any(|one| one.speaks_for(class)));
         let missing: BTreeSet<String> = missing.cloned().collect();
         // Who speaks for no class that is asked says nothing.
         let speaking = counted
             .iter()
-            .filter(|one| classes.iter().any(|class| speaks_for(one, class)));
+            .filter(|one| classes.iter().any(|class| one.speaks_for(class)));
         let by: BTreeSet<String> = speaking.map(|one| one.by.clone()).collect();
         let count = u32::try_from(by.len()).unwrap_or(u32::MAX);
         let lacking = terms.approvers.max(1).saturating_sub(count);
@@ -113,28 +106,53 @@ pub enum Finding {
 }
 
 /// What people have found, each list as if its people had approved: the one that
-/// enough say, on those terms, and more people than say the other.
+/// enough say on each of those terms, and more people than say the other.
 pub fn found(
-    terms: &Terms,
+    terms: &[Terms],
     asker: Asker<'_>,
     applied: &[Decision],
     not_applied: &[Decision],
 ) -> Option<(Finding, BTreeSet<String>)> {
-    let agreed = |said: &[Decision]| match Tally::of(terms, asker, said) {
-        Tally::Agreed { by } => by,
-        Tally::Waiting { .. } | Tally::Denied { .. } => BTreeSet::new(),
+    let counted = |said: &[Decision]| -> BTreeSet<String> {
+        let speaks = |one: &&Decision| {
+            let classes = terms.iter().flat_map(|terms| &terms.approver_classes);
+            is_other(one, asker) && { classes }.any(|class| one.speaks_for(class))
+        };
+        said.iter()
+            .filter(speaks)
+            .map(|one| one.by.clone())
+            .collect()
     };
-    let (applied, not_applied) = (agreed(applied), agreed(not_applied));
-    match applied.len().cmp(&not_applied.len()) {
-        Ordering::Greater => Some((Finding::Applied, applied)),
-        Ordering::Less => Some((Finding::NotApplied, not_applied)),
-        // Nobody has found anything, or people contradict one another.
-        Ordering::Equal => None,
+    let is_enough = |said: &[Decision]| {
+        let agrees = |terms| matches!(Tally::of(terms, asker, said), Tally::Agreed { .. });
+        !terms.is_empty() && terms.iter().all(agrees)
+    };
+    let (made, not_made) = (counted(applied), counted(not_applied));
+    if made.len() > not_made.len() && is_enough(applied) {
+        Some((Finding::Applied, made))
+    } else if not_made.len() > made.len() && is_enough(not_applied) {
+        Some((Finding::NotApplied, not_made))
+    } else {
+        None
+    }
+}
+
+/// Whether it is the word of somebody else than who asks, or who made the key.
+fn is_other(decision: &Decision, asker: Asker<'_>) -> bool {
+    decision.by != asker.owner && Some(decision.by.as_str()) != asker.issued_by
+}
+
+impl Decision {
+    fn speaks_for(&self, class: &str) -> bool {
+        let spoken_for = self.classes.as_ref();
+        spoken_for.is_none_or(|classes| classes.contains(class))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     const ASKER: Asker<'_> = Asker {
@@ -243,7 +261,7 @@ mod tests {
         let (bob, eve, dan) = (yes("bob", None), yes("eve", None), yes("dan", None));
         for (approvers, applied, not_applied, expected) in [
             (1, vec![], vec![], None),
-            (1, vec![bob.clone()], vec![], made),
+            (1, vec![bob.clone()], vec![], made.clone()),
             (1, vec![], vec![bob.clone()], not_made),
             (1, vec![bob.clone()], vec![eve.clone()], None),
             (2, vec![bob.clone()], vec![], None),
@@ -255,10 +273,26 @@ mod tests {
             (1, vec![yes("ann", None), yes("root", None)], vec![], None),
             (1, vec![yes("bob", Some(&["other"]))], vec![], None),
         ] {
-            let terms = terms(&["a"], approvers);
+            let terms = [terms(&["a"], approvers)];
             let told = found(&terms, ASKER, &applied, &not_applied);
             assert_eq!(told, expected, "{approvers} {applied:?} {not_applied:?}");
         }
+        // The contrary counts, whether enough say it or not.
+        let both = [terms(&["a", "b"], 1)];
+        let some = ["eve", "dan"].map(|by| yes(by, Some(&["a"])));
+        assert_eq!(found(&both, ASKER, slice::from_ref(&bob), &some), None);
+        assert_eq!(found(&both, ASKER, &[bob], &some[..0]), made);
+        // Each rule asks for its own.
+        let each = [terms(&["a"], 2), terms(&["b"], 1)];
+        let (of_a, of_b) = (yes("bob", Some(&["a"])), yes("eve", Some(&["b"])));
+        assert_eq!(
+            found(&each, ASKER, &[of_a.clone(), of_b.clone()], &[]),
+            None
+        );
+        let all = [of_a, of_b, yes("dan", Some(&["a"]))];
+        let by = set(&["bob", "dan", "eve"]);
+        assert_eq!(found(&each, ASKER, &all, &[]), Some((Finding::Applied, by)));
+        assert_eq!(found(&[], ASKER, &all, &[]), None);
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Ledger {
              WHERE change_id = $1";
         let mut page = self.turn(now).await?;
         match page.tx.row(FIND, args![change.as_str()]).await? {
-            Some(found) if page.is_past(&found)? => Ok(Some(Claimed::Expired)),
+            Some(found) if page.is_past(&found).await? => Ok(Some(Claimed::Expired)),
             Some(found) => page.open(&found).await.map(Some),
             None => Ok(None),
         }
@@ -163,7 +163,7 @@ impl Page<'_> {
 
     /// What a key opens that was claimed before.
     async fn meet(&mut self, row: &Row, claim: &Claim<'_>) -> Result<Claimed, LedgerError> {
-        if self.is_past(row)? {
+        if self.is_past(row).await? {
             return Ok(Claimed::Expired);
         }
         if row.text("fingerprint")? != claim.fingerprint() {
@@ -180,12 +180,20 @@ impl Page<'_> {
         self.open(row).await
     }
 
-    /// Whether what a key was used for is no longer kept.
-    fn is_past(&self, row: &Row) -> Result<bool, LedgerError> {
+    /// Whether what a key was used for is no longer kept. While people have not
+    /// found out what became of its change, it is.
+    async fn is_past(&mut self, row: &Row) -> Result<bool, LedgerError> {
+        if row.int("is_expired")? != 0 {
+            return Ok(true);
+        }
+        let retention = self.ledger().retention();
         let answered_at = row.maybe_time("answered_at")?;
-        let is_past =
-            answered_at.is_some_and(|at| self.now.duration_since(at) >= self.ledger().retention());
-        Ok(row.int("is_expired")? != 0 || is_past)
+        if answered_at.is_none_or(|at| self.now.duration_since(at) < retention) {
+            return Ok(false);
+        }
+        let change = row.read("change_id", |text| ChangeId::parse(text).ok())?;
+        let found = Recorded::find(&mut self.tx, &change).await?;
+        Ok(!found.is_some_and(|found| found.progress == Progress::NeedsHuman))
     }
 
     /// What a key opens that is good for its change.

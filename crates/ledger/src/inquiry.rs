@@ -23,8 +23,8 @@ pub struct Inquiry {
     pub change: ChangeId,
     /// Since when people are asked.
     pub asked_at: Timestamp,
-    /// Who must say it.
-    pub terms: Terms,
+    /// Who must say it, for each rule that would have asked them.
+    pub terms: Vec<Terms>,
     /// What they are shown, once they are.
     pub shown: Option<Shown>,
 }
@@ -45,7 +45,7 @@ impl Ledger {
     pub async fn inquire(
         &self,
         change: &ChangeId,
-        terms: &Terms,
+        terms: &[Terms],
         now: Timestamp,
     ) -> Result<Inquiry, LedgerError> {
         const ASK: &str = "INSERT INTO inquiries (change_id, asked_at, terms) VALUES ($1, $2, $3)";
@@ -57,13 +57,13 @@ impl Ledger {
         let asked_at = earlier.map_or(page.now, |earlier| earlier.max(page.now));
         let forget = "DELETE FROM inquiries WHERE change_id = $1";
         page.tx.run_later(forget, args![change.as_str()]).await?;
-        let args = args![change.as_str(), asked_at, json(terms)];
+        let args = args![change.as_str(), asked_at, json(&terms)];
         page.tx.run_later(ASK, args).await?;
         page.close().await?;
         Ok(Inquiry {
             change: change.clone(),
             asked_at,
-            terms: terms.clone(),
+            terms: terms.to_vec(),
             shown: None,
         })
     }

@@ -25,8 +25,10 @@ pub struct Swept {
 impl Ledger {
     /// Takes out what has been kept long enough, a bounded part of it at a time.
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, LedgerError> {
+        // What is not known yet is answered for as long as it is not.
         const KEYS: &str = "UPDATE claims SET is_expired = 1, answer = NULL WHERE claim IN \
-             (SELECT claim FROM claims WHERE is_expired = 0 AND answered_at <= $1 LIMIT $2)";
+             (SELECT claim FROM claims WHERE is_expired = 0 AND answered_at <= $1 \
+             AND change_id NOT IN (SELECT id FROM changes WHERE progress = 'needs_human') LIMIT $2)";
         const APPROVALS: &str = "DELETE FROM approvals WHERE change_id IN \
              (SELECT id FROM changes WHERE progress IN ('applied', 'not_applied') AND since <= $1 \
              ORDER BY since, id LIMIT $2)";

@@ -17,10 +17,9 @@ use crate::counter::Counter;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    /// Those whose line comes after this one of the process.
-    #[serde(default)]
-    after: u64,
-    /// The last so many.
+    /// The first behind this line of the process; without it, the last there are.
+    after: Option<u64>,
+    /// So many.
     limit: Option<u32>,
     tool: Option<String>,
     outcome: Option<String>,
@@ -36,18 +35,20 @@ pub(super) async fn list(
 ) -> Result<Response, Refused> {
     let form = "any of after, limit, tool, outcome, key, account and change, each once";
     let wanted = asked(query, form, "GET /v1/calls?tool=NAME&limit=20")?;
-    let lines = counter.audit.recent().after(wanted.after);
+    let lines = counter.audit.recent().after(wanted.after.unwrap_or(0));
     let lines = lines.split(|byte| *byte == b'\n');
     let lines = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
     let told = lines.filter_map(|line| Some(AuditLine::of(&line)?.facts()));
     let mut calls: Vec<_> = told.filter(|call| wanted.fits(call)).collect();
     let most = usize::try_from(most(wanted.limit)).unwrap_or(usize::MAX);
-    calls.drain(..calls.len().saturating_sub(most));
+    if wanted.after.is_some() {
+        calls.truncate(most);
+    } else {
+        calls.drain(..calls.len().saturating_sub(most));
+    }
     let sequence = calls.last().and_then(|call| call.get("sequence"));
-    let next = sequence
-        .and_then(Value::as_u64)
-        .map(|last| last.to_string());
-    Ok(page(calls, next))
+    let next = sequence.and_then(Value::as_u64).or(wanted.after);
+    Ok(page(calls, next.map(|next| next.to_string())))
 }
 
 impl Wanted {

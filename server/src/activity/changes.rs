@@ -239,7 +239,8 @@ impl Whole {
                 rules: approval.fired.iter().map(Asking::of).collect(),
                 ..Question::of(id, approval.asked_at, approval.terms)
             }),
-            inquiry: inquiry.map(|inquiry| Question::of(id, inquiry.asked_at, inquiry.terms)),
+            inquiry: inquiry
+                .map(|inquiry| Question::of(id, inquiry.asked_at, Terms::of_all(&inquiry.terms))),
             call_id: record.as_ref().map(|record| record.call_id.clone()),
             arguments: record.as_ref().map(|record| record.arguments.clone()),
             policy_digest: record.as_ref().and_then(|record| record.policy_digest),

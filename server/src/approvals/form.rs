@@ -1,6 +1,7 @@
 //! A change as people see it who decide: everything that it does, in one object.
 //! Pure. A vendor's words are fit to be shown since they were read.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -122,7 +123,6 @@ pub fn request(
 pub fn inquiry(
     change: &Recorded,
     inquiry: &Inquiry,
-    key: Option<&KeyRecord>,
     why: &str,
 ) -> Result<ApprovalRequest, FormError> {
     let sent = change.sent_at;
@@ -136,10 +136,12 @@ pub fn inquiry(
         change,
         Asking {
             asks: ApprovalQuestion::Outcome,
-            terms: &inquiry.terms,
+            terms: &Terms::of_all(&inquiry.terms),
             rules: vec![rule],
             policy_digest: None,
-            issued_by: key.and_then(|key| key.issued_by.clone()),
+            // The key of that name may be another one by now: whoever may issue
+            // keys for the owner may have made it.
+            issued_by: None,
             asked_at: inquiry.asked_at,
             expires_at: inquiry.asked_at + ASKED_FOR,
         },
@@ -164,10 +166,13 @@ fn about(change: &Recorded, asking: Asking<'_>) -> Result<ApprovalRequest, FormE
     let intent = change.intent.as_ref().ok_or(missing("intent"))?;
     let view = View::deserialize(&intent.before).map_err(|_| missing("view"))?;
     let record = ChangeRecord::of_map(&change.record).ok_or(missing("record"))?;
-    let Arguments::Checked(arguments) = &record.arguments else {
-        return Err(missing("arguments"));
+    let arguments = match (&record.arguments, asking.asks) {
+        (Arguments::Checked(arguments), _) => serde_json::to_string(arguments),
+        // What counts is what the vendor shows.
+        (other, ApprovalQuestion::Outcome) => serde_json::to_string(other),
+        (_, ApprovalQuestion::Change) => return Err(missing("arguments")),
     };
-    let arguments = serde_json::to_string(arguments).map_err(|_| missing("arguments"))?;
+    let arguments = arguments.map_err(|_| missing("arguments"))?;
     let doubt = Doubt::deserialize(&intent.target).map_err(|_| missing("target"))?;
     let (before, after) = (words(&view.before), words(&view.after));
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
@@ -217,10 +222,20 @@ fn rules(approval: &Approval) -> Vec<ApprovalRule> {
         rule: cut(&fired.name.rule, LONGEST_NAME),
         message: cut(&fired.message, LONGEST_SENTENCE),
     });
-    // Two entries of one rule are one line of the list.
-    let by_name: BTreeMap<_, _> = rules
-        .map(|rule| ((rule.policy.clone(), rule.rule.clone()), rule))
-        .collect();
+    // Two limits of one name, such as two windows, are one line of the list.
+    let mut by_name = BTreeMap::<_, ApprovalRule>::new();
+    for rule in rules {
+        let name = (rule.policy.clone(), rule.rule.clone());
+        match by_name.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(rule);
+            }
+            Entry::Occupied(mut place) => {
+                let both = format!("{}; {}", place.get().message, rule.message);
+                place.get_mut().message = cut(&both, LONGEST_SENTENCE);
+            }
+        }
+    }
     by_name.into_values().collect()
 }
 

@@ -9,7 +9,7 @@ use tenantry_core::answer::{ChangeAnswer, Envelope, Status};
 use tenantry_core::approval::{self, Asker, Decision, Finding};
 use tenantry_core::audit::Stage;
 use tenantry_core::cause::chain;
-use tenantry_core::policy::decide::Terms;
+use tenantry_core::policy::decide::{Terms, Verdict};
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::approval::Shown;
 use tenantry_ledger::change::Recorded;
@@ -68,7 +68,11 @@ impl Clerk<'_> {
         let present = within(self.plane.look(&name)).await?;
         match self.found(&inquiry, shown, present.as_ref()) {
             Said::Nothing => Ok(()),
-            Said::Void => self.ask_anew(change).await.map(|_| ()),
+            Said::Void => {
+                self.ask_anew(change).await?;
+                self.counter.book.asked.notify_one();
+                Ok(())
+            }
             Said::Found(finding, by) => self.resolve(change, shown, finding, &by).await,
         }
     }
@@ -78,20 +82,22 @@ impl Clerk<'_> {
     async fn ask_anew(&self, change: &Recorded) -> Result<Option<Inquiry>, RoundError> {
         let id = &change.lease.change;
         let approval = self.ledger.approval(id).await?;
-        let terms = approval.map_or_else(Terms::of_default, |approval| approval.terms);
+        let fired = approval.map(|approval| approval.fired).unwrap_or_default();
+        let asking = fired.into_iter().filter_map(|fired| match fired.verdict {
+            Verdict::Ask(terms) => Some(terms),
+            Verdict::Deny => None,
+        });
+        let mut terms: Vec<_> = asking.collect();
+        if terms.is_empty() {
+            terms.push(Terms::of_default());
+        }
         let now = self.counter.clock.now();
-        let asked = settled(self.ledger.inquire(id, &terms, now).await)?;
-        self.counter.book.asked.notify_one();
-        Ok(asked)
+        settled(self.ledger.inquire(id, &terms, now).await)
     }
 
     async fn show_inquiry(&self, change: &Recorded, inquiry: &Inquiry) -> Result<(), RoundError> {
-        let key = match &change.proposal {
-            Some(proposal) => self.key(&proposal.subject.key).await?,
-            None => None,
-        };
         let why = self.why(change).await?;
-        let request = form::inquiry(change, inquiry, key.as_deref(), &why);
+        let request = form::inquiry(change, inquiry, &why);
         let request = request.map_err(|error| RoundError::Refused(error.to_string()))?;
         let name = form::name(&inquiry.change, inquiry.asked_at);
         let question = match self.ask(&name, &request).await {
@@ -104,9 +110,11 @@ impl Clerk<'_> {
             digest: form::digest(&question.spec.request),
         };
         if shown.digest != form::digest(&request) {
-            // Whoever wrote it died before that was put down, and the key has
-            // changed since; or it is somebody's forgery.
-            return self.ask_anew(change).await.map(|_| ());
+            // The definition is of another release, or somebody changes what is
+            // written: it is put up once more, when others had their turn.
+            within(self.plane.clear(&question)).await?;
+            let told = "something else stands in the place of the question";
+            return Err(RoundError::Refused(told.into()));
         }
         crash::at(Step::Shown);
         let now = self.counter.clock.now();

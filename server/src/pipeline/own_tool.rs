@@ -27,10 +27,11 @@ pub(super) fn wanted<W: DeserializeOwned>(
     entry: &mut Entry,
 ) -> Result<(ToolName, W), Stopped> {
     let tool = found(caller, name, ToolClass::Read, &asked, entry)?;
-    let redact = &caller.in_force.tenant.redact;
-    entry.arguments(Arguments::checked(&asked.arguments, redact));
+    entry.arguments(Arguments::unchecked(&asked.arguments));
+    let said = Arguments::checked(&asked.arguments, &caller.in_force.tenant.redact);
     let wanted = read(asked.arguments);
     let wanted = wanted.map_err(|refusal| Stopped::refused(Stage::Check, refusal))?;
+    entry.arguments(said);
     Ok((tool, wanted))
 }
 

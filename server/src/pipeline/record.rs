@@ -19,7 +19,7 @@ use super::Ended;
 use crate::audit::AuditSlot;
 use crate::metrics::Metrics;
 
-/// Characters that are kept of a tool name that nobody knows.
+/// Characters that are kept of the name of a tool or a method that nobody knows.
 const LONGEST_NAME: usize = 64;
 
 /// The line of one call while it is being made. Dropped unfinished, by a panic
@@ -48,7 +48,7 @@ impl Entry {
         metrics.in_flight.inc();
         let event = AuditEvent {
             actor: Some(Actor::of(key)),
-            method: Some(method.into()),
+            method: Some(method.chars().take(LONGEST_NAME).collect()),
             ..blank_event(call_id)
         };
         let vendor_requests = Arc::new(AtomicU32::new(0));

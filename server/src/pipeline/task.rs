@@ -94,6 +94,8 @@ async fn own(
 ) -> Result<OwnChange, Stopped> {
     entry.found_own(class);
     let said = Map::from_iter([("change_id".to_owned(), Value::from(id))]);
+    entry.arguments(Arguments::unchecked(&said));
+    let found = get_change::find(counter, caller, id, entry).await?;
     entry.arguments(Arguments::checked(&said, &caller.in_force.tenant.redact));
-    get_change::find(counter, caller, id, entry).await
+    Ok(found)
 }

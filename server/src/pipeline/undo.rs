@@ -82,10 +82,11 @@ pub(super) async fn resolve<'c>(
     let tool = own_tool::found(caller, name(), ToolClass::Write, &asked, entry)?;
     let mut own = asked.arguments;
     let wish = Wish::take(&mut own, &tool, true);
-    let said = Arguments::checked(&own, &caller.in_force.tenant.redact);
-    entry.arguments(said.clone());
+    entry.arguments(Arguments::unchecked(&own));
     let wish = wish.map_err(refused)?;
+    let said = Arguments::checked(&own, &caller.in_force.tenant.redact);
     let wanted: Wanted = own_tool::read(own).map_err(refused)?;
+    entry.arguments(said.clone());
     let OwnChange { change, .. } = own_tool::own_change(counter, caller, &wanted.change_id).await?;
     let inverse = inverse(counter, caller, &change);
     let inverse = inverse.map_err(|refusal| Stopped::refused(Stage::Own, refusal))?;
@@ -115,6 +116,7 @@ fn inverse(
         authorize::account(&in_force.tenant, &caller.key, connector, account.as_str())?;
     }
     let applied_at = applied_at(change)?;
+    let sent_at = change.sent_at.unwrap_or(applied_at);
     let intent = change.intent.as_ref();
     let kept = intent.and_then(|intent| {
         let doubt = Doubt::deserialize(&intent.target).ok()?;
@@ -137,6 +139,7 @@ fn inverse(
         },
         undoes: Undoes {
             change: change.to_owned(),
+            sent_at,
             applied_at,
         },
         left: doubt.target,

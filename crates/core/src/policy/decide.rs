@@ -140,13 +140,14 @@ pub enum Verdict {
     Ask(Terms),
 }
 
-/// What people were shown and have agreed to: the rules that asked, each with
-/// the terms on which it did.
-pub type Agreed = BTreeMap<RuleName, Terms>;
+/// What people were shown and have agreed to: the rules that asked, each with its
+/// sentence and the terms on which it did. Several limits may have one name, as
+/// the windows of a policy do; what each of them says is its own.
+pub type Agreed = BTreeMap<(RuleName, String), Terms>;
 
 /// Decides over `proposal` at `now`. Rules in `agreed` do not ask again; they
-/// still may deny. Where any other rule asks by now, or one of them on other
-/// terms, all that ask do so anew: people see the whole of it.
+/// still may deny. Where any other rule asks by now, or one of them for another
+/// reason or on other terms, all that ask do so anew: people see the whole of it.
 pub fn decide(
     proposal: &Proposal,
     policies: &[Policy],
@@ -180,7 +181,7 @@ pub fn decide(
     fired.extend(proposal.undoes.as_ref().and_then(|it| too_old(it, now)));
     let is_agreed = |one: &Fired| match &one.verdict {
         Verdict::Deny => true,
-        Verdict::Ask(terms) => agreed.get(&one.name) == Some(terms),
+        Verdict::Ask(terms) => agreed.get(&(one.name.clone(), one.message.clone())) == Some(terms),
     };
     if fired.iter().all(is_agreed) {
         fired.retain(|one| one.verdict == Verdict::Deny);
@@ -226,6 +227,18 @@ impl Terms {
         }
     }
 
+    /// What all of these ask for together; of nobody, what is asked where no
+    /// policy says more.
+    pub fn of_all<'t>(all: impl IntoIterator<Item = &'t Self>) -> Self {
+        let mut all = all.into_iter();
+        let Some(first) = all.next() else {
+            return Self::of_default();
+        };
+        let mut terms = first.clone();
+        all.for_each(|one| terms.join(one));
+        terms
+    }
+
     fn join(&mut self, other: &Self) {
         self.approver_classes
             .extend(other.approver_classes.iter().cloned());
@@ -253,7 +266,7 @@ fn ungranted() -> Fired {
 
 /// What was so long ago is not taken back without a look at what else happened.
 fn too_old(undoes: &Undoes, now: Timestamp) -> Option<Fired> {
-    let is_old = now.duration_since(undoes.applied_at) > UNDO_WITHIN;
+    let is_old = now.duration_since(undoes.sent_at) > UNDO_WITHIN;
     let days = UNDO_WITHIN.as_hours() / 24;
     let message = format!(
         "change {} was made more than {days} days ago",

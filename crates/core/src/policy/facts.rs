@@ -50,6 +50,8 @@ pub struct Proposal {
 pub struct Undoes {
     /// The change's id.
     pub change: String,
+    /// When its request left.
+    pub sent_at: Timestamp,
     /// The latest moment at which it can have been applied.
     pub applied_at: Timestamp,
 }

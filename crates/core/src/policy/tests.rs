@@ -9,8 +9,8 @@ pub(super) mod words;
 use std::collections::BTreeSet;
 
 use super::Policy;
-use super::decide::{Decision, Fired, Ruling, Verdict, decide};
-use read::Case;
+use super::decide::{Agreed, Decision, Fired, Ruling, Verdict, decide};
+use read::{Case, Question};
 
 /// The pages, by name.
 const PAGES: &[(&str, &str)] = &[
@@ -66,13 +66,45 @@ fn a_policy_reads_back_as_it_is_written() {
     }
 }
 
+/// Two windows have one name: who agreed to go beyond one of them has said nothing
+/// of the other.
+#[test]
+fn another_limit_of_the_same_name_asks_anew() {
+    let line = "{case: '', undoes: 1h, do: set c 150, policy: {budget: {perWindow: [\
+        {windowMs: 48h, scope: Account, maxDailyIncrease: '100'}, \
+        {windowMs: 1h, scope: Account, maxDailyIncrease: '100'}]}}, charges: [CHARGE], expect: ''}";
+    let ruled = |charge: &str, agreed: &Agreed| {
+        let case: Case = serde_saphyr::from_str(&line.replace("CHARGE", charge)).unwrap();
+        let question = read::question(&case).unwrap();
+        let Question {
+            proposal,
+            policies,
+            facts,
+            ..
+        } = question;
+        decide(&proposal, &policies, &facts, agreed, moment::NOW)
+    };
+    let (long, both) = ("applied 2h daily=60", "applied 1m daily=60");
+    let first = ruled(long, &Agreed::new());
+    let rule = "asks default 1 24h budget.perWindow.maxDailyIncrease?";
+    assert_eq!(written(&first), rule);
+    let agreed = first.fired.into_iter().map(|one| match one.verdict {
+        Verdict::Ask(terms) => ((one.name, one.message), terms),
+        Verdict::Deny => panic!("{} denies", one.name.rule),
+    });
+    let agreed: Agreed = agreed.collect();
+    assert_eq!(written(&ruled(long, &agreed)), "permitted");
+    let twice = format!("{rule} budget.perWindow.maxDailyIncrease?");
+    assert_eq!(written(&ruled(both, &agreed)), twice);
+}
+
 fn outcome(case: &Case) -> Result<String, String> {
     let question = read::question(case)?;
     let ruling = decide(
         &question.proposal,
         &question.policies,
         &question.facts,
-        &question.agreed,
+        &question.agreed(),
         moment::NOW,
     );
     Ok(written(&ruling))

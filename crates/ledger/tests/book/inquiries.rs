@@ -24,6 +24,7 @@ on_both_engines!(
     a_question_that_was_asked_anew_counts_no_more,
     a_book_of_the_first_version_gets_room_for_questions,
     a_question_goes_with_its_change,
+    what_nobody_knows_yet_is_answered_however_long_that_takes,
 );
 
 fn shown(uid: &str) -> Shown {
@@ -58,7 +59,7 @@ async fn asked(ledger: &Ledger, key: &str) -> Lease {
 }
 
 async fn inquire(ledger: &Ledger, lease: &Lease) -> Result<Inquiry, LedgerError> {
-    let terms = Terms::of_default();
+    let terms = [Terms::of_default()];
     ledger.inquire(&lease.change, &terms, at(2)).await
 }
 
@@ -224,4 +225,29 @@ async fn a_question_goes_with_its_change(house: House) {
     assert!(ledger.inquiry(&lease.change).await.unwrap().is_some());
     ledger.sweep(at(4) + LEAST_RETENTION).await.unwrap();
     assert_eq!(ledger.inquiry(&lease.change).await.unwrap(), None);
+}
+
+async fn what_nobody_knows_yet_is_answered_however_long_that_takes(house: House) {
+    let ledger = house.open().await;
+    let lease = asked(&ledger, "1").await;
+    let late = at(9) + LEAST_RETENTION;
+    ledger.sweep(late).await.unwrap();
+    let met = claim(&ledger, "1", "{}", late).await;
+    assert!(
+        matches!(&met, Claimed::Replay(replay) if replay.answer == "ask people"),
+        "{met:?}"
+    );
+    ledger
+        .resolve(&lease.change, &shown("1"), &not_made(), &said(), late)
+        .await
+        .unwrap();
+    let met = claim(&ledger, "1", "{}", late).await;
+    assert!(
+        matches!(&met, Claimed::Replay(replay) if replay.answer == "not made"),
+        "{met:?}"
+    );
+    // From now on it is kept as any other.
+    let later = late + LEAST_RETENTION;
+    ledger.sweep(later).await.unwrap();
+    assert_eq!(claim(&ledger, "1", "{}", later).await, Claimed::Expired);
 }

@@ -210,7 +210,9 @@ fn agreed(approval: &Approval) -> Agreed {
         .fired
         .iter()
         .filter_map(|fired| match &fired.verdict {
-            Verdict::Ask(terms) => Some((fired.name.clone(), terms.clone())),
+            Verdict::Ask(terms) => {
+                Some(((fired.name.clone(), fired.message.clone()), terms.clone()))
+            }
             Verdict::Deny => None,
         });
     asking.collect()

@@ -29,12 +29,9 @@ fn wide() -> Policy {
 
 fn ruled(question: &Question, policies: &[Policy]) -> Ruling {
     let Question {
-        proposal,
-        facts,
-        agreed,
-        ..
+        proposal, facts, ..
     } = question;
-    decide(proposal, policies, facts, agreed, NOW)
+    decide(proposal, policies, facts, &question.agreed(), NOW)
 }
 
 /// Whether `then` lets through no more than `before`.

@@ -10,7 +10,7 @@ use super::words;
 use crate::access::ToolClass;
 use crate::name::{AccountId, ConnectorName, Currency, KeyId, ObjectId, ToolName};
 use crate::policy::Policy;
-use crate::policy::decide::{Agreed, RuleName, Terms};
+use crate::policy::decide::{Agreed, RuleName, Terms, decide};
 use crate::policy::facts::{ExposureSnapshot, ExposureTerms, Facts, Proposal, Subject, Undoes};
 use crate::spend_root::SpendRoot;
 
@@ -69,7 +69,28 @@ pub struct Question {
     pub proposal: Proposal,
     pub policies: Vec<Policy>,
     pub facts: Facts,
-    pub agreed: Agreed,
+    /// Rules that people have agreed to, for whatever reason they asked.
+    pub agreed: Vec<(RuleName, Terms)>,
+}
+
+impl Question {
+    /// What they have agreed to, in the words in which it asks now.
+    pub fn agreed(&self) -> Agreed {
+        let ruling = decide(
+            &self.proposal,
+            &self.policies,
+            &self.facts,
+            &Agreed::new(),
+            NOW,
+        );
+        let mut agreed = Agreed::new();
+        for (name, terms) in &self.agreed {
+            let fired = ruling.fired.iter().filter(|one| one.name == *name);
+            let named = fired.map(|one| ((name.clone(), one.message.clone()), terms.clone()));
+            agreed.extend(named);
+        }
+        agreed
+    }
 }
 
 pub fn question(case: &Case) -> Result<Question, String> {
@@ -152,6 +173,7 @@ fn proposal(case: &Case) -> Result<Proposal, String> {
     }
     let undoes = case.undoes.as_deref().map(|age| Undoes {
         change: "0".repeat(32),
+        sent_at: moment::ago(age),
         applied_at: moment::ago(age),
     });
     Ok(Proposal {
