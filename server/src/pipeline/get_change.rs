@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tenantry_core::access::ToolClass;
 use tenantry_core::audit::Stage;
 use tenantry_core::authorize::{self, Request};
@@ -45,15 +45,7 @@ pub fn name() -> Option<ToolName> {
 
 /// The schema of its arguments.
 pub fn input_schema() -> Map<String, Value> {
-    let schema = json!({
-        "type": "object",
-        "additionalProperties": false,
-        "required": ["change_id"],
-        "properties": {
-            "change_id": {"type": "string", "description": "as the answer to the change named it"},
-        },
-    });
-    schema.as_object().cloned().unwrap_or_default()
+    own_tool::change_schema("as the answer to the change named it")
 }
 
 /// Answers it.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tenantry_core::access::ToolClass;
 use tenantry_core::audit::{Arguments, Stage};
 use tenantry_core::name::ToolName;
@@ -48,6 +48,17 @@ pub(super) fn found(
     let tool = tool.ok_or_else(|| Stopped::refused(Stage::Check, unknown_tool(&asked.tool)))?;
     entry.found_own(class);
     Ok(tool)
+}
+
+/// The schema of arguments that name a change.
+pub(super) fn change_schema(told: &str) -> Map<String, Value> {
+    let schema = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["change_id"],
+        "properties": {"change_id": {"type": "string", "description": told}},
+    });
+    schema.as_object().cloned().unwrap_or_default()
 }
 
 /// What is wanted, by arguments that say that and nothing else.

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tenantry_connectors::change::Target;
 use tenantry_connectors::change::doubt::Doubt;
 use tenantry_connectors::change::view::View;
@@ -59,15 +59,7 @@ pub fn name() -> Option<ToolName> {
 
 /// The schema of its own argument; a key and `dry_run` are those of every change.
 pub fn input_schema() -> Map<String, Value> {
-    let schema = json!({
-        "type": "object",
-        "additionalProperties": false,
-        "required": ["change_id"],
-        "properties": {
-            "change_id": {"type": "string", "description": "the change that is taken back, as its answer named it"},
-        },
-    });
-    schema.as_object().cloned().unwrap_or_default()
+    own_tool::change_schema("the change that is taken back, as its answer named it")
 }
 
 /// The call that takes the change back, checked as if it had been asked for

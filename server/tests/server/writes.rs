@@ -23,6 +23,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_core::access::Access;
 use tenantry_core::key::{KeyRecord, Scope};
+use tenantry_core::name::AccountId;
 use tenantry_core::policy::Policy;
 use tenantry_core::tenant::TenantConfig;
 use tenantry_fakes::meta::{EffectKind, SANDBOX_TOKEN};
@@ -44,6 +45,24 @@ fn spender(id: &str) -> KeyRecord {
         scopes: scopes.map(|scope| Scope::parse(scope).unwrap()).into(),
         ..record(id)
     }
+}
+
+/// Keys of another owner, of another agent, and for another account.
+fn strangers() -> [KeyRecord; 3] {
+    [
+        KeyRecord {
+            owner: "mallory@acme.example".into(),
+            ..spender("mallory")
+        },
+        KeyRecord {
+            agent: Some("another".into()),
+            ..spender("another")
+        },
+        KeyRecord {
+            accounts: Some(vec![AccountId::parse("act_1002").unwrap()]),
+            ..spender("narrow")
+        },
+    ]
 }
 
 pub fn policy(fields: Value) -> Policy {

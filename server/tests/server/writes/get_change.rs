@@ -1,11 +1,9 @@
 //! What became of a change, for whoever asked for it.
 
 use serde_json::{Value, json};
-use tenantry_core::key::KeyRecord;
-use tenantry_core::name::AccountId;
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
 
-use super::{call, eur, looked_at, new_key, open, policy, set, spender};
+use super::{call, eur, looked_at, new_key, open, policy, set, strangers};
 use crate::world::{PATIENCE, World};
 
 /// Above 5 EUR a day more people are asked, above 20 it is denied.
@@ -19,18 +17,7 @@ async fn world() -> World {
         setup.tenant.policies = vec![policy(json!({
             "approvals": [large], "budget": {"perChange": {"maxDailyIncrease": "20"}},
         }))];
-        setup.keys.push(KeyRecord {
-            owner: "mallory@acme.example".into(),
-            ..spender("mallory")
-        });
-        setup.keys.push(KeyRecord {
-            agent: Some("another".into()),
-            ..spender("another")
-        });
-        setup.keys.push(KeyRecord {
-            accounts: Some(vec![AccountId::parse("act_1002").unwrap()]),
-            ..spender("narrow")
-        });
+        setup.keys.extend(strangers());
     })
     .await
 }

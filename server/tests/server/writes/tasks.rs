@@ -3,11 +3,9 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tenantry_api::mcp_approval::{ApprovalState, ApprovalVerdict};
-use tenantry_core::key::KeyRecord;
-use tenantry_core::name::AccountId;
 use tenantry_fakes::meta::{Answers, Applies, Order};
 
-use super::{AD_SET, QUIET, budget, budgets, call, looked_at, new_key, open, policy, spender};
+use super::{AD_SET, QUIET, budget, budgets, call, looked_at, new_key, open, policy, strangers};
 use crate::client::{Client, ERAS, check_result};
 use crate::world::{Ledger, PATIENCE, Setup, World};
 
@@ -20,20 +18,7 @@ fn asks(setup: &mut Setup) {
         "name": "large", "approverClass": "finance", "approvers": 1,
         "expiresAfterMs": 3_600_000, "when": {"dailyIncreaseOver": "5"},
     }]}))];
-    setup.keys.extend([
-        KeyRecord {
-            owner: "mallory@acme.example".into(),
-            ..spender("mallory")
-        },
-        KeyRecord {
-            agent: Some("another".into()),
-            ..spender("another")
-        },
-        KeyRecord {
-            accounts: Some(vec![AccountId::parse("act_1002").unwrap()]),
-            ..spender("narrow")
-        },
-    ]);
+    setup.keys.extend(strangers());
 }
 
 async fn world() -> World {

@@ -4,13 +4,13 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_api::mcp_approval::{ApprovalState, ApprovalVerdict};
 use tenantry_core::key::{KeyRecord, Scope};
-use tenantry_core::name::{AccountId, ToolName};
+use tenantry_core::name::ToolName;
 use tenantry_core::policy::decide::UNDO_WITHIN;
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
 
 use super::record::lines;
 use super::{
-    AD_SET, budgets, call, eur, meddle, new_key, open, policy, set, settled, spender, world,
+    AD_SET, budgets, call, eur, meddle, new_key, open, policy, set, settled, strangers, world,
     world_with,
 };
 use crate::world::{World, record};
@@ -180,19 +180,8 @@ async fn what_was_not_made_or_has_nothing_before_it_is_not_taken_back() {
 async fn only_who_could_make_the_change_takes_its_own_back() {
     let world = World::start_with(|setup| {
         open(setup);
+        setup.keys.extend(strangers());
         setup.keys.extend([
-            KeyRecord {
-                owner: "mallory@acme.example".into(),
-                ..spender("mallory")
-            },
-            KeyRecord {
-                agent: Some("another".into()),
-                ..spender("another")
-            },
-            KeyRecord {
-                accounts: Some(vec![AccountId::parse("act_1002").unwrap()]),
-                ..spender("narrow")
-            },
             KeyRecord {
                 scopes: vec![Scope::parse("meta:write").unwrap()],
                 ..record("writer")
