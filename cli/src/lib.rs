@@ -114,7 +114,7 @@ async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusa
             decide::decide(&reach(&decision.place).await?, decision, verdict).await
         }
         Command::Activity(asked) => activity::activity(&reach(&asked.place).await?, asked).await,
-        Command::Plan(asked) => plan::plan(&reach(&asked.place).await?, asked).await,
+        Command::Plan(asked) => plan::plan(&reach(&asked.place).await?, asked, now).await,
         Command::Status(asked) => status::status(&reach(&asked.place).await?, asked, now).await,
         Command::Check(asked) => check::check(&reach(&asked.place).await?, asked, now).await,
         Command::Report(asked) => report::report(&reach(&asked.place).await?, asked, now).await,

@@ -206,10 +206,16 @@ fn limit_table(found: &Value) -> String {
         let policies = account["policies"].as_array().into_iter().flatten();
         let before = rows.len();
         for policy in policies {
+            let keys = policy["keys"].as_array().into_iter().flatten();
+            let keys: Vec<_> = keys.map(of).collect();
+            let mut policy_name = of(&policy["policy"]);
+            if !keys.is_empty() {
+                let _ = write!(policy_name, " (key {})", keys.join(", "));
+            }
             for limit in policy["limits"].as_array().into_iter().flatten() {
                 rows.push([
                     name.clone(),
-                    of(&policy["policy"]),
+                    policy_name.clone(),
                     of(&limit["rule"]),
                     of(&limit["says"]),
                     of(&limit["left"]),
@@ -279,6 +285,33 @@ fn whole(change: &Value) -> Vec<[String; 2]> {
     }
     line("Arguments", cell(&change["arguments"].to_string()));
     lines
+}
+
+/// When a change came to where it stands, what it is and who asked for it.
+pub fn line(change: &Value) -> String {
+    let since = seconds(&of(&change["since"]));
+    let progress = of(&change["progress"]);
+    format!(
+        "{since} {progress}: {}, by {}",
+        moved(change),
+        by(change, false)
+    )
+}
+
+/// What is left of each limit of an account of which that is known.
+pub fn left(account: &Value) -> impl Iterator<Item = String> {
+    let name = format!("{} {}", of(&account["connector"]), of(&account["account"]));
+    let policies = account["policies"].as_array().into_iter().flatten();
+    policies.flat_map(move |policy| {
+        let policy_name = of(&policy["policy"]);
+        let limits = policy["limits"].as_array().into_iter().flatten();
+        let known = limits.filter(|limit| limit["left"].is_string());
+        let told = known.map(|limit| {
+            let (left, rule) = (of(&limit["left"]), of(&limit["rule"]));
+            format!("{name}: {left} ({policy_name}/{rule})")
+        });
+        told.collect::<Vec<_>>()
+    })
 }
 
 /// What a change does, in a line.

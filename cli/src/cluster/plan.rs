@@ -1,10 +1,11 @@
 //! What an edit of policies would change, before it is applied: whom they bind, and
 //! which changes of the past would have been decided otherwise.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt as _;
 use kube::api::Api;
@@ -17,9 +18,10 @@ use tenantry_api::mcp_server::McpServer;
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_api::selector::Selector;
 use tenantry_core::cause::chain;
-use tenantry_core::policy::Policy;
+use tenantry_core::name::ObjectId;
 use tenantry_core::policy::decide::{Agreed, Decision, Fired, Ruling, Verdict, decide};
 use tenantry_core::policy::facts::{Charge, Facts, Proposal, Standing};
+use tenantry_core::policy::{Policy, longest_window};
 use tenantry_core::tenant::TenantConfig;
 
 use super::activity::{self, moved, seconds, table};
@@ -28,8 +30,11 @@ use crate::answer::{Answer, Unusable};
 use crate::cli::Plan;
 use crate::policy::given::{self, Given};
 
-/// Changes that are asked for at a time.
-const PAGE: u32 = 200;
+/// Changes that are asked for at a time: each with all that it touches.
+const PAGE: u32 = 25;
+
+/// The day that limits mean.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// A change as the server tells it.
 #[derive(Deserialize)]
@@ -82,7 +87,7 @@ struct Otherwise {
 }
 
 /// Says what it would.
-pub async fn plan(cluster: &Cluster, asked: &Plan) -> Result<Answer, Unusable> {
+pub async fn plan(cluster: &Cluster, asked: &Plan, now: Timestamp) -> Result<Answer, Unusable> {
     let given = if asked.policy.is_empty() {
         Vec::new()
     } else {
@@ -110,12 +115,14 @@ pub async fn plan(cluster: &Cluster, asked: &Plan) -> Result<Answer, Unusable> {
             then.push(one.policy.clone());
         }
     }
-    let past = past(cluster, asked).await?;
+    let (past, is_whole) = past(cluster, asked).await?;
+    let judged = judged(&past, is_whole, &in_force, &then);
+    let decided = past.iter().skip(judged);
     let planned = Planned {
         policies,
-        changes: past.len(),
-        since: past.first().map(Past::at),
-        different: different(&past, &in_force, &then),
+        changes: decided.clone().count(),
+        since: decided.clone().next().map(Past::at),
+        different: different(&past, judged, (&in_force, &then), now),
     };
     let is_good = planned.different.is_empty();
     let text = match for_programs(&planned, asked.output) {
@@ -190,8 +197,9 @@ async fn selected(cluster: &Cluster, given: &Given) -> Result<Option<Vec<String>
     Ok(Some(names.filter(has_tenant).collect()))
 }
 
-/// The last changes, the oldest first.
-async fn past(cluster: &Cluster, asked: &Plan) -> Result<Vec<Past>, Unusable> {
+/// The last changes, the oldest first, and whether those are all.
+async fn past(cluster: &Cluster, asked: &Plan) -> Result<(Vec<Past>, bool), Unusable> {
+    let mut is_whole = false;
     let mut past = Vec::new();
     let mut after = String::new();
     while let Some(missing) = asked
@@ -202,6 +210,7 @@ async fn past(cluster: &Cluster, asked: &Plan) -> Result<Vec<Past>, Unusable> {
         let limit = missing.min(PAGE);
         let path = format!("/v1/changes?proposal=true&limit={limit}{after}");
         let page = activity::ask(cluster, asked.pod.as_deref(), &path).await?;
+        let known = past.len();
         let items = page.get("items").and_then(Value::as_array);
         for item in items.into_iter().flatten() {
             let one = Past::deserialize(item);
@@ -215,13 +224,16 @@ async fn past(cluster: &Cluster, asked: &Plan) -> Result<Vec<Past>, Unusable> {
                 ..one
             });
         }
-        match page.get("next").and_then(Value::as_str) {
-            Some(next) => after = format!("&after={next}"),
-            None => break,
-        }
+        // A page without anything new is the last one, whatever it says.
+        let next = page.get("next").and_then(Value::as_str);
+        let Some(next) = next.filter(|_| past.len() > known) else {
+            is_whole = true;
+            break;
+        };
+        after = format!("&after={next}");
     }
     past.sort_by_key(Past::at);
-    Ok(past)
+    Ok((past, is_whole))
 }
 
 impl Past {
@@ -235,36 +247,89 @@ impl Past {
         let standing = match (self.progress.as_str(), self.applied_at) {
             (_, Some(at)) => Standing::Applied(at),
             ("not_applied", _) => return None,
-            ("pending", _) => Standing::Pending,
+            ("pending" | "executing", _) => Standing::Pending,
             _ => Standing::Open,
         };
         Some(Charge::of(self.proposal.as_ref()?, standing))
     }
 }
 
-/// What would have been decided otherwise.
-fn different(past: &[Past], in_force: &[Policy], then: &[Policy]) -> Vec<Otherwise> {
+/// The first change of which all is known that a limit can look back at.
+fn judged(past: &[Past], is_whole: bool, in_force: &[Policy], then: &[Policy]) -> usize {
+    let Some(first) = past.first().filter(|_| !is_whole) else {
+        return 0;
+    };
+    let longest = longest_window(in_force).max(longest_window(then)).max(DAY);
+    let from = first.at() + longest;
+    past.partition_point(|one| one.at() < from)
+}
+
+/// What would have been decided otherwise, from the change `judged` on: by the
+/// policies in force, and by those that shall be.
+fn different(
+    past: &[Past],
+    judged: usize,
+    (in_force, then): (&[Policy], &[Policy]),
+    now: Timestamp,
+) -> Vec<Otherwise> {
     let mut facts = Facts::default();
     let mut different = Vec::new();
-    for one in past {
+    for (number, one) in past.iter().enumerate() {
         let Some(proposal) = &one.proposal else {
             continue;
         };
-        let rule = |policies| decide(proposal, policies, &facts, &Agreed::new(), one.at());
-        let (now, then) = (rule(in_force), rule(then));
-        if word(&now) != word(&then) {
+        facts.lowest_micros = lows(past.get(..number).unwrap_or_default(), one);
+        let rule = |policies| {
+            let policies = at_rates_of_today(policies, now, one.at());
+            decide(proposal, &policies, &facts, &Agreed::new(), one.at())
+        };
+        let (is, would) = (rule(in_force), rule(then));
+        if number >= judged && word(&is) != word(&would) {
             different.push(Otherwise {
                 at: one.at(),
                 change_id: one.change_id.clone(),
                 change: one.line.clone(),
-                rules: rules(&now, &then),
-                now: word(&now),
-                then: word(&then),
+                rules: rules(&is, &would),
+                now: word(&is),
+                then: word(&would),
             });
         }
         facts.charges.extend(one.charge().map(Arc::new));
     }
     different
+}
+
+/// The lowest live values of a change's budgets in the 24 hours before it.
+fn lows(before: &[Past], one: &Past) -> BTreeMap<ObjectId, i64> {
+    let mut lowest = BTreeMap::new();
+    let is_near = |past: &&Past| {
+        let at = past.applied_at;
+        at.is_some_and(|at| at <= one.at() && one.at().duration_since(at) < DAY)
+    };
+    let account = |past: &Past| past.proposal.as_ref().map(|it| it.subject.account.clone());
+    let near = before.iter().filter(is_near);
+    let near = near.filter(|past| account(past) == account(one));
+    for (object, micros) in near
+        .filter_map(|past| past.proposal.as_ref())
+        .flat_map(Proposal::lows)
+    {
+        let known = lowest.entry(object.clone()).or_insert(micros);
+        *known = micros.min(*known);
+    }
+    lowest
+}
+
+/// The same policies, as if the exchange rates that are good now had been so then:
+/// those of then are not kept.
+fn at_rates_of_today(policies: &[Policy], now: Timestamp, at: Timestamp) -> Vec<Policy> {
+    let mut policies = policies.to_vec();
+    let rates = policies
+        .iter_mut()
+        .flat_map(|policy| &mut policy.exchange_rates);
+    for rate in rates.filter(|rate| rate.is_fresh(now)) {
+        rate.as_of = at;
+    }
+    policies
 }
 
 /// A decision in a word, with who must agree.
@@ -344,6 +409,7 @@ fn names(policies: &[Policy]) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tenantry_core::spend_root::Budget;
 
     use super::*;
 
@@ -400,9 +466,10 @@ mod tests {
             raise(3, 120, "pending"),
         ];
         let wide = [policy(&json!({}))];
-        assert_eq!(different(&past, &wide, &wide).len(), 0);
+        let now = past[3].at();
+        assert_eq!(different(&past, 0, (&wide, &wide), now).len(), 0);
         let ids = |then: &[Policy]| -> Vec<String> {
-            let different = different(&past, &wide, then);
+            let different = different(&past, 0, (&wide, then), now);
             different
                 .iter()
                 .map(|one| one.change_id.trim_start_matches('0').to_owned())
@@ -412,6 +479,51 @@ mod tests {
         assert_eq!(ids(&[window("100")]), ["1", "3"]);
         assert_eq!(ids(&[window("110")]), ["1"]);
         assert_eq!(ids(&[]).len(), 4);
+        // Before all is known that a window holds, nothing is judged.
+        let long = [window("100")];
+        assert_eq!(judged(&past, true, &wide, &long), 0);
+        assert_eq!(judged(&past, false, &wide, &long), 4);
+        let later = [raise(0, 140, "applied"), raise(25, 150, "applied")];
+        assert_eq!(judged(&later, false, &wide, &long), 1);
+        assert_eq!(different(&later, 1, (&wide, &[window("45")]), now).len(), 1);
+    }
+
+    #[test]
+    fn small_steps_add_up_within_a_day() {
+        let mut past = [raise(0, 110, "applied"), raise(1, 110, "applied")];
+        let object = ObjectId::parse("0").unwrap();
+        let second = past[1].proposal.as_mut().unwrap();
+        second.effect.budgets[0].object = object.clone();
+        second.subject.path = vec![object];
+        // From 110 to 121, which is 21 % above the 100 of an hour ago.
+        let budget = |micros: i64| Budget::Daily {
+            amount_micros: micros,
+        };
+        second.effect.budgets[0].before = Some(budget(110_000_000));
+        second.effect.budgets[0].after = budget(121_000_000);
+        let day = policy(&json!({"budget": {"perObject": {"maxIncreasePercentPerDay": 20}}}));
+        let wide = [policy(&json!({}))];
+        let now = past[1].at();
+        let different = different(&past, 0, (&wide, &[day]), now);
+        assert_eq!(different.len(), 1);
+        assert_eq!(different[0].change_id, past[1].change_id);
+    }
+
+    #[test]
+    fn rates_that_are_good_today_are_taken_for_those_of_then() {
+        let past = [raise(0, 140, "applied")];
+        let now = past[0].at() + DAY * 3;
+        let rated = |most: &str| {
+            policy(&json!({
+                "currency": "USD", "budget": {"perChange": {"maxDailyIncrease": most}},
+                "exchangeRates": [{
+                    "currency": "EUR", "rateNanos": 1_000_000_000, "asOf": now, "maxAgeMs": 86_400_000,
+                }],
+            }))
+        };
+        let wide = [rated("100")];
+        assert_eq!(different(&past, 0, (&wide, &[rated("39")]), now).len(), 1);
+        assert_eq!(different(&past, 0, (&wide, &[rated("40")]), now).len(), 0);
     }
 
     #[test]
@@ -436,7 +548,7 @@ mod tests {
             ],
             changes: 2,
             since: Some(past[0].at()),
-            different: different(&past, &[policy(&json!({}))], &[asks]),
+            different: different(&past, 0, (&[policy(&json!({}))], &[asks]), past[1].at()),
         };
         insta::assert_snapshot!("otherwise", told(&planned));
         let nothing = Planned {

@@ -1,5 +1,6 @@
 //! How an organisation is: what its conditions say, what is stopped, what waits
-//! for people. Of what the user may not read, that is said.
+//! for people, what changed last and what is left of the limits. Of what the user
+//! may not read, that is said.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -7,6 +8,7 @@ use kube::ResourceExt;
 use kube::api::Api;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tenantry_api::condition::{READY, RECONCILING, STALLED};
 use tenantry_api::mcp_approval::McpApproval;
 use tenantry_api::mcp_freeze::McpFreeze;
@@ -15,13 +17,16 @@ use tenantry_api::mcp_tenant::{ConnectorStatus, McpTenant, McpTenantStatus};
 
 use super::approvals::{is_open, state};
 use super::freeze::covered;
-use super::{Cluster, Output, away, cell, for_programs, listed, tenant};
+use super::{Cluster, Output, activity, away, cell, for_programs, listed, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::Status;
 use crate::columns::aligned;
 
 /// Changes that wait, of which each has a line; of more the number is said.
 const MOST_LINES: usize = 10;
+
+/// Changes of the past that are told.
+const LAST_CHANGES: usize = 3;
 
 /// What is found in the namespace; nothing of what may not be read.
 #[derive(Serialize)]
@@ -34,6 +39,21 @@ struct Found {
     replicas: Option<Vec<ReplicaReport>>,
     freezes: Option<Vec<McpFreeze>>,
     approvals: Option<Vec<McpApproval>>,
+    /// What the server tells on its loopback.
+    #[serde(flatten)]
+    activity: Activity,
+}
+
+/// What changed last, and what binds changes; nothing where the user may not look
+/// into the server's pod, or it does not answer.
+#[derive(Default, Serialize)]
+struct Activity {
+    #[serde(rename = "lastChanges")]
+    changes: Option<Vec<Value>>,
+    limits: Option<Vec<Value>>,
+    /// Why not.
+    #[serde(skip)]
+    why: Option<String>,
 }
 
 /// Says how it is.
@@ -60,6 +80,7 @@ pub async fn status(cluster: &Cluster, asked: &Status, now: Timestamp) -> Result
         replicas: servers.map(|servers| tenant::replicas(servers).collect()),
         freezes: all(cluster).await?,
         approvals,
+        activity: Activity::of(cluster).await,
     };
     let ready = found.ready();
     let text = match for_programs(&found, asked.output) {
@@ -82,6 +103,48 @@ where
         + DeserializeOwned,
 {
     listed(&Api::namespaced(cluster.client.clone(), &cluster.namespace)).await
+}
+
+impl Activity {
+    async fn of(cluster: &Cluster) -> Self {
+        let items = async |path: &str| -> Result<Vec<Value>, Unusable> {
+            let mut answer = activity::ask(cluster, None, path).await?;
+            let items = answer.get_mut("items").map(Value::take);
+            Ok(items
+                .and_then(|items| items.as_array().cloned())
+                .unwrap_or_default())
+        };
+        let told = async {
+            let changes = items(&format!("/v1/changes?limit={LAST_CHANGES}")).await?;
+            Ok((changes, items("/v1/limits").await?))
+        };
+        match told.await {
+            Ok((changes, limits)) => Self {
+                changes: Some(changes),
+                limits: Some(limits),
+                why: None,
+            },
+            Err(Unusable { reasons, .. }) => Self {
+                why: Some(reasons.join("; ")),
+                ..Self::default()
+            },
+        }
+    }
+
+    fn lines(&self) -> Vec<[String; 2]> {
+        let Some((changes, limits)) = self.changes.as_ref().zip(self.limits.as_ref()) else {
+            let why = self.why.as_deref().unwrap_or_default();
+            return vec![line("Activity", format!("not known: {why}"))];
+        };
+        let mut lines = listed_under("Last changes", changes.iter().map(activity::line));
+        let left = limits.iter().flat_map(activity::left);
+        let left: Vec<_> = left.collect();
+        let more = left.len().saturating_sub(MOST_LINES);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        let told = left.into_iter().take(MOST_LINES).chain(more);
+        lines.extend(listed_under("Left", told));
+        lines
+    }
 }
 
 impl Found {
@@ -138,6 +201,7 @@ impl Found {
         lines.extend(self.servers(now));
         lines.extend(self.frozen());
         lines.extend(self.waiting(now));
+        lines.extend(self.activity.lines());
         lines
     }
 
@@ -266,7 +330,7 @@ fn replica(report: &ReplicaReport, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -342,6 +406,21 @@ mod tests {
                     .map(|number| read(approval(number)))
                     .collect(),
             ),
+            activity: Activity {
+                changes: Some(vec![json!({
+                    "since": "2026-06-01T08:00:00.5Z", "progress": "applied", "owner": "ann",
+                    "object": {"kind": "ad_set", "id": "12"},
+                    "before": {"name": "A"}, "after": {"name": "B"},
+                })]),
+                limits: Some(vec![json!({
+                    "connector": "meta", "account": "act_1",
+                    "policies": [{"policy": "ads", "limits": [
+                        {"rule": "budget.perObject.maxDaily", "says": "50.00 EUR"},
+                        {"rule": "budget.perWindow.maxDailyIncrease", "says": "9 EUR", "left": "2.00 EUR"},
+                    ]}],
+                })]),
+                why: None,
+            },
         }
     }
 
@@ -368,6 +447,10 @@ mod tests {
             replicas: None,
             freezes: None,
             approvals: None,
+            activity: Activity {
+                why: Some("you may not look".into()),
+                ..Activity::default()
+            },
         };
         assert_eq!(found.ready(), Some("True"));
         found.tenant.metadata.generation = Some(3);

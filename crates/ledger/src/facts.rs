@@ -207,7 +207,7 @@ impl Page<'_> {
         const KEEP: &str = "INSERT INTO lows (change_id, connector, account, object, micros, at) \
              VALUES ($1, $2, $3, $4, $5, $6)";
         let subject = &proposal.subject;
-        for (object, micros) in lows(proposal) {
+        for (object, micros) in proposal.lows() {
             let args = args![
                 change.as_str(),
                 subject.connector.as_str(),
@@ -220,25 +220,6 @@ impl Page<'_> {
         }
         Ok(())
     }
-}
-
-/// The lowest value at which each budget of a change was live, before or after.
-fn lows(proposal: &Proposal) -> impl Iterator<Item = (&ObjectId, i64)> {
-    let effect = &proposal.effect;
-    let moved =
-        |delta: tenantry_core::effect::Delta| delta != tenantry_core::effect::Delta::default();
-    // A budget that was set moves money exactly if it is live.
-    let is_live = moved(effect.daily) || moved(effect.lifetime);
-    effect
-        .budgets
-        .iter()
-        .filter(move |_| is_live)
-        .map(|change| {
-            let after = change.after.amount_micros();
-            let before = change.before.filter(|_| !change.becomes_live);
-            let lowest = before.map_or(after, |before| before.amount_micros().min(after));
-            (&change.object, lowest)
-        })
 }
 
 /// What fills every window that a decision over `proposal` can look at: nobody

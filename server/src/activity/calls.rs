@@ -17,8 +17,9 @@ use crate::counter::Counter;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    /// The first behind this line of the process; without it, the last there are.
-    after: Option<u64>,
+    /// The first behind an earlier page, as its `next` says; without it, the last
+    /// there are.
+    after: Option<String>,
     /// So many.
     limit: Option<u32>,
     tool: Option<String>,
@@ -35,7 +36,15 @@ pub(super) async fn list(
 ) -> Result<Response, Refused> {
     let form = "any of after, limit, tool, outcome, key, account and change, each once";
     let wanted = asked(query, form, "GET /v1/calls?tool=NAME&limit=20")?;
-    let lines = counter.audit.recent().after(wanted.after.unwrap_or(0));
+    // Lines are numbered in each process anew.
+    let boot = counter.audit.boot_id();
+    let after = wanted
+        .after
+        .as_deref()
+        .and_then(|after| after.split_once('.'));
+    let after = after.filter(|(known, _)| *known == boot);
+    let after = after.and_then(|(_, sequence)| sequence.parse().ok());
+    let lines = counter.audit.recent().after(after.unwrap_or(0));
     let lines = lines.split(|byte| *byte == b'\n');
     let lines = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
     let told = lines.filter_map(|line| Some(AuditLine::of(&line)?.facts()));
@@ -47,8 +56,8 @@ pub(super) async fn list(
         calls.drain(..calls.len().saturating_sub(most));
     }
     let sequence = calls.last().and_then(|call| call.get("sequence"));
-    let next = sequence.and_then(Value::as_u64).or(wanted.after);
-    Ok(page(calls, next.map(|next| next.to_string())))
+    let next = sequence.and_then(Value::as_u64).or(after).unwrap_or(0);
+    Ok(page(calls, Some(format!("{boot}.{next}"))))
 }
 
 impl Wanted {

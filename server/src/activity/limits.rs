@@ -1,5 +1,7 @@
 //! What binds changes of each account, and how much of it is left.
 
+use std::collections::BTreeSet;
+use std::slice;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,7 +11,7 @@ use tenantry_core::access::{Access, ToolClass};
 use tenantry_core::name::{AccountId, ConnectorName, Currency, KeyId};
 use tenantry_core::policy::describe::{Described, describe};
 use tenantry_core::policy::facts::Subject;
-use tenantry_core::policy::{Disclose, Match, Policy};
+use tenantry_core::policy::{Disclose, Policy};
 use tenantry_core::reason::{Reason, Refusal};
 
 use super::{Refused, page};
@@ -17,7 +19,7 @@ use crate::counter::Counter;
 use crate::pipeline::authorize::stale;
 use crate::pipeline::describe;
 
-/// The name of no key: limits of single keys are told to them alone.
+/// Who asks of policies that are for any key.
 const NO_KEY: &str = "activity";
 
 /// What binds changes of one account.
@@ -27,7 +29,16 @@ struct Limited {
     account: AccountId,
     currency: Currency,
     access: &'static str,
-    policies: Vec<Described>,
+    policies: Vec<Bound>,
+}
+
+/// A policy that binds an account, or these keys alone there.
+#[derive(Serialize)]
+struct Bound {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<BTreeSet<KeyId>>,
+    #[serde(flatten)]
+    described: Described,
 }
 
 /// Every account of the organisation, with all that binds it.
@@ -39,11 +50,6 @@ pub(super) async fn list(State(counter): State<Arc<Counter>>) -> Result<Response
     // Who may come here may know all of it, whatever agents are told.
     let policies = in_force.tenant.policies.iter().map(|policy| Policy {
         disclose: Disclose::Headroom,
-        // One for certain keys binds them, and says so.
-        covers: Match {
-            keys: None,
-            ..policy.covers.clone()
-        },
         ..policy.clone()
     });
     let policies: Vec<_> = policies.collect();
@@ -55,17 +61,30 @@ pub(super) async fn list(State(counter): State<Arc<Counter>>) -> Result<Response
             let Some((tool, key)) = tool.clone() else {
                 continue;
             };
-            let proposal = describe::nothing(Subject {
-                connector: connector.name.clone(),
-                account: account.id.clone(),
-                tool,
-                class: ToolClass::Spend,
-                key,
-                path: Vec::new(),
-            });
-            let facts = describe::facts(&counter, &in_force, &proposal).await;
+            let proposal = |key: &KeyId| {
+                describe::nothing(Subject {
+                    connector: connector.name.clone(),
+                    account: account.id.clone(),
+                    tool: tool.clone(),
+                    class: ToolClass::Spend,
+                    key: key.clone(),
+                    path: Vec::new(),
+                })
+            };
+            let facts = describe::facts(&counter, &in_force, &proposal(&key)).await;
             let (facts, now) = facts.unzip();
             let now = now.unwrap_or_else(|| counter.clock.now());
+            let bound = policies.iter().flat_map(|policy| {
+                let keys = policy.covers.keys.clone();
+                let named = keys.as_ref().and_then(BTreeSet::first).unwrap_or(&key);
+                let policy = slice::from_ref(policy);
+                let described = describe(policy, &proposal(named), facts.as_ref(), now);
+                let bound = move |described| Bound {
+                    keys: keys.clone(),
+                    described,
+                };
+                described.into_iter().map(bound)
+            });
             let frozen = freezes.on(&connector.name, Some(&account.id));
             let frozen = frozen.map_or(Access::ReadWrite, |freeze| freeze.access);
             let access = in_force.tenant.access_in_force();
@@ -75,7 +94,7 @@ pub(super) async fn list(State(counter): State<Arc<Counter>>) -> Result<Response
                 account: account.id.clone(),
                 currency: account.currency.clone(),
                 access: access.as_str(),
-                policies: describe(&policies, &proposal, facts.as_ref(), now),
+                policies: bound.collect(),
             });
         }
     }

@@ -119,6 +119,9 @@ pub struct RuleName {
 pub struct Fired {
     /// Which.
     pub name: RuleName,
+    /// Which of several limits of that name: a window, or an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     /// What it says.
     pub verdict: Verdict,
     /// Why, in a sentence for the caller.
@@ -140,14 +143,20 @@ pub enum Verdict {
     Ask(Terms),
 }
 
-/// What people were shown and have agreed to: the rules that asked, each with its
-/// sentence and the terms on which it did. Several limits may have one name, as
-/// the windows of a policy do; what each of them says is its own.
-pub type Agreed = BTreeMap<(RuleName, String), Terms>;
+/// What people were shown and have agreed to: the rules that asked, by
+/// [`Fired::key`], each with the terms on which it did.
+pub type Agreed = BTreeMap<(RuleName, Option<String>), Terms>;
+
+impl Fired {
+    /// What it is known by: of several limits of one name, each is its own.
+    pub fn key(&self) -> (RuleName, Option<String>) {
+        (self.name.clone(), self.of.clone())
+    }
+}
 
 /// Decides over `proposal` at `now`. Rules in `agreed` do not ask again; they
-/// still may deny. Where any other rule asks by now, or one of them for another
-/// reason or on other terms, all that ask do so anew: people see the whole of it.
+/// still may deny. Where any other rule asks by now, or one of them on other
+/// terms, all that ask do so anew: people see the whole of it.
 pub fn decide(
     proposal: &Proposal,
     policies: &[Policy],
@@ -181,7 +190,7 @@ pub fn decide(
     fired.extend(proposal.undoes.as_ref().and_then(|it| too_old(it, now)));
     let is_agreed = |one: &Fired| match &one.verdict {
         Verdict::Deny => true,
-        Verdict::Ask(terms) => agreed.get(&(one.name.clone(), one.message.clone())) == Some(terms),
+        Verdict::Ask(terms) => agreed.get(&one.key()) == Some(terms),
     };
     if fired.iter().all(is_agreed) {
         fired.retain(|one| one.verdict == Verdict::Deny);
@@ -281,6 +290,7 @@ fn of_no_policy(rule: &str, verdict: Verdict, message: impl Into<String>) -> Fir
             policy: "none".into(),
             rule: rule.into(),
         },
+        of: None,
         verdict,
         message: message.into(),
         headroom: None,

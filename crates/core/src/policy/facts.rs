@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::access::ToolClass;
-use crate::effect::{Effect, Primitive};
+use crate::effect::{Delta, Effect, Primitive};
 use crate::name::{AccountId, ConnectorName, Currency, KeyId, ObjectId, ToolName};
 use crate::policy::{Match, Scope};
 
@@ -135,6 +135,24 @@ pub struct Facts {
     pub pending_of_key: u32,
     /// Changes of all keys that wait for people.
     pub pending_of_tenant: u32,
+}
+
+impl Proposal {
+    /// The lowest value at which each budget of the change was live, before or
+    /// after it, in millionths.
+    pub fn lows(&self) -> impl Iterator<Item = (&ObjectId, i64)> {
+        let effect = &self.effect;
+        let moved = |delta: Delta| delta != Delta::default();
+        // A budget that was set moves money exactly if it is live.
+        let is_live = moved(effect.daily) || moved(effect.lifetime);
+        let budgets = effect.budgets.iter().filter(move |_| is_live);
+        budgets.map(|change| {
+            let after = change.after.amount_micros();
+            let before = change.before.filter(|_| !change.becomes_live);
+            let lowest = before.map_or(after, |before| before.amount_micros().min(after));
+            (&change.object, lowest)
+        })
+    }
 }
 
 impl Charge {

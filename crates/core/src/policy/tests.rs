@@ -88,8 +88,8 @@ fn another_limit_of_the_same_name_asks_anew() {
     let first = ruled(long, &Agreed::new());
     let rule = "asks default 1 24h budget.perWindow.maxDailyIncrease?";
     assert_eq!(written(&first), rule);
-    let agreed = first.fired.into_iter().map(|one| match one.verdict {
-        Verdict::Ask(terms) => ((one.name, one.message), terms),
+    let agreed = first.fired.iter().map(|one| match &one.verdict {
+        Verdict::Ask(terms) => (one.key(), terms.clone()),
         Verdict::Deny => panic!("{} denies", one.name.rule),
     });
     let agreed: Agreed = agreed.collect();

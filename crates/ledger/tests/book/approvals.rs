@@ -196,7 +196,7 @@ async fn an_execution_is_decided_without_its_own_reservation(house: House) {
     };
     let rules = fired
         .into_iter()
-        .map(|fired| ((fired.name, fired.message), terms(fired.verdict)));
+        .map(|fired| (fired.key(), terms(fired.verdict)));
     let rules: decide::Agreed = rules.collect();
     let lease = begun(&ledger, &lease, at(2)).await;
     let decided = ledger

@@ -210,9 +210,7 @@ fn agreed(approval: &Approval) -> Agreed {
         .fired
         .iter()
         .filter_map(|fired| match &fired.verdict {
-            Verdict::Ask(terms) => {
-                Some(((fired.name.clone(), fired.message.clone()), terms.clone()))
-            }
+            Verdict::Ask(terms) => Some((fired.key(), terms.clone())),
             Verdict::Deny => None,
         });
     asking.collect()

@@ -159,7 +159,7 @@ async fn calls_are_found_by_what_they_were() {
     let (_, page) = get(&world, &format!("/v1/calls?after={next}")).await;
     assert_eq!((&page["items"], &page["next"]), (&json!([]), &json!(next)));
     // Who follows it misses none.
-    let mut after = "0".to_owned();
+    let mut after = "another-process.99".to_owned();
     for tool in tools {
         let path = format!("/v1/calls?after={after}&limit=1");
         let (_, page) = get(&world, &path).await;

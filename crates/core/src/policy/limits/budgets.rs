@@ -94,9 +94,13 @@ fn per_object(look: &Look<'_>) -> Vec<Fired> {
             Budget::Lifetime { .. } => ("budget.perObject.maxLifetime", limits.max_lifetime),
         };
         let amount = change.after.amount_micros();
-        fired.extend(look.above(rule, amount, limit, |amount, most| {
-            let object = &change.object;
+        let object = &change.object;
+        let above = look.above(rule, amount, limit, |amount, most| {
             format!("`{object}` would have {amount}; {most} is the most for one object")
+        });
+        fired.extend(above.map(|above| Fired {
+            of: Some(object.to_string()),
+            ..above
         }));
     }
     if let Some(percent) = limits.max_increase_percent_per_day {
@@ -223,6 +227,7 @@ pub(super) fn in_window(
         look.sum(rise)
     );
     Some(Fired {
+        of: Some(format!("{scope:?} {window_ms} ms")),
         headroom: Some(format!("{} are used of {most}", look.sum(used))),
         ..look.exceeds(rule, message)
     })

@@ -62,6 +62,7 @@ impl<'l> Look<'l> {
                 policy: self.policy.name.clone(),
                 rule: rule.into(),
             },
+            of: None,
             verdict,
             message: message.into(),
             headroom: None,

@@ -69,12 +69,12 @@ pub struct Question {
     pub proposal: Proposal,
     pub policies: Vec<Policy>,
     pub facts: Facts,
-    /// Rules that people have agreed to, for whatever reason they asked.
+    /// Rules that people have agreed to.
     pub agreed: Vec<(RuleName, Terms)>,
 }
 
 impl Question {
-    /// What they have agreed to, in the words in which it asks now.
+    /// What they have agreed to, of each limit of that name that asks now.
     pub fn agreed(&self) -> Agreed {
         let ruling = decide(
             &self.proposal,
@@ -86,7 +86,7 @@ impl Question {
         let mut agreed = Agreed::new();
         for (name, terms) in &self.agreed {
             let fired = ruling.fired.iter().filter(|one| one.name == *name);
-            let named = fired.map(|one| ((name.clone(), one.message.clone()), terms.clone()));
+            let named = fired.map(|one| (one.key(), terms.clone()));
             agreed.extend(named);
         }
         agreed

@@ -92,6 +92,7 @@ fn an_organisation_says_how_it_is_as_far_as_one_may_read() {
         "Organisation  court-tool-status, no server says which access is in force\n",
         "Servers       you may not read them\n",
         "Waiting       nothing\n",
+        "Activity      not known: you may not look into the pod `server-0`",
     ] {
         assert!(narrow.out.contains(line), "{narrow:?}");
     }
