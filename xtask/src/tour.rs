@@ -109,6 +109,7 @@ pub fn tell(tour: &Tour, target: &Target) -> Result<()> {
         None => format!("approvals -n {NAMESPACE}"),
     };
     println!("  {}", target.plugin(&decide));
+    println!("  {}", target.plugin(&format!("activity -n {NAMESPACE}")));
     let next = [
         ("get mcpt -A", "organisations"),
         (
