@@ -171,11 +171,11 @@ impl Clerk<'_> {
             None => None,
         };
         // Whose key is gone is refused when it is carried out, and asks nobody.
-        let Some(key) = key else {
+        if key.is_none() {
             let why = "the key that asks is gone";
             return self.end(approval, End::Refused, why).await;
-        };
-        let request = match form::request(change, approval, &key) {
+        }
+        let request = match form::request(change, approval) {
             Ok(request) => request,
             Err(error) => return self.end(approval, End::Unavailable, &chain(&error)).await,
         };

@@ -17,7 +17,6 @@ use tenantry_connectors::change::view::View;
 use tenantry_core::audit::Arguments;
 use tenantry_core::audit::change_record::ChangeRecord;
 use tenantry_core::digest::Digest;
-use tenantry_core::key::KeyRecord;
 use tenantry_core::money::Money;
 use tenantry_core::policy::decide::Terms;
 use tenantry_core::text;
@@ -84,17 +83,12 @@ struct Asking<'a> {
     terms: &'a Terms,
     rules: Vec<ApprovalRule>,
     policy_digest: Option<Digest>,
-    issued_by: Option<String>,
     asked_at: Timestamp,
     expires_at: Timestamp,
 }
 
 /// What people are shown of a change that waits.
-pub fn request(
-    change: &Recorded,
-    approval: &Approval,
-    key: &KeyRecord,
-) -> Result<ApprovalRequest, FormError> {
+pub fn request(change: &Recorded, approval: &Approval) -> Result<ApprovalRequest, FormError> {
     let classes = approval.terms.approver_classes.len();
     if classes > MOST_CLASSES {
         return Err(FormError::TooManyClasses(classes));
@@ -106,7 +100,6 @@ pub fn request(
             terms: &approval.terms,
             rules: rules(approval),
             policy_digest: Some(approval.policy_digest),
-            issued_by: key.issued_by.clone(),
             asked_at: approval.asked_at,
             expires_at: approval.expires_at,
         },
@@ -139,9 +132,6 @@ pub fn inquiry(
             terms: &Terms::of_all(&inquiry.terms),
             rules: vec![rule],
             policy_digest: None,
-            // The key of that name may be another one by now: whoever may issue
-            // keys for the owner may have made it.
-            issued_by: None,
             asked_at: inquiry.asked_at,
             expires_at: inquiry.asked_at + ASKED_FOR,
         },
@@ -209,7 +199,8 @@ fn about(change: &Recorded, asking: Asking<'_>) -> Result<ApprovalRequest, FormE
             owner: change.principal.owner.clone(),
             agent: change.principal.agent.clone(),
             key: subject.key.to_string(),
-            issued_by: asking.issued_by,
+            // Of the key that asked: another one may have its name by now.
+            issued_by: record.issued_by,
         },
         asked_at: Time(asking.asked_at),
         expires_at: Time(asking.expires_at),

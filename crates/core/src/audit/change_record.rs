@@ -32,6 +32,10 @@ pub struct ChangeRecord {
     pub source: Option<IpAddr>,
     /// Who called.
     pub actor: Actor,
+    /// Who made the key that called, where it says so: no other pair of eyes. For
+    /// the ledger alone; the lines do not carry it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_by: Option<String>,
     /// With which tool.
     pub tool: ToolName,
     /// What the tool can do at worst.
@@ -117,6 +121,7 @@ impl ChangeRecord {
             Some(&mut self.actor.key),
             Some(&mut self.actor.owner),
             self.actor.agent.as_mut(),
+            self.issued_by.as_mut(),
             self.undoes.as_mut(),
             kind,
             id,
@@ -143,6 +148,7 @@ mod tests {
             "trace": {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7"},
             "source": "10.1.2.3",
             "actor": {"key": "demo", "owner": "ann@acme.example", "agent": "planner"},
+            "issued_by": "root@acme.example",
             "tool": "meta_set_budget", "class": "spend", "deed": "update",
             "connector": "meta", "account": "act_1001",
             "object": {"kind": "campaign", "id": "1"},

@@ -242,6 +242,7 @@ pub(super) fn record(
         trace: entry.trace(),
         source: desk.caller.source,
         actor: Actor::of(&desk.caller.key),
+        issued_by: desk.caller.key.issued_by.clone(),
         tool: found.tool.name.clone(),
         class: found.tool.class,
         deed: if prepared.creates() {

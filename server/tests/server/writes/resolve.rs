@@ -10,12 +10,14 @@ use tenantry_server::control_plane::Question;
 
 use super::{
     AD_SET, QUIET, budget, budgets, call, looked_at, meddle, new_key, obey, open, policy, set,
-    settled,
+    settled, spender,
 };
 use crate::world::{World, until};
 
 const BOB: &str = "bob@acme.example";
 const EVE: &str = "eve@acme.example";
+/// Who made the key that asks.
+const ROOT: &str = "root@acme.example";
 /// Who asks, with the keys of this world.
 const ALICE: &str = "alice@acme.example";
 
@@ -24,6 +26,7 @@ async fn world() -> World {
     World::start_with(|setup| {
         open(setup);
         setup.tenant.guard_proven = true;
+        setup.keys[0].issued_by = Some(ROOT.into());
         setup.tenant.policies = vec![policy(json!({"budget": {"perWindow": [
             {"windowMs": 86_400_000, "scope": "Account", "maxDailyIncrease": "15"},
         ]}}))];
@@ -155,6 +158,18 @@ async fn neither_who_asked_nor_one_of_two_who_contradict_decides() {
     let world = world().await;
     let (key, question) = undecided(&world).await;
     let control = &world.control;
+    control.decide(&question.name, ALICE, ApprovalVerdict::Applied);
+    // The key of that name is another one by now; whose hand made the first stays.
+    let knowledge = control.knowledge().await;
+    knowledge.tell_key(spender("demo"));
+    control.delete(&question.name);
+    let anew = |one: &Question| {
+        one.name != question.name && one.status.state == Some(ApprovalState::Pending)
+    };
+    let question = control.question(anew).await;
+    let requester = &question.spec.request.requested_by;
+    assert_eq!(requester.issued_by.as_deref(), Some(ROOT));
+    control.decide(&question.name, ROOT, ApprovalVerdict::Applied);
     control.decide(&question.name, ALICE, ApprovalVerdict::Applied);
     // Both at once: neither counts, and a third one settles it.
     control.change(&question.name, |question| {
