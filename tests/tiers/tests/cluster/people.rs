@@ -345,6 +345,12 @@ fn a_change_waits_for_who_may_decide_and_is_made_once() {
     );
     assert_eq!(court.made(&large, "17500").unwrap(), 1);
     shows_the_auditor(&court, &bob);
+    wait_for("the walls to be tried", || {
+        let tenant = kubectl.get(&["mcptenant", "-n", court.name()])?;
+        let isolated = condition(&tenant["items"][0], "Isolated");
+        Ok((isolated["status"] == "True").then_some(()))
+    })
+    .unwrap();
     for (command, told) in [("status", "Ready         True"), ("check", "audit stream")] {
         let ended = tool::run(None, court.name(), &[command]).unwrap();
         show(&format!("$ kubectl mcp {command}\n{}", ended.told));
