@@ -44,7 +44,7 @@ struct Wanted {
 
 /// Another change, and how it comes to be one.
 struct Inverse {
-    /// The call that makes it, without a key.
+    /// The call that makes it.
     asked: Asked,
     /// What it takes back.
     undoes: Undoes,
