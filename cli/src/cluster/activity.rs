@@ -20,11 +20,11 @@ use crate::columns::aligned;
 pub async fn activity(cluster: &Cluster, asked: &Activity) -> Result<Answer, Unusable> {
     if let Some(id) = &asked.change {
         let path = format!("/v1/changes/{}", encoded(id));
-        let change = first(cluster, asked, &path).await?;
+        let change = ask(cluster, asked.pod.as_deref(), &path).await?;
         return told(asked, &change, |change, _| aligned(&whole(change)));
     }
     if asked.limits {
-        let limits = first(cluster, asked, "/v1/limits").await?;
+        let limits = ask(cluster, asked.pod.as_deref(), "/v1/limits").await?;
         return told(asked, &limits, |limits, _| limit_table(limits));
     }
     if asked.calls {
@@ -32,7 +32,7 @@ pub async fn activity(cluster: &Cluster, asked: &Activity) -> Result<Answer, Unu
         return told(asked, &calls, call_table);
     }
     let path = format!("/v1/changes?{}", query(asked));
-    let changes = first(cluster, asked, &path).await?;
+    let changes = ask(cluster, asked.pod.as_deref(), &path).await?;
     let answer = told(asked, &changes, change_table)?;
     Ok(
         match changes["next"].as_str().filter(|next| is_place(next)) {
@@ -64,12 +64,7 @@ fn told(
     Ok(Answer::good(table(found, asked.output == Output::Wide)))
 }
 
-/// What the first replica says that answers: the ledger is one for all.
-async fn first(cluster: &Cluster, asked: &Activity, path: &str) -> Result<Value, Unusable> {
-    ask(cluster, asked.pod.as_deref(), path).await
-}
-
-/// The same of whichever pod, or of this one.
+/// What the first replica says that answers (the ledger is one for all), or this one.
 pub async fn ask(cluster: &Cluster, pod: Option<&str>, path: &str) -> Result<Value, Unusable> {
     let mut last = None;
     for pod in pods(cluster, pod).await? {
