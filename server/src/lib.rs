@@ -33,4 +33,5 @@ pub mod readiness;
 pub mod report;
 pub mod run;
 pub mod settler;
+pub mod summary;
 pub mod token_watch;

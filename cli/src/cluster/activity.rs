@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::api::Api;
 use serde_json::{Value, json};
 use tenantry_api::label;
-use tenantry_api::mcp_server::McpServer;
+use tenantry_api::mcp_server::{McpServer, ReplicaReport};
 use url::form_urlencoded::Serializer;
 
 use super::{Cluster, Output, cell, for_programs, forward, listed, tenant};
@@ -18,21 +18,22 @@ use crate::columns::aligned;
 
 /// Says what is asked for.
 pub async fn activity(cluster: &Cluster, asked: &Activity) -> Result<Answer, Unusable> {
+    let pods = pods(cluster, asked.pod.as_deref()).await?;
     if let Some(id) = &asked.change {
         let path = format!("/v1/changes/{}", encoded(id));
-        let change = ask(cluster, asked.pod.as_deref(), &path).await?;
+        let change = ask(cluster, &pods, &path).await?;
         return told(asked, &change, |change, _| aligned(&whole(change)));
     }
     if asked.limits {
-        let limits = ask(cluster, asked.pod.as_deref(), "/v1/limits").await?;
+        let limits = ask(cluster, &pods, "/v1/limits").await?;
         return told(asked, &limits, |limits, _| limit_table(limits));
     }
     if asked.calls {
-        let calls = calls(cluster, asked).await?;
+        let calls = calls(cluster, &pods, asked).await?;
         return told(asked, &calls, call_table);
     }
     let path = format!("/v1/changes?{}", query(asked));
-    let changes = ask(cluster, asked.pod.as_deref(), &path).await?;
+    let changes = ask(cluster, &pods, &path).await?;
     let answer = told(asked, &changes, change_table)?;
     Ok(
         match changes["next"].as_str().filter(|next| is_place(next)) {
@@ -64,11 +65,11 @@ fn told(
     Ok(Answer::good(table(found, asked.output == Output::Wide)))
 }
 
-/// What the first replica says that answers (the ledger is one for all), or this one.
-pub async fn ask(cluster: &Cluster, pod: Option<&str>, path: &str) -> Result<Value, Unusable> {
+/// What the first of these pods says that answers: the ledger is one for all.
+pub async fn ask(cluster: &Cluster, pods: &[String], path: &str) -> Result<Value, Unusable> {
     let mut last = None;
-    for pod in pods(cluster, pod).await? {
-        match forward::get(cluster, &pod, path).await {
+    for pod in pods {
+        match forward::get(cluster, pod, path).await {
             Ok(answer) => return Ok(answer),
             Err(error) if error.is_refused => return Err(error),
             Err(error) => last = Some(error),
@@ -78,11 +79,11 @@ pub async fn ask(cluster: &Cluster, pod: Option<&str>, path: &str) -> Result<Val
 }
 
 /// The last calls of all replicas, each of which knows its own.
-async fn calls(cluster: &Cluster, asked: &Activity) -> Result<Value, Unusable> {
+async fn calls(cluster: &Cluster, pods: &[String], asked: &Activity) -> Result<Value, Unusable> {
     let path = format!("/v1/calls?{}", query(asked));
     let mut all = Vec::new();
-    for pod in pods(cluster, asked.pod.as_deref()).await? {
-        let mut answer = forward::get(cluster, &pod, &path).await?;
+    for pod in pods {
+        let mut answer = forward::get(cluster, pod, &path).await?;
         if let Value::Array(calls) = answer["items"].take() {
             all.extend(calls);
         }
@@ -93,20 +94,23 @@ async fn calls(cluster: &Cluster, asked: &Activity) -> Result<Value, Unusable> {
     Ok(json!({"items": all}))
 }
 
-/// The pods of the server: those that report, or the one that there is always.
-async fn pods(cluster: &Cluster, pod: Option<&str>) -> Result<Vec<String>, Unusable> {
+/// The pod that the user names, or all of the server.
+pub async fn pods(cluster: &Cluster, pod: Option<&str>) -> Result<Vec<String>, Unusable> {
     if let Some(pod) = pod {
         return Ok(vec![pod.to_owned()]);
     }
     let servers: Api<McpServer> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let servers = listed(&servers).await?.unwrap_or_default();
-    let pods: BTreeSet<_> = tenant::replicas(servers)
-        .map(|replica| replica.pod)
-        .collect();
+    Ok(of_replicas(tenant::replicas(servers)))
+}
+
+/// The pods that report, or the one that there is always.
+pub fn of_replicas(replicas: impl Iterator<Item = ReplicaReport>) -> Vec<String> {
+    let pods: BTreeSet<_> = replicas.map(|replica| replica.pod).collect();
     if pods.is_empty() {
-        return Ok(vec![format!("{}-0", label::SERVER)]);
+        return vec![format!("{}-0", label::SERVER)];
     }
-    Ok(pods.into_iter().collect())
+    pods.into_iter().collect()
 }
 
 fn query(asked: &Activity) -> String {
@@ -154,7 +158,7 @@ fn change_table(found: &Value, is_wide: bool) -> String {
             id,
             of(&change["tool"]),
             of(&change["account"]),
-            moved(change),
+            summary(change),
             of(&change["progress"]),
             by(change, is_wide),
         ]
@@ -244,7 +248,7 @@ fn whole(change: &Value) -> Vec<[String; 2]> {
         of(&change["account"])
     );
     line("Tool", place);
-    line("What", moved(change));
+    line("What", summary(change));
     let delta = ["daily", "lifetime"].iter().filter_map(|which| {
         let amount = change["delta"][*which]["amount"].as_str()?;
         Some(format!(
@@ -288,7 +292,7 @@ pub fn line(change: &Value) -> String {
     let progress = of(&change["progress"]);
     format!(
         "{since} {progress}: {}, by {}",
-        moved(change),
+        summary(change),
         by(change, false)
     )
 }
@@ -309,44 +313,9 @@ pub fn left(account: &Value) -> impl Iterator<Item = String> {
     })
 }
 
-/// What a change does, in a line.
-pub fn moved(change: &Value) -> String {
-    let object = &change["object"];
-    let mut parts = Vec::new();
-    if object.is_object() {
-        parts.push(format!(
-            "{} {}",
-            of(&object["kind"]).replace('_', " "),
-            of(&object["id"])
-        ));
-    }
-    let sides = [&change["before"], &change["after"]].map(Value::as_object);
-    let names: BTreeSet<_> = sides
-        .iter()
-        .flatten()
-        .flat_map(|side| side.keys())
-        .collect();
-    for name in names {
-        let [before, after] = sides.map(|side| side.and_then(|side| side.get(name)).map(setting));
-        match (before, after) {
-            (Some(before), Some(after)) if before != after => {
-                parts.push(format!("{name} {before} to {after}"));
-            }
-            (None, Some(after)) => parts.push(format!("{name} {after}")),
-            (Some(before), None) => parts.push(format!("{name} {before} taken away")),
-            _ => {}
-        }
-    }
-    parts.join(", ")
-}
-
-fn setting(value: &Value) -> String {
-    match (value["amount"].as_str(), value["currency"].as_str()) {
-        (Some(amount), Some(currency)) => cell(&format!("{amount} {currency}")),
-        _ => value
-            .as_str()
-            .map_or_else(|| cell(&value.to_string()), cell),
-    }
+/// What a change does, in a line; nothing of what was not decided yet.
+pub fn summary(change: &Value) -> String {
+    of(&change["summary"])
 }
 
 fn by(change: &Value, is_wide: bool) -> String {
@@ -384,8 +353,7 @@ mod tests {
             "since": "2026-06-01T08:00:00.123456Z", "tool": "meta_set_budget", "account": "act_1",
             "key": "demo", "owner": "ann@acme.example", "agent": "plan\nner",
             "object": {"kind": "ad_set", "id": "12"}, "currency": "EUR",
-            "before": {"daily_budget": {"amount": "30.50", "currency": "EUR"}, "name": "A"},
-            "after": {"daily_budget": {"amount": "31.00", "currency": "EUR"}, "status": "PAUSED"},
+            "summary": "ad set 12, daily_budget 30.50 EUR to 31.00 EUR\u{202e}",
         }]});
         insta::assert_snapshot!("changes", change_table(&changes, false));
         insta::assert_snapshot!("changes_wide", change_table(&changes, true));

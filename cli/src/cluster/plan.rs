@@ -24,7 +24,7 @@ use tenantry_core::policy::facts::{Charge, Facts, Proposal, Standing};
 use tenantry_core::policy::{Policy, longest_window};
 use tenantry_core::tenant::TenantConfig;
 
-use super::activity::{self, moved, seconds, table};
+use super::activity::{self, seconds, table};
 use super::{Cluster, find, for_programs, listed, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::Plan;
@@ -199,6 +199,7 @@ async fn selected(cluster: &Cluster, given: &Given) -> Result<Option<Vec<String>
 
 /// The last changes, the oldest first, and whether those are all.
 async fn past(cluster: &Cluster, asked: &Plan) -> Result<(Vec<Past>, bool), Unusable> {
+    let pods = activity::pods(cluster, asked.pod.as_deref()).await?;
     let mut is_whole = false;
     let mut past = Vec::new();
     let mut after = String::new();
@@ -209,7 +210,7 @@ async fn past(cluster: &Cluster, asked: &Plan) -> Result<(Vec<Past>, bool), Unus
     {
         let limit = missing.min(PAGE);
         let path = format!("/v1/changes?proposal=true&limit={limit}{after}");
-        let page = activity::ask(cluster, asked.pod.as_deref(), &path).await?;
+        let page = activity::ask(cluster, &pods, &path).await?;
         let known = past.len();
         let items = page.get("items").and_then(Value::as_array);
         for item in items.into_iter().flatten() {
@@ -220,7 +221,7 @@ async fn past(cluster: &Cluster, asked: &Plan) -> Result<(Vec<Past>, bool), Unus
                 ))
             })?;
             past.push(Past {
-                line: moved(item),
+                line: activity::summary(item),
                 ..one
             });
         }

@@ -71,16 +71,19 @@ pub async fn status(cluster: &Cluster, asked: &Status, now: Timestamp) -> Result
         approvals.sort_by_key(|approval| approval.spec.request.expires_at.0);
     }
     let servers = all::<McpServer>(cluster).await?;
+    let replicas: Option<Vec<_>> = servers.map(|servers| tenant::replicas(servers).collect());
+    let known = replicas.iter().flatten().cloned();
+    let activity = Activity::of(cluster, &activity::of_replicas(known)).await;
     let others = tenants.iter().map(ResourceExt::name_any);
     let others = others.filter(|name| *name != tenant.name_any()).collect();
     let found = Found {
         tenant,
         others,
         more: cluster.again("approvals"),
-        replicas: servers.map(|servers| tenant::replicas(servers).collect()),
+        replicas,
         freezes: all(cluster).await?,
         approvals,
-        activity: Activity::of(cluster).await,
+        activity,
     };
     let ready = found.ready();
     let text = match for_programs(&found, asked.output) {
@@ -106,9 +109,9 @@ where
 }
 
 impl Activity {
-    async fn of(cluster: &Cluster) -> Self {
+    async fn of(cluster: &Cluster, pods: &[String]) -> Self {
         let items = async |path: &str| -> Result<Vec<Value>, Unusable> {
-            let mut answer = activity::ask(cluster, None, path).await?;
+            let mut answer = activity::ask(cluster, pods, path).await?;
             let items = answer.get_mut("items").map(Value::take);
             Ok(items
                 .and_then(|items| items.as_array().cloned())
@@ -409,8 +412,7 @@ mod tests {
             activity: Activity {
                 changes: Some(vec![json!({
                     "since": "2026-06-01T08:00:00.5Z", "progress": "applied", "owner": "ann",
-                    "object": {"kind": "ad_set", "id": "12"},
-                    "before": {"name": "A"}, "after": {"name": "B"},
+                    "summary": "ad set 12, name A to B",
                 })]),
                 limits: Some(vec![json!({
                     "connector": "meta", "account": "act_1",

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tenantry_connectors::change::doubt::Doubt;
 use tenantry_connectors::change::view::{Moved, Settings, View};
 use tenantry_core::access::ToolClass;
 use tenantry_core::audit::Arguments;
@@ -28,6 +29,7 @@ use tenantry_ledger::list::{self, Cursor};
 use super::{Refused, asked, most, page};
 use crate::approvals::form;
 use crate::counter::Counter;
+use crate::summary;
 
 const EXAMPLE: &str = "GET /v1/changes?progress=pending&limit=20";
 
@@ -63,6 +65,9 @@ struct Entry {
     owner: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<String>,
+    /// What it does, in a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<String>,
     #[serde(flatten)]
     view: Option<Shown>,
     /// The change that it takes back.
@@ -197,6 +202,10 @@ impl Entry {
         let record = ChangeRecord::of_map(&change.record);
         let intent = change.intent.as_ref();
         let view = intent.and_then(|intent| View::deserialize(&intent.before).ok());
+        let doubt = intent.and_then(|intent| Doubt::deserialize(&intent.target).ok());
+        let object = record.and_then(|record| record.object);
+        let known = view.as_ref().zip(doubt.as_ref());
+        let summary = known.map(|(view, doubt)| summary::line(object.as_ref(), doubt, view));
         let proposal = change.proposal;
         let undoes = proposal.as_ref().and_then(|it| it.undoes.as_ref());
         Self {
@@ -212,9 +221,10 @@ impl Entry {
                 key: proposal.subject.key,
             }),
             proposal: None,
-            object: record.and_then(|record| record.object),
+            object,
             owner: change.principal.owner,
             agent: change.principal.agent,
+            summary,
             view: view.map(|view| Shown {
                 before: view.before,
                 after: view.after,

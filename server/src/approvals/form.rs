@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use tenantry_api::mcp_approval::{
     ApprovalDelta, ApprovalObject, ApprovalQuestion, ApprovalRequest, ApprovalRule,
     ApprovalSetting, Requester,
@@ -24,11 +24,7 @@ use tenantry_ledger::approval::Approval;
 use tenantry_ledger::change::{ChangeId, Recorded};
 use tenantry_ledger::inquiry::Inquiry;
 
-/// Characters of a line in a table.
-const LONGEST_LINE: usize = 256;
-
-/// Characters of one text in it: more of it stands in the settings.
-const LONGEST_WORD: usize = 64;
+use crate::summary::{self, LONGEST_LINE, words};
 
 /// Characters of a rule's sentence, and of a name.
 const LONGEST_SENTENCE: usize = 1024;
@@ -171,6 +167,7 @@ fn about(change: &Recorded, asking: Asking<'_>) -> Result<ApprovalRequest, FormE
         before: before.get(*name).map(|text| cut(text, LONGEST_LINE)),
         after: after.get(*name).map(|text| cut(text, LONGEST_LINE)),
     });
+    let summary = summary::line(record.object.as_ref(), &doubt, &view);
     let object = record.object.map(|object| ApprovalObject {
         kind: object.kind,
         id: object.id,
@@ -185,7 +182,7 @@ fn about(change: &Recorded, asking: Asking<'_>) -> Result<ApprovalRequest, FormE
         tool: subject.tool.to_string(),
         connector: subject.connector.to_string(),
         account: subject.account.to_string(),
-        summary: summary(&of(object.as_ref(), &doubt), &before, &after),
+        summary,
         object,
         settings: settings.collect(),
         delta: delta(&view),
@@ -239,126 +236,7 @@ fn delta(view: &View) -> Option<ApprovalDelta> {
     })
 }
 
-/// What changes, or what kind of thing is new.
-fn of(object: Option<&ApprovalObject>, doubt: &Doubt) -> String {
-    let kind = |kind: &str| kind.replace('_', " ");
-    match object {
-        Some(object) => format!("{} {}", kind(&object.kind), object.id),
-        None => format!("new {}", kind(&doubt.kind)),
-    }
-}
-
-/// The change in a line: of what, and each setting from what to what.
-fn summary(
-    of: &str,
-    before: &BTreeMap<String, String>,
-    after: &BTreeMap<String, String>,
-) -> String {
-    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let moved = names.into_iter().filter_map(|name| {
-        let (before, after) = (before.get(name), after.get(name));
-        match (
-            before.map(|text| short(text)),
-            after.map(|text| short(text)),
-        ) {
-            _ if before == after => None,
-            (Some(before), Some(after)) => Some(format!("{name} {before} to {after}")),
-            (None, Some(after)) => Some(format!("{name} {after}")),
-            (Some(before), None) => Some(format!("{name} {before} taken away")),
-            (None, None) => None,
-        }
-    });
-    let all: Vec<_> = std::iter::once(of.to_owned()).chain(moved).collect();
-    cut(&all.join(", "), LONGEST_LINE)
-}
-
-/// A setting in a line with others: whoever chose a text does not choose where
-/// it ends.
-fn short(text: &str) -> String {
-    let is_plain = |one: char| one.is_ascii_alphanumeric() || "._-".contains(one);
-    // An amount is two words.
-    let words = text
-        .split_once(' ')
-        .map_or([text, ""], |(amount, currency)| [amount, currency]);
-    if words.into_iter().all(|word| word.chars().all(is_plain)) {
-        return text.to_owned();
-    }
-    let text = cut(text, LONGEST_WORD)
-        .replace('\\', r"\\")
-        .replace('"', r#"\""#);
-    format!("\"{text}\"")
-}
-
-/// Settings as people read them: amounts with their currency.
-fn words(settings: &tenantry_connectors::change::view::Settings) -> BTreeMap<String, String> {
-    let value = serde_json::to_value(settings).unwrap_or_default();
-    let fields = value.as_object().into_iter().flatten();
-    fields
-        .map(|(name, value)| (name.clone(), word(value)))
-        .collect()
-}
-
-fn word(value: &Value) -> String {
-    let money = |name: &str| value.get(name).and_then(Value::as_str);
-    match (value, money("amount"), money("currency")) {
-        (_, Some(amount), Some(currency)) => format!("{amount} {currency}"),
-        (Value::String(text), ..) => text.clone(),
-        (other, ..) => other.to_string(),
-    }
-}
-
 /// At most so many characters, all of which can be seen.
 fn cut(text: &str, most: usize) -> String {
     text::presentable(text, most)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(name: &str, budget: &str) -> BTreeMap<String, String> {
-        let pairs = [("name", name), ("daily_budget", budget)];
-        pairs
-            .map(|(name, text)| (name.to_owned(), text.to_owned()))
-            .into()
-    }
-
-    #[test]
-    fn a_line_says_what_changes_and_nobody_ends_a_text_but_we() {
-        let before = settings("A", "30.50 EUR");
-        for (after, line) in [
-            (
-                settings("A", "40.00 EUR"),
-                "ad set 1, daily_budget 30.50 EUR to 40.00 EUR",
-            ),
-            (settings("B", "30.50 EUR"), "ad set 1, name A to B"),
-            (
-                settings("B, daily_budget 30.50 EUR to 31.00 EUR", "30.50 EUR"),
-                r#"ad set 1, name A to "B, daily_budget 30.50 EUR to 31.00 EUR""#,
-            ),
-            (
-                settings(r#"B" to "C"#, "30.50 EUR"),
-                r#"ad set 1, name A to "B\" to \"C""#,
-            ),
-            (
-                settings("A\u{202e}", "30.50 EUR"),
-                r#"ad set 1, name A to "A\\u{202e}""#,
-            ),
-        ] {
-            assert_eq!(summary("ad set 1", &before, &after), line);
-        }
-        assert_eq!(
-            summary("ad set 1", &before, &BTreeMap::new()),
-            "ad set 1, daily_budget 30.50 EUR taken away, name A taken away"
-        );
-        let long = settings(&"x y".repeat(500), "30.50 EUR");
-        assert!(summary("ad set 1", &before, &long).chars().count() < 100);
-    }
-
-    #[test]
-    fn a_difference_that_is_cut_off_is_one() {
-        let (one, other) = ("x".repeat(300), "x".repeat(300) + "y");
-        let line = summary("ad set 1", &settings(&one, ""), &settings(&other, ""));
-        assert!(line.starts_with("ad set 1, name x"), "{line}");
-    }
 }

@@ -60,6 +60,12 @@ async fn changes_are_listed_with_what_they_do_the_newest_first() {
         ("key", json!("demo")),
         ("owner", json!("alice@acme.example")),
         ("object", json!({"kind": "ad_set", "id": AD_SET})),
+        (
+            "summary",
+            json!(format!(
+                "ad set {AD_SET}, daily_budget 30.50 EUR to 31.00 EUR"
+            )),
+        ),
         ("before", json!({"daily_budget": eur("30.50")})),
         ("after", json!({"daily_budget": eur("31.00")})),
         ("delta", json!({"daily": eur("0.50")})),
