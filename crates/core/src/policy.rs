@@ -2,6 +2,7 @@
 //! numbers. What binds a change is decided in `decide`.
 
 pub mod amount;
+pub mod batch;
 pub mod decide;
 pub mod describe;
 pub mod expression;

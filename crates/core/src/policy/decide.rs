@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Facts, Proposal, Undoes};
-use super::limits::{Look, look};
+use super::limits::{Beside, Look, look};
 use super::{Mode, Policy};
 
 /// How long a permission is good (WRITES §1): what waited longer is decided
@@ -164,48 +164,108 @@ pub fn decide(
     agreed: &Agreed,
     now: Timestamp,
 ) -> Ruling {
-    let mut fired = Vec::new();
-    let measured = measured(proposal);
-    let proposal = measured.as_ref();
-    let is_stop = proposal.effect.only_stops();
-    let mut is_granted = is_stop;
-    let binding = policies.iter().filter(|it| it.covers.binds(proposal));
-    let (enforced, shadowed): (Vec<_>, Vec<_>) = binding
-        .map(|policy| Look {
+    let question = Question {
+        proposal,
+        beside: &[],
+        policies,
+        facts,
+        now,
+    };
+    let mut ruling = question.rule(agreed);
+    question.mind_the_queue(&mut ruling);
+    ruling
+}
+
+/// A change, and what else is decided with it.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'q> {
+    pub proposal: &'q Proposal,
+    /// The other changes of its batch.
+    pub beside: &'q [&'q Proposal],
+    pub policies: &'q [Policy],
+    pub facts: &'q Facts,
+    pub now: Timestamp,
+}
+
+impl<'q> Question<'q> {
+    /// What the policies say of it, but for how much may wait.
+    pub(super) fn rule(&self, agreed: &Agreed) -> Ruling {
+        let measured = measured(self.proposal);
+        let own = Question {
+            proposal: measured.as_ref(),
+            ..*self
+        };
+        let mut fired = Vec::new();
+        let mut is_granted = own.proposal.effect.only_stops();
+        for one in own.looks(Mode::Enforce) {
+            is_granted |= one.policy.covers.covers(&own.proposal.subject);
+            fired.extend(look(&one));
+        }
+        let shadow = own.looks(Mode::Shadow);
+        let shadow = shadow.flat_map(|one| look(&one)).collect();
+        if !is_granted {
+            fired.push(ungranted());
+        }
+        let undoes = own.proposal.undoes.as_ref();
+        fired.extend(own.facts.twin.as_deref().map(doubled));
+        fired.extend(undoes.and_then(|it| too_old(it, own.now)));
+        let is_agreed = |one: &Fired| match &one.verdict {
+            Verdict::Deny => true,
+            Verdict::Ask(terms) => agreed.get(&one.key()) == Some(terms),
+        };
+        if fired.iter().all(is_agreed) {
+            fired.retain(|one| one.verdict == Verdict::Deny);
+        }
+        Ruling {
+            decision: merge(&fired, own.now),
+            fired,
+            shadow,
+        }
+    }
+
+    /// Denies what would ask people when too much waits for them already. A full
+    /// queue does not keep anything running.
+    pub(super) fn mind_the_queue(&self, ruling: &mut Ruling) {
+        if matches!(ruling.decision, Decision::NeedsApproval(_)) {
+            self.join_the_queue(ruling);
+        }
+    }
+
+    /// The same for what would wait with others, whether it asks itself or not.
+    pub(super) fn join_the_queue(&self, ruling: &mut Ruling) {
+        if self.proposal.effect.only_stops() {
+            return;
+        }
+        let enforced = self.looks(Mode::Enforce);
+        let crowd: Vec<_> = enforced
+            .flat_map(|one| super::limits::pending(&one))
+            .collect();
+        if !crowd.is_empty() {
+            ruling.fired.extend(crowd);
+            ruling.decision = Decision::Denied;
+        }
+    }
+
+    /// The policies of that mode that bind the change, each with what it adds to
+    /// it of the batch: what the policy does not bind, it does not count.
+    fn looks(&self, mode: Mode) -> impl Iterator<Item = Look<'q>> + use<'q> {
+        let Self {
+            proposal,
+            beside,
+            policies,
+            facts,
+            now,
+        } = *self;
+        let binding = policies.iter();
+        let binding = binding.filter(move |it| it.mode == mode && it.covers.binds(proposal));
+        binding.map(move |policy| Look {
             policy,
             proposal,
+            beside: Beside::of(beside.iter().filter(|other| policy.covers.binds(other))),
             facts,
             now,
         })
-        .partition(|look| look.policy.mode == Mode::Enforce);
-    for one in &enforced {
-        is_granted |= one.policy.covers.covers(&proposal.subject);
-        fired.extend(look(one));
     }
-    let shadow = shadowed.iter().flat_map(look).collect();
-    if !is_granted {
-        fired.push(ungranted());
-    }
-    fired.extend(facts.twin.as_deref().map(doubled));
-    fired.extend(proposal.undoes.as_ref().and_then(|it| too_old(it, now)));
-    let is_agreed = |one: &Fired| match &one.verdict {
-        Verdict::Deny => true,
-        Verdict::Ask(terms) => agreed.get(&one.key()) == Some(terms),
-    };
-    if fired.iter().all(is_agreed) {
-        fired.retain(|one| one.verdict == Verdict::Deny);
-    }
-    let decision = merge(&fired, now);
-    let mut ruling = Ruling {
-        decision,
-        fired,
-        shadow,
-    };
-    // A full queue does not keep anything running.
-    if matches!(ruling.decision, Decision::NeedsApproval(_)) && !is_stop {
-        refuse_a_crowd(&mut ruling, &enforced);
-    }
-    ruling
 }
 
 /// Any deny denies, else the union of what asks, else it is permitted.
@@ -302,13 +362,4 @@ fn of_no_policy(rule: &str, verdict: Verdict, message: impl Into<String>) -> Fir
 fn doubled(twin: &str) -> Fired {
     let message = format!("change {twin} of the last 24 hours makes the same");
     of_no_policy("create.twin", Verdict::Ask(Terms::of_default()), message)
-}
-
-/// Denies what would ask people when too much waits for them already.
-fn refuse_a_crowd(ruling: &mut Ruling, enforced: &[Look<'_>]) {
-    let crowd: Vec<Fired> = enforced.iter().flat_map(super::limits::pending).collect();
-    if !crowd.is_empty() {
-        ruling.fired.extend(crowd);
-        ruling.decision = Decision::Denied;
-    }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::amount::Amount;
 use super::facts::{Charge, Facts, Proposal, Subject};
-use super::limits::{Exposed, Look, exposed, length};
+use super::limits::{Beside, Exposed, Look, exposed, length};
 use super::{Ask, Disclose, Match, Mode, Policy, Removal, Scope, When};
 
 /// What is said instead of a sum.
@@ -50,6 +50,7 @@ pub fn describe(
             let look = Look {
                 policy,
                 proposal,
+                beside: Beside::default(),
                 facts: knows.unwrap_or(&nothing),
                 now,
             };

@@ -11,7 +11,7 @@ mod stop;
 mod waiting;
 
 pub(super) use exposure::{Exposed, exposed};
-pub(super) use look::{Look, length};
+pub(super) use look::{Beside, Look, length};
 pub(super) use waiting::pending;
 
 use super::decide::Fired;

@@ -23,6 +23,7 @@ const PAGES: &[(&str, &str)] = &[
     ("asking", include_str!("tests/asking.yaml")),
     ("rules", include_str!("tests/rules.yaml")),
     ("undo", include_str!("tests/undo.yaml")),
+    ("batch", include_str!("tests/batch.yaml")),
     ("worked", include_str!("tests/worked.yaml")),
 ];
 
@@ -98,16 +99,38 @@ fn another_limit_of_the_same_name_asks_anew() {
     assert_eq!(written(&ruled(both, &agreed)), twice);
 }
 
+/// Who agreed to what one change of a batch meets has said nothing of what another
+/// one meets, and then sees all of it anew.
+#[test]
+fn another_change_of_a_batch_asks_anew() {
+    let line = "{case: '', policy: {approvals: [{name: steep, approverClass: fin, approvers: 1, \
+        expiresAfterMs: 1h, when: {increasePercentOver: 50}}]}, \
+        do: set c FIRST, also: [{on: 'cc:100[b]', do: set cc SECOND}], expect: ''}";
+    let ruled = |first: &str, second: &str, agreed: &Agreed| {
+        let line = line.replace("FIRST", first).replace("SECOND", second);
+        let case: Case = serde_saphyr::from_str(&line).unwrap();
+        let rulings = read::question(&case).unwrap().rulings(agreed);
+        let written: Vec<_> = rulings.iter().map(written).collect();
+        (written.join("; "), rulings)
+    };
+    let asks = "asks fin 1 1h approvals.steep?";
+    let (_, rulings) = ruled("160", "150", &Agreed::new());
+    let fired = rulings.iter().flat_map(|ruling| &ruling.fired);
+    let agreed = fired.map(|one| match &one.verdict {
+        Verdict::Ask(terms) => (one.key(), terms.clone()),
+        Verdict::Deny => panic!("{} denies", one.name.rule),
+    });
+    let agreed: Agreed = agreed.collect();
+    assert_eq!(ruled("160", "150", &agreed).0, "permitted; permitted");
+    assert_eq!(ruled("150", "160", &agreed).0, format!("permitted; {asks}"));
+    assert_eq!(ruled("160", "160", &agreed).0, format!("{asks}; {asks}"));
+}
+
 fn outcome(case: &Case) -> Result<String, String> {
     let question = read::question(case)?;
-    let ruling = decide(
-        &question.proposal,
-        &question.policies,
-        &question.facts,
-        &question.agreed(),
-        moment::NOW,
-    );
-    Ok(written(&ruling))
+    let rulings = question.rulings(&question.agreed());
+    let written: Vec<_> = rulings.iter().map(written).collect();
+    Ok(written.join("; "))
 }
 
 /// A ruling as the tables write it: the decision, the rules that led to it and

@@ -64,7 +64,7 @@ fn holds(look: &Look<'_>, expression: &Expression) -> Result<bool, Doubt> {
         None => Some(micros.into()),
     };
     expression.holds(&Known {
-        proposal: look.proposal,
+        proposal: look.with_batch().as_ref(),
         worth: &worth,
     })
 }
@@ -90,11 +90,8 @@ fn asks(look: &Look<'_>, ask: &Ask) -> bool {
         from_nothing || effect.steps.iter().any(|step| step.rises_over(percent))
     };
     let class = look.proposal.subject.class;
-    is_over(when.daily_increase_over, Some(effect.daily.increase_micros))
-        && is_over(
-            when.lifetime_increase_over,
-            Some(effect.lifetime.increase_micros),
-        )
+    is_over(when.daily_increase_over, Some(look.daily_micros()))
+        && is_over(when.lifetime_increase_over, Some(look.lifetime_micros()))
         && is_over(when.amount_over, effect.amount_micros)
         && when.increase_percent_over.is_none_or(is_percent_over)
         && when

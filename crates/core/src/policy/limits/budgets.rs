@@ -25,7 +25,6 @@ pub(super) fn limits(look: &Look<'_>) -> Vec<Fired> {
 fn per_change(look: &Look<'_>) -> Vec<Fired> {
     let limits = &look.policy.budget.per_change;
     let effect = &look.proposal.effect;
-    let (daily, lifetime) = (effect.daily, effect.lifetime);
     let over = |rule, micros, limit, what| {
         look.above(rule, micros, limit, |rise, most| {
             format!("{what} budgets would rise by {rise}; one change may add {most}")
@@ -34,13 +33,13 @@ fn per_change(look: &Look<'_>) -> Vec<Fired> {
     let rule = "budget.perChange.maxDailyIncrease";
     let daily = over(
         rule,
-        daily.increase_micros,
+        look.daily_micros(),
         limits.max_daily_increase,
         "daily",
     );
     let rule = "budget.perChange.maxLifetimeIncrease";
     let most = limits.max_lifetime_increase;
-    let lifetime = over(rule, lifetime.increase_micros, most, "lifetime");
+    let lifetime = over(rule, look.lifetime_micros(), most, "lifetime");
     let mut fired: Vec<_> = daily.into_iter().chain(lifetime).collect();
     // Those of financial records have limits of their own.
     if effect.primitive == Primitive::FinancialAmount {

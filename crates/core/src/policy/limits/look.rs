@@ -1,5 +1,6 @@
 //! One policy and one change, and the sums that several limits need.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -28,8 +29,32 @@ pub type Part = fn(&Charge) -> i64;
 pub struct Look<'l> {
     pub policy: &'l Policy,
     pub proposal: &'l Proposal,
+    pub beside: Beside,
     pub facts: &'l Facts,
     pub now: Timestamp,
+}
+
+/// What the other changes of a batch add to one: a batch is judged on its sum as
+/// well (WRITES §4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Beside {
+    daily_micros: i64,
+    lifetime_micros: i64,
+    exposure_micros: i64,
+}
+
+impl Beside {
+    pub fn of<'p>(others: impl Iterator<Item = &'p &'p Proposal>) -> Self {
+        others.fold(Self::default(), |sum, other| {
+            let effect = &other.effect;
+            let add = |sum: i64, rise: i64| sum.saturating_add(rise.max(0));
+            Self {
+                daily_micros: add(sum.daily_micros, effect.daily.increase_micros),
+                lifetime_micros: add(sum.lifetime_micros, effect.lifetime.increase_micros),
+                exposure_micros: add(sum.exposure_micros, effect.exposure_micros),
+            }
+        })
+    }
 }
 
 impl<'l> Look<'l> {
@@ -90,6 +115,31 @@ impl<'l> Look<'l> {
         self.worth(micros, self.proposal.effect.currency.as_ref())
     }
 
+    /// The increase of live daily budgets, with all of its batch.
+    pub fn daily_micros(&self) -> i64 {
+        let own = self.proposal.effect.daily.increase_micros;
+        own.saturating_add(self.beside.daily_micros)
+    }
+
+    /// The same of live lifetime budgets.
+    pub fn lifetime_micros(&self) -> i64 {
+        let own = self.proposal.effect.lifetime.increase_micros;
+        own.saturating_add(self.beside.lifetime_micros)
+    }
+
+    /// The change as expressions see it: with the increases of all its batch.
+    pub fn with_batch(&self) -> Cow<'l, Proposal> {
+        if self.beside == Beside::default() {
+            return Cow::Borrowed(self.proposal);
+        }
+        let mut whole = self.proposal.clone();
+        let own = whole.effect.exposure_micros;
+        whole.effect.daily.increase_micros = self.daily_micros();
+        whole.effect.lifetime.increase_micros = self.lifetime_micros();
+        whole.effect.exposure_micros = own.saturating_add(self.beside.exposure_micros);
+        Cow::Owned(whole)
+    }
+
     /// An increase that the policy cannot convert.
     pub fn unconvertible(&self) -> Option<Fired> {
         // A policy without amounts has no currency, and nothing to convert to.
@@ -138,6 +188,7 @@ impl<'l> Look<'l> {
             proposal,
             facts,
             now,
+            ..
         } = *self;
         facts.charges.iter().map(Arc::as_ref).filter(move |charge| {
             charge.is_within(window_ms, now)

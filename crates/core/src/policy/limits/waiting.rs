@@ -17,10 +17,10 @@ pub(in crate::policy) fn pending(look: &Look<'_>) -> Vec<Fired> {
     for window in &look.policy.budget.per_window {
         let window_of =
             |most: Option<Amount>| most.map(|most| (window.scope, window.window_ms, most));
-        let daily = effect.daily.increase_micros;
+        let daily = look.daily_micros();
         let most = window_of(window.max_daily_increase);
         fired.extend(share(look, most, daily, |charge| charge.daily_micros));
-        let lifetime = effect.lifetime.increase_micros;
+        let lifetime = look.lifetime_micros();
         let most = window_of(window.max_lifetime_increase);
         fired.extend(share(look, most, lifetime, |charge| charge.lifetime_micros));
     }

@@ -9,7 +9,9 @@ use proptest::sample::Index;
 use super::cases;
 use super::moment::NOW;
 use super::read::{self, Question};
-use crate::policy::decide::{Decision, Fired, Ruling, decide};
+use crate::policy::batch::{Together, decide_all, together};
+use crate::policy::decide::{Agreed, Decision, Fired, Ruling, decide};
+use crate::policy::facts::{Charge, Standing};
 use crate::policy::{Mode, Policy};
 
 static QUESTIONS: LazyLock<Vec<Question>> = LazyLock::new(|| {
@@ -108,6 +110,31 @@ proptest! {
         if question.proposal.effect.only_stops() {
             let is_own = |fired: &Fired| fired.name.rule.starts_with("deactivate.");
             prop_assert!(ruling.fired.iter().all(is_own), "{ruling:?}");
+        }
+    }
+    /// What may be made together may be made one after the other as well.
+    #[test]
+    fn a_batch_lets_no_more_through_than_its_changes_alone(
+        one in any::<Index>(), other in any::<Index>(), some in some_policies(),
+    ) {
+        let (one, other) = (one.get(&QUESTIONS), other.get(&QUESTIONS));
+        let batch = [one, other].map(|question| question.proposal.clone());
+        let facts = [one, other].map(|question| question.facts.clone());
+        let nothing = Agreed::new();
+        let rulings = decide_all(&batch, facts.to_vec(), &some, &nothing, NOW);
+        let [first, mut second] = facts;
+        second.charges.push(Charge::of(&batch[0], Standing::Open).into());
+        let batch_decision = match together(&rulings) {
+            Together::Denied => Decision::Denied,
+            Together::NeedsApproval(terms) => Decision::NeedsApproval(terms),
+            Together::Permitted => rulings[0].decision.clone(),
+        };
+        for (proposal, facts) in batch.iter().zip([first, second]) {
+            let alone = decide(proposal, &some, &facts, &nothing, NOW);
+            prop_assert!(
+                is_as_strict(&alone.decision, &batch_decision),
+                "{alone:?} became {rulings:?}"
+            );
         }
     }
 }

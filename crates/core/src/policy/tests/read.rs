@@ -10,7 +10,8 @@ use super::words;
 use crate::access::ToolClass;
 use crate::name::{AccountId, ConnectorName, Currency, KeyId, ObjectId, ToolName};
 use crate::policy::Policy;
-use crate::policy::decide::{Agreed, RuleName, Terms, decide};
+use crate::policy::batch::decide_all;
+use crate::policy::decide::{Agreed, RuleName, Ruling, Terms, decide};
 use crate::policy::facts::{ExposureSnapshot, ExposureTerms, Facts, Proposal, Subject, Undoes};
 use crate::spend_root::SpendRoot;
 
@@ -30,6 +31,9 @@ pub struct Case {
     /// The change, in the words of `words::effect`.
     #[serde(rename = "do")]
     change: String,
+    /// What is changed with it, each on a spend root of its own.
+    #[serde(default)]
+    pub also: Vec<Also>,
     /// How long ago what it takes back was applied, if it takes something back.
     undoes: Option<String>,
     /// Who, where it matters.
@@ -50,6 +54,15 @@ pub struct Case {
     pub expect: String,
 }
 
+/// A further change of a batch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Also {
+    on: String,
+    #[serde(rename = "do")]
+    change: String,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Known {
@@ -67,6 +80,8 @@ struct Known {
 /// What is decided over.
 pub struct Question {
     pub proposal: Proposal,
+    /// What is changed with it.
+    pub also: Vec<Proposal>,
     pub policies: Vec<Policy>,
     pub facts: Facts,
     /// Rules that people have agreed to.
@@ -74,20 +89,28 @@ pub struct Question {
 }
 
 impl Question {
+    /// What becomes of each change, where people have agreed to this.
+    pub fn rulings(&self, agreed: &Agreed) -> Vec<Ruling> {
+        let (policies, facts) = (&self.policies, &self.facts);
+        if self.also.is_empty() {
+            return vec![decide(&self.proposal, policies, facts, agreed, NOW)];
+        }
+        let batch: Vec<_> = std::iter::once(&self.proposal)
+            .chain(&self.also)
+            .cloned()
+            .collect();
+        let facts = vec![facts.clone(); batch.len()];
+        decide_all(&batch, facts, policies, agreed, NOW)
+    }
+
     /// What they have agreed to, of each limit of that name that asks now.
     pub fn agreed(&self) -> Agreed {
-        let ruling = decide(
-            &self.proposal,
-            &self.policies,
-            &self.facts,
-            &Agreed::new(),
-            NOW,
-        );
+        let rulings = self.rulings(&Agreed::new());
         let mut agreed = Agreed::new();
         for (name, terms) in &self.agreed {
-            let fired = ruling.fired.iter().filter(|one| one.name == *name);
-            let named = fired.map(|one| (one.key(), terms.clone()));
-            agreed.extend(named);
+            let fired = rulings.iter().flat_map(|ruling| &ruling.fired);
+            let fired = fired.filter(|one| one.name == *name);
+            agreed.extend(fired.map(|one| (one.key(), terms.clone())));
         }
         agreed
     }
@@ -101,7 +124,12 @@ pub fn question(case: &Case) -> Result<Question, String> {
     };
     let policies = policies.into_iter().map(policy);
     Ok(Question {
-        proposal: proposal(case)?,
+        proposal: proposal(case, case.on.as_deref(), &case.change)?,
+        also: case
+            .also
+            .iter()
+            .map(|also| proposal(case, Some(&also.on), &also.change))
+            .collect::<Result<_, _>>()?,
         policies: policies.collect::<Result<_, _>>()?,
         facts: facts(case),
         agreed: case.agreed.iter().map(|text| agreed(text)).collect(),
@@ -153,9 +181,9 @@ fn agreed(text: &str) -> (RuleName, Terms) {
     (name, terms)
 }
 
-fn proposal(case: &Case) -> Result<Proposal, String> {
-    let root = root(case);
-    let (effect, object) = words::effect(&root, &case.change)?;
+fn proposal(case: &Case, on: Option<&str>, change: &str) -> Result<Proposal, String> {
+    let root = root(case, on);
+    let (effect, object) = words::effect(&root, change)?;
     let path = object.map(|object| {
         let path = root.path(&object).unwrap_or_default();
         let mut path: Vec<_> = path.iter().map(|node| node.id.clone()).collect();
@@ -183,8 +211,8 @@ fn proposal(case: &Case) -> Result<Proposal, String> {
     })
 }
 
-fn root(case: &Case) -> SpendRoot {
-    let text = case.on.as_deref().unwrap_or("c:100[a]");
+fn root(case: &Case, on: Option<&str>) -> SpendRoot {
+    let text = on.unwrap_or("c:100[a]");
     let mut root = crate::spend_root::sketch::root(text, NOW);
     if let Some(currency) = &case.currency {
         root.currency = Currency::parse(currency).unwrap();
