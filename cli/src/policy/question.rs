@@ -234,6 +234,7 @@ fn proposal(
         subject,
         effect,
         undoes: None,
+        batch: None,
     })
 }
 

@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use tenantry_core::digest::Digest;
-use tenantry_core::policy::decide::{Fired, Ruling, Terms};
+use tenantry_core::policy::decide::{Fired, Terms};
 
 use crate::change::{ChangeId, Lease, Progress, Recorded, json};
 use crate::error::LedgerError;
@@ -230,7 +230,7 @@ impl Page<'_> {
         &mut self,
         change: &ChangeId,
         terms: &Terms,
-        ruling: &Ruling,
+        fired: &[Fired],
         deferred: Deferred<'_>,
     ) -> Result<Timestamp, LedgerError> {
         const ASK: &str = "INSERT INTO approvals (change_id, asked_at, expires_at, terms, fired, \
@@ -251,7 +251,7 @@ impl Page<'_> {
             asked_at,
             expires_at,
             json(terms),
-            json(&ruling.fired),
+            json(&fired),
             json(deferred.arguments),
             deferred.pinned.to_string(),
             deferred.policy_digest.to_string(),

@@ -106,6 +106,22 @@ pub struct Recorded {
     pub applied_at: Option<Timestamp>,
     /// What the vendor said afterwards.
     pub after: Option<Value>,
+    /// Whether it stands alone.
+    pub membership: Membership,
+}
+
+/// Whether a change stands alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Membership {
+    /// It does.
+    Alone,
+    /// It is nothing by itself: what it is made of are its items.
+    Batch,
+    /// It was asked for together with others.
+    Item {
+        /// As this.
+        batch: ChangeId,
+    },
 }
 
 impl ChangeId {
@@ -200,14 +216,32 @@ macro_rules! select_changes {
     ($rest:literal) => {
         concat!(
             "SELECT id, epoch, holder, progress, since, principal, tool, proposal, intent, record, ",
-            "reserved_at, sent_at, applied_at, after_state FROM changes ",
+            "reserved_at, sent_at, applied_at, after_state, items, batch FROM changes ",
             $rest
         )
     };
 }
 pub(crate) use select_changes;
 
+impl Membership {
+    fn of(row: &Row) -> Result<Self, LedgerError> {
+        if row.maybe_text("batch")?.is_some() {
+            let batch = row.read("batch", |text| ChangeId::parse(text).ok())?;
+            return Ok(Self::Item { batch });
+        }
+        Ok(match row.maybe_int("items")? {
+            Some(_) => Self::Batch,
+            None => Self::Alone,
+        })
+    }
+}
+
 impl Recorded {
+    /// Whether it is nothing by itself.
+    pub fn is_batch(&self) -> bool {
+        self.membership == Membership::Batch
+    }
+
     /// Reads a row of `changes`.
     pub(crate) fn of(row: &Row) -> Result<Self, LedgerError> {
         let of = |column| LedgerError::damaged(format!("`{column}` is missing"));
@@ -230,6 +264,7 @@ impl Recorded {
             sent_at: row.maybe_time("sent_at")?,
             applied_at: row.maybe_time("applied_at")?,
             after: row.maybe_json("after_state")?,
+            membership: Membership::of(row)?,
         })
     }
 

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tenantry_core::digest::Digest;
 use tenantry_core::name::ToolName;
 
+use crate::approval::End;
 use crate::change::{ChangeId, Lease, Principal, Progress, Recorded, json};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -34,7 +35,7 @@ pub struct Claim<'c> {
 }
 
 /// What a key opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Claimed {
     /// A change that nobody has asked for before.
     New(Lease),
@@ -47,6 +48,15 @@ pub enum Claimed {
         /// How far it has come.
         progress: Progress,
     },
+    /// Several, each of which has come so far as its own key opens.
+    Batch {
+        /// As which they were asked for.
+        change: ChangeId,
+        /// They, in their order.
+        items: Vec<OpenItem>,
+        /// When all had ended, if they have.
+        ended_at: Option<Timestamp>,
+    },
     /// One that waited for people until a newer one took its place.
     Superseded {
         /// Which.
@@ -56,6 +66,16 @@ pub enum Claimed {
     Mismatch,
     /// Nothing any more: what it was used for is no longer kept.
     Expired,
+}
+
+/// A change of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenItem {
+    /// The change.
+    pub change: Recorded,
+    /// What it is answered with; nothing where it was not made and may be asked
+    /// for anew.
+    pub opens: Option<Claimed>,
 }
 
 /// A stored answer.
@@ -197,14 +217,23 @@ impl Page<'_> {
     }
 
     /// What a key opens that is good for its change.
-    async fn open(&mut self, row: &Row) -> Result<Claimed, LedgerError> {
+    pub(crate) async fn open(&mut self, row: &Row) -> Result<Claimed, LedgerError> {
         let change = row.read("change_id", |text| ChangeId::parse(text).ok())?;
         let Some(executed_at) = row.maybe_time("answered_at")? else {
-            let progress = self.begun(&change).await?.progress;
-            return Ok(Claimed::InProgress { change, progress });
+            let found = self.begun(&change).await?;
+            return match found.progress {
+                Progress::Reserved | Progress::Sending if found.is_batch() => {
+                    self.open_batch(change, None).await
+                }
+                progress => Ok(Claimed::InProgress { change, progress }),
+            };
         };
         let Some(answer) = row.maybe_text("answer")? else {
-            return Ok(Claimed::Superseded { change });
+            return if self.has_ended_as_its_items(&change).await? {
+                self.open_batch(change, Some(executed_at)).await
+            } else {
+                Ok(Claimed::Superseded { change })
+            };
         };
         let no_longer_current = self.has_moved_on(&change).await?;
         Ok(Claimed::Replay(Replay {
@@ -213,6 +242,16 @@ impl Page<'_> {
             executed_at,
             no_longer_current,
         }))
+    }
+
+    /// Whether it is a batch, and no newer question took its place.
+    async fn has_ended_as_its_items(&mut self, change: &ChangeId) -> Result<bool, LedgerError> {
+        let found = Recorded::find(&mut self.tx, change).await?;
+        if !found.is_some_and(|found| found.is_batch()) {
+            return Ok(false);
+        }
+        let asked = self.approval(change).await?;
+        Ok(asked.is_none_or(|asked| asked.ended != Some(End::Superseded)))
     }
 
     async fn begun(&mut self, change: &ChangeId) -> Result<Recorded, LedgerError> {
@@ -233,6 +272,8 @@ impl Page<'_> {
     pub(crate) async fn hand_over(&mut self, change: &Recorded) -> Result<Lease, LedgerError> {
         const HAND_OVER: &str = "UPDATE changes SET epoch = $1, holder = $2, since = CASE \
              WHEN progress IN ('claimed', 'executing') THEN $3 ELSE since END WHERE id = $4";
+        const WITH_IT: &str = "UPDATE changes SET epoch = epoch + 1, holder = $1 \
+             WHERE batch = $2 AND progress NOT IN ('applied', 'not_applied')";
         let lease = Lease {
             change: change.lease.change.clone(),
             epoch: change.lease.epoch + 1,
@@ -240,6 +281,10 @@ impl Page<'_> {
         let holder = self.ledger().identity.epoch;
         let args = args![lease.epoch, holder, self.now, lease.change.as_str()];
         self.tx.run_later(HAND_OVER, args).await?;
+        if change.is_batch() {
+            let with_it = args![holder, lease.change.as_str()];
+            self.tx.run_later(WITH_IT, with_it).await?;
+        }
         Ok(lease)
     }
 

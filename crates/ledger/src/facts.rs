@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tenantry_core::effect::Primitive;
-use tenantry_core::name::{Currency, ObjectId};
+use tenantry_core::name::{Currency, KeyId, ObjectId};
 use tenantry_core::policy::facts::{
     Charge, ExposureSnapshot, ExposureTerms, Facts, Proposal, Standing, Subject,
 };
@@ -27,6 +27,8 @@ pub(crate) struct Charged {
     subject: Subject,
     primitive: Primitive,
     currency: Option<Currency>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batch: Option<String>,
     budgets: BTreeSet<ObjectId>,
     daily_micros: i64,
     lifetime_micros: i64,
@@ -56,6 +58,7 @@ impl Charged {
             subject: charge.subject,
             primitive: charge.primitive,
             currency: charge.currency,
+            batch: charge.batch,
             budgets: charge.budgets,
             daily_micros: charge.daily_micros,
             lifetime_micros: charge.lifetime_micros,
@@ -72,6 +75,7 @@ impl Charged {
             standing,
             primitive: self.primitive,
             currency: self.currency,
+            batch: self.batch,
             budgets: self.budgets,
             daily_micros: self.daily_micros,
             lifetime_micros: self.lifetime_micros,
@@ -88,21 +92,30 @@ impl Reading {
     /// `left_out`.
     pub(crate) fn facts(&self, proposal: &Proposal, left_out: &BTreeSet<ChangeId>) -> Facts {
         let counted = self.counted();
-        let charges: Vec<Arc<Charge>> = counted
+        let counted: Vec<_> = counted
             .filter(|(change, _)| !left_out.contains(change))
-            .map(|(_, charge)| charge)
+            .collect();
+        let charges: Vec<Arc<Charge>> = counted
+            .iter()
+            .map(|(_, charge)| *charge)
             .chain(&self.accepted)
             .cloned()
             .collect();
-        let pending = || {
-            let waiting = charges.iter();
-            waiting.filter(|charge| charge.standing == Standing::Pending)
-        };
-        let of_key = pending().filter(|charge| charge.subject.key == proposal.subject.key);
+        let waiting = counted.iter();
+        let waiting = waiting.filter(|(_, charge)| charge.standing == Standing::Pending);
+        // The items of a batch are one question.
+        let questions: BTreeMap<&str, &KeyId> = waiting
+            .map(|(change, charge)| {
+                let question = charge.batch.as_deref().unwrap_or(change.as_str());
+                (question, &charge.subject.key)
+            })
+            .collect();
+        let of_key = questions.values();
+        let of_key = of_key.filter(|key| ***key == proposal.subject.key);
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Facts {
             pending_of_key: count(of_key.count()),
-            pending_of_tenant: count(pending().count()),
+            pending_of_tenant: count(questions.len()),
             lowest_micros: self.lowest_micros.clone(),
             exposure: self.exposure.clone(),
             exposure_terms: self.exposure_terms.clone(),

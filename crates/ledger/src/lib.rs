@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::expect_used))]
 
 pub mod approval;
+pub mod batch;
 pub mod change;
 pub mod claim;
 pub mod error;

@@ -209,11 +209,11 @@ impl Ledger {
 }
 
 impl Asked<'_> {
-    fn is_stop(&self) -> bool {
+    pub(crate) fn is_stop(&self) -> bool {
         self.proposal.effect.only_stops()
     }
 
-    fn intent_text(&self) -> Result<String, LedgerError> {
+    pub(crate) fn intent_text(&self) -> Result<String, LedgerError> {
         let text = json(self.intent);
         if text.len() > LARGEST_INTENT {
             return Err(LedgerError::TooLarge {
@@ -247,7 +247,7 @@ impl Likeness {
 
 impl Reservation {
     /// What the audit says of it.
-    fn told(&self) -> Value {
+    pub(crate) fn told(&self) -> Value {
         match self {
             Self::RootBusy { change } => json!({"decision": "root_busy", "other": change}),
             Self::Duplicate { change } => json!({"decision": "duplicate", "other": change}),
@@ -259,13 +259,14 @@ impl Reservation {
     }
 }
 
-fn told(decision: &str, ruling: &Ruling) -> Value {
+/// What the audit says of a decision.
+pub(crate) fn told(decision: &str, ruling: &Ruling) -> Value {
     json!({"decision": decision, "rules": ruling.fired, "shadow": ruling.shadow})
 }
 
 impl Page<'_> {
     /// What stands in the way before anything is decided.
-    async fn obstacle(
+    pub(crate) async fn obstacle(
         &mut self,
         own: &ChangeId,
         asked: &Asked<'_>,
@@ -334,11 +335,7 @@ impl Page<'_> {
         } else {
             Vec::new()
         };
-        let names = older
-            .iter()
-            .map(|older| older.lease.change.clone())
-            .collect();
-        let ruling = rule(&names);
+        let ruling = rule(&self.charged_of(&older).await?);
         let asks = matches!(ruling.decision, Decision::NeedsApproval(_));
         let ruling = if asks || older.is_empty() {
             ruling
@@ -359,8 +356,7 @@ impl Page<'_> {
         let (ruling, older) = self.rule(own, asked, decide).await?;
         match ruling.decision.clone() {
             Decision::Permitted(permitted) => {
-                self.reserve(change, asked, intent, Progress::Reserved)
-                    .await?;
+                self.reserve(own, asked, intent, Progress::Reserved).await?;
                 self.take_roots(own, asked.proposal, asked.roots).await?;
                 let reserved = Reservation::Reserved { ruling, permitted };
                 let own = Some(own);
@@ -369,10 +365,9 @@ impl Page<'_> {
                 Ok(reserved)
             }
             Decision::NeedsApproval(terms) => {
-                self.reserve(change, asked, intent, Progress::Pending)
-                    .await?;
+                self.reserve(own, asked, intent, Progress::Pending).await?;
                 let superseded = self.supersede(&older, own).await?;
-                let expires_at = self.ask(own, &terms, &ruling, asked.deferred).await?;
+                let expires_at = self.ask(own, &terms, &ruling.fired, asked.deferred).await?;
                 let pending = Reservation::Pending {
                     ruling,
                     terms,
@@ -408,9 +403,9 @@ impl Page<'_> {
     }
 
     /// Sets the money of a change aside, and writes down what it is.
-    async fn reserve(
+    pub(crate) async fn reserve(
         &mut self,
-        change: &Recorded,
+        change: &ChangeId,
         asked: &Asked<'_>,
         intent: &str,
         progress: Progress,
@@ -432,7 +427,7 @@ impl Page<'_> {
             asked.object(),
             json(&Charged::of(asked.proposal)),
             self.touch(),
-            change.lease.change.as_str(),
+            change.as_str(),
         ];
         self.tx.run_later(RESERVE, args).await
     }
@@ -470,7 +465,8 @@ impl Page<'_> {
             .await
     }
 
-    async fn older_questions(
+    /// The questions that wait about the same object, each as a whole.
+    pub(crate) async fn older_questions(
         &mut self,
         own: &ChangeId,
         asked: &Asked<'_>,
@@ -489,7 +485,8 @@ impl Page<'_> {
             own.as_str(),
         ];
         let rows = self.tx.rows(OLDER, args).await?;
-        rows.iter().map(Recorded::of).collect()
+        let found = rows.iter().map(Recorded::of).collect::<Result<_, _>>()?;
+        self.wholes(found).await
     }
 
     async fn first(

@@ -5,7 +5,11 @@ use crate::sql::{Engine, args};
 
 /// What each version adds to the one before, the first to nothing. Released
 /// ones are never changed.
-const VERSIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const VERSIONS: [&str; 3] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 
 /// Brings the tables to the version of this release.
 pub(crate) async fn bring_up(engine: &Engine) -> Result<(), LedgerError> {

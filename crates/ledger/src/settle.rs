@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tenantry_core::policy::decide::Permitted;
 
-use crate::change::{ChangeId, Lease, Progress, Recorded, json, select_changes};
+use crate::change::{ChangeId, Lease, Membership, Progress, Recorded, json, select_changes};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::line::Event;
@@ -119,10 +119,13 @@ impl Ledger {
         if let Some(record) = record {
             page.keep_record(&mut change, record).await?;
         }
+        let ends_with_it = page.open_items(&change).await?;
         page.finish(&change, outcome).await?;
-        let own = Some(&lease.change);
-        page.append(Event::Outcome, own, outcome.told(), &change.record)
-            .await?;
+        for ended in std::iter::once(&change).chain(&ends_with_it) {
+            let own = Some(&ended.lease.change);
+            page.append(Event::Outcome, own, outcome.told(), &ended.record)
+                .await?;
+        }
         page.close().await
     }
 
@@ -150,6 +153,9 @@ impl Ledger {
         let back = if is_agreed { AGREED } else { BACK };
         page.tx.run_later(back, args).await?;
         page.free_roots(&change).await?;
+        if change.is_batch() {
+            page.step_items_back(&change, is_agreed).await?;
+        }
         let own = Some(&lease.change);
         let detail = json!({ "why": why });
         page.append(Event::SteppedBack, own, detail, &change.record)
@@ -273,6 +279,10 @@ impl Page<'_> {
                 self.move_to(change, Progress::NeedsHuman).await?;
                 self.answer(change, Some(answer)).await
             }
+        }?;
+        match &change.membership {
+            Membership::Item { batch } => self.end_batch(batch).await,
+            Membership::Alone | Membership::Batch => Ok(()),
         }
     }
 
@@ -312,8 +322,14 @@ impl Page<'_> {
         self.free_roots(change).await
     }
 
-    /// Frees the money of a change that was not made.
+    /// Frees the money of a change that was not made, and of all that was asked
+    /// for as it.
     pub(crate) async fn void(&mut self, change: &Recorded) -> Result<(), LedgerError> {
+        for item in self.open_items(change).await? {
+            self.move_to(&item, Progress::NotApplied).await?;
+            self.free_roots(&item).await?;
+            self.free_key(&item).await?;
+        }
         self.move_to(change, Progress::NotApplied).await?;
         self.free_roots(change).await
     }
@@ -336,7 +352,7 @@ impl Page<'_> {
         self.tx.run_later(MOVE, args).await
     }
 
-    async fn free_roots(&mut self, change: &Recorded) -> Result<(), LedgerError> {
+    pub(crate) async fn free_roots(&mut self, change: &Recorded) -> Result<(), LedgerError> {
         let id = change.lease.change.as_str();
         let free = "DELETE FROM roots WHERE change_id = $1";
         self.tx.run_later(free, args![id]).await

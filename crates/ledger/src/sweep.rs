@@ -26,9 +26,13 @@ impl Ledger {
     /// Takes out what has been kept long enough, a bounded part of it at a time.
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, LedgerError> {
         // What is not known yet is answered for as long as it is not.
+        // Items are kept for as long as the batch that they are read as.
         const KEYS: &str = "UPDATE claims SET is_expired = 1, answer = NULL WHERE claim IN \
              (SELECT claim FROM claims WHERE is_expired = 0 AND answered_at <= $1 \
-             AND change_id NOT IN (SELECT id FROM changes WHERE progress = 'needs_human') LIMIT $2)";
+             AND change_id NOT IN (SELECT id FROM changes WHERE progress = 'needs_human') \
+             AND NOT EXISTS (SELECT 1 FROM changes item JOIN changes whole ON whole.id = item.batch \
+             WHERE item.id = claims.change_id AND (whole.since > $1 \
+             OR whole.progress NOT IN ('applied', 'not_applied'))) LIMIT $2)";
         const APPROVALS: &str = "DELETE FROM approvals WHERE change_id IN \
              (SELECT id FROM changes WHERE progress IN ('applied', 'not_applied') AND since <= $1 \
              ORDER BY since, id LIMIT $2)";
@@ -37,6 +41,8 @@ impl Ledger {
              ORDER BY since, id LIMIT $2)";
         const CHANGES: &str = "DELETE FROM changes WHERE id IN \
              (SELECT id FROM changes WHERE progress IN ('applied', 'not_applied') AND since <= $1 \
+             AND NOT EXISTS (SELECT 1 FROM changes whole WHERE whole.id = changes.batch \
+             AND (whole.since > $1 OR whole.progress NOT IN ('applied', 'not_applied'))) \
              ORDER BY since, id LIMIT $2)";
         const LOWS: &str = "DELETE FROM lows WHERE at <= $1";
         const LINES: &str = "DELETE FROM events WHERE sequence IN (SELECT sequence FROM events \

@@ -201,6 +201,7 @@ pub(crate) fn nothing(subject: Subject) -> Proposal {
         subject,
         effect: Effect::records([]),
         undoes: None,
+        batch: None,
     }
 }
 

@@ -37,7 +37,7 @@ mod tests {
     use jiff::Timestamp;
     use serde_json::{Map, json};
     use tenantry_core::name::ToolName;
-    use tenantry_ledger::change::{Lease, Principal, Progress};
+    use tenantry_ledger::change::{Lease, Membership, Principal, Progress};
 
     use super::*;
 
@@ -69,6 +69,7 @@ mod tests {
             sent_at: None,
             applied_at: None,
             after: None,
+            membership: Membership::Alone,
         }
     }
 

@@ -435,6 +435,7 @@ mod tests {
     /// 600 EUR were added to daily budgets an hour ago.
     fn facts(now: Timestamp) -> Facts {
         let charge = Charge {
+            batch: None,
             subject: subject(),
             standing: Standing::Applied(now - jiff::SignedDuration::from_hours(1)),
             primitive: Primitive::SetBudget,
@@ -460,6 +461,7 @@ mod tests {
             subject: subject(),
             effect: Effect::records([]),
             undoes: None,
+            batch: None,
         };
         let facts = facts(now);
         let line = |limit: &Limit| {

@@ -42,6 +42,9 @@ pub struct Proposal {
     /// What it takes back, if it takes something back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<Undoes>,
+    /// The batch that it is an item of, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
 }
 
 /// A change that is taken back: the object gets what it had before.
@@ -63,6 +66,8 @@ pub struct Charge {
     pub subject: Subject,
     /// Where it stands.
     pub standing: Standing,
+    /// The batch that it is an item of, by its id.
+    pub batch: Option<String>,
     /// What kind of thing it was.
     pub primitive: Primitive,
     /// What its amounts are in.
@@ -165,6 +170,7 @@ impl Charge {
         Self {
             subject: subject.clone(),
             standing,
+            batch: proposal.batch.clone(),
             primitive: effect.primitive,
             currency: effect.currency.clone(),
             budgets: budgets.map(|budget| budget.object.clone()).collect(),

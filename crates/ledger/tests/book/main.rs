@@ -26,6 +26,7 @@ macro_rules! on_both_engines {
 
 mod approvals;
 mod audit;
+mod batches;
 mod claims;
 mod crashes;
 mod house;

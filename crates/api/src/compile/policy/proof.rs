@@ -179,6 +179,7 @@ pub fn proposal(
         subject,
         effect,
         undoes: None,
+        batch: None,
     })
 }
 

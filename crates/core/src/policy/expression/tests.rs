@@ -19,6 +19,7 @@ fn proposal(on: &str, change: &str) -> Proposal {
         subject,
         effect,
         undoes: None,
+        batch: None,
     }
 }
 

@@ -37,6 +37,7 @@ pub struct Look<'l> {
 /// What the other changes of a batch add to one: a batch is judged on its sum as
 /// well (WRITES §4).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "units are said")]
 pub struct Beside {
     daily_micros: i64,
     lifetime_micros: i64,

@@ -208,6 +208,7 @@ fn proposal(case: &Case, on: Option<&str>, change: &str) -> Result<Proposal, Str
         subject,
         effect,
         undoes,
+        batch: None,
     })
 }
 

@@ -60,6 +60,7 @@ pub fn charge(text: &str) -> Charge {
         other => panic!("nothing is `{other}`"),
     };
     let mut charge = Charge {
+        batch: None,
         subject: someone(),
         standing,
         primitive: Primitive::SetBudget,
