@@ -299,7 +299,7 @@ fn forged_approval() -> McpApproval {
         delta: None,
         arguments: "{}".into(),
         undoes: None,
-        batch: None,
+        items: Vec::new(),
         rules: vec![ApprovalRule {
             policy: "forged".into(),
             rule: "forged".into(),

@@ -166,7 +166,10 @@ impl Clerk<'_> {
 
     /// Puts a change before people.
     async fn show(&self, change: &Recorded, approval: &Approval) -> Result<(), RoundError> {
-        let key = match &change.proposal {
+        let items = self.ledger.items(&change.lease.change).await?;
+        let mut decided = std::iter::once(change).chain(&items);
+        let proposal = decided.find_map(|one| one.proposal.as_ref());
+        let key = match proposal {
             Some(proposal) => self.key(&proposal.subject.key).await?,
             None => None,
         };
@@ -175,7 +178,7 @@ impl Clerk<'_> {
             let why = "the key that asks is gone";
             return self.end(approval, End::Refused, why).await;
         }
-        let request = match form::request(change, approval) {
+        let request = match form::request(change, &items, approval) {
             Ok(request) => request,
             Err(error) => return self.end(approval, End::Unavailable, &chain(&error)).await,
         };

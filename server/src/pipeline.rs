@@ -15,6 +15,7 @@ pub mod own;
 mod own_tool;
 pub mod record;
 pub mod send;
+pub mod set_budgets;
 pub mod task;
 pub mod undo;
 pub mod wish;
@@ -198,6 +199,16 @@ async fn walk(counter: &Counter, caller: &Authenticated, call: Call, entry: &mut
     if asked.tool == get_change::TOOL {
         return get_change::answer(counter, caller, asked, entry).await;
     }
+    let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
+    let desk = change::Desk {
+        counter,
+        caller,
+        deadline,
+    };
+    if asked.tool == set_budgets::TOOL {
+        let (several, wish) = set_budgets::resolve(counter, caller, asked, entry)?;
+        return Box::pin(change::batch::carry(desk, several, &wish, entry)).await;
+    }
     let (checked, wish) = if asked.tool == undo::TOOL {
         let (checked, wish) = undo::resolve(counter, caller, asked, entry).await?;
         (checked, Some(wish))
@@ -207,14 +218,8 @@ async fn walk(counter: &Counter, caller: &Authenticated, call: Call, entry: &mut
         let wish = checked.wish.take();
         (checked, wish)
     };
-    let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
     let permitted = authorize::permit(counter, caller, checked, deadline, entry).await?;
     if let Some(wish) = wish {
-        let desk = change::Desk {
-            counter,
-            caller,
-            deadline,
-        };
         return Box::pin(change::carry(desk, permitted, &wish, entry)).await;
     }
     let proven = own::own(caller, permitted, deadline, entry).await?;

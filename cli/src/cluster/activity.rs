@@ -260,6 +260,7 @@ fn whole(change: &Value) -> Vec<[String; 2]> {
     line("More to spend", delta.collect::<Vec<_>>().join(", "));
     line("Asked by", by(change, true));
     line("Takes back", of(&change["undoes"]));
+    line("Of batch", of(&change["batch"]));
     for (name, field) in [
         ("Reserved", "reserved_at"),
         ("Sent", "sent_at"),

@@ -184,6 +184,10 @@ fn head(approval: &McpApproval, now: Timestamp) -> Vec<[String; 2]> {
         );
         lines.push(line(if number == 0 { "Settings" } else { "" }, text));
     }
+    for (number, item) in request.items.iter().enumerate() {
+        let name = if number == 0 { "Changes" } else { "" };
+        lines.push(line(name, cell(&item.summary)));
+    }
     if let Some(delta) = &request.delta {
         let amount = |amount: &Option<String>, what: &str| {
             let amount = amount.as_ref()?;
@@ -248,6 +252,10 @@ fn body(approval: &McpApproval, now: Timestamp) -> Vec<[String; 2]> {
         ));
     }
     lines.push(line("Change id", request.change_id.clone()));
+    for (number, item) in request.items.iter().enumerate() {
+        let name = if number == 0 { "Of each" } else { "" };
+        lines.push(line(name, item.change_id.clone()));
+    }
     lines.push(line("Policies", request.policy_digest.clone()));
     lines
 }

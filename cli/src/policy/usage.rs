@@ -149,6 +149,7 @@ impl Earlier {
         let (daily, lifetime) = (amount(&self.daily)?, amount(&self.lifetime)?);
         let holds_budget = daily != 0 || lifetime != 0;
         Ok(Charge {
+            batch: None,
             subject: self.subject(like, object.clone())?,
             standing: self.standing(now)?,
             primitive,

@@ -123,10 +123,17 @@ pub struct ApprovalRequest {
     pub settings: Vec<ApprovalSetting>,
 
     /// By how much more or less can be spent, as decimal amounts with their
-    /// currency.
+    /// currency; of a batch, all of it together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ApprovalDelta")]
     pub delta: Option<ApprovalDelta>,
+
+    /// The changes of a batch, in the order in which they are decided: people
+    /// agree to all of them or to none. Empty for a change that stands alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["changeId"]))]
+    pub items: Vec<ApprovalItem>,
 
     /// The arguments in their canonical form, secrets and personal data taken
     /// out, as a JSON text.
@@ -188,6 +195,35 @@ impl ApprovalQuestion {
     fn is_change(&self) -> bool {
         *self == Self::Change
     }
+}
+
+/// One change of a batch.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApprovalItem {
+    /// The change's own id in answers and audit lines: 32 hexadecimal digits.
+    #[schemars(regex(pattern = r"^[0-9a-f]{32}$"))]
+    pub change_id: String,
+
+    /// What changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ApprovalObject")]
+    pub object: Option<ApprovalObject>,
+
+    /// The change in one line.
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
+    pub summary: String,
+
+    /// Each setting that changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub settings: Vec<ApprovalSetting>,
+
+    /// By how much more or less can be spent by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ApprovalDelta")]
+    pub delta: Option<ApprovalDelta>,
 }
 
 /// What a vendor keeps, and a change is about.

@@ -156,6 +156,11 @@ impl Tool {
         matches!(self.plan, ToolPlan::Change(ChangePlan::Deactivate))
     }
 
+    /// Whether it sets the budget of an object.
+    pub fn sets_budgets(&self) -> bool {
+        matches!(self.plan, ToolPlan::Change(ChangePlan::SetBudget { .. }))
+    }
+
     /// The argument that asks for a report that was begun before.
     pub(crate) fn report_argument(&self) -> &str {
         let ToolPlan::Read(plan) = &self.plan else {

@@ -5,7 +5,7 @@ mod change;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use change::{ChangeAnswer, Foreseen, RuleAnswer};
+pub use change::{ChangeAnswer, Foreseen, ItemAnswer, RuleAnswer};
 
 use crate::reason::{Reason, Refusal};
 
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_answer_reads_back_as_it_was_stored() {
-        let change = Box::new(change::tests::full());
+        let change = Box::new(change::tests::full_batch());
         let refusal = Refusal::new(Reason::PolicyDenied, "too much");
         let with_change = Envelope {
             change: Some(change),
@@ -241,7 +241,7 @@ mod tests {
             ..full.clone()
         };
         let change = Envelope {
-            change: Some(Box::new(change::tests::full())),
+            change: Some(Box::new(change::tests::full_batch())),
             ..full
         };
         let schemas = [output_schema(&Map::new()), change_schema()];
@@ -249,6 +249,11 @@ mod tests {
             let fields = serde_json::to_value(envelope).unwrap();
             for field in fields.as_object().unwrap().keys() {
                 assert!(schema["properties"].get(field).is_some(), "{field}");
+            }
+            let item = fields["items"][0].as_object().into_iter().flatten();
+            for (field, _) in item {
+                let named = &schema["properties"]["items"]["items"]["properties"];
+                assert!(named.get(field).is_some(), "{field}");
             }
         }
     }

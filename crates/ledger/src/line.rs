@@ -84,6 +84,8 @@ struct ChangeFacts<'l> {
     idempotency_digest: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     undoes: Option<&'l str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<&'l str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     vendor_request_ids: &'l [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,6 +212,7 @@ impl Draft<'_> {
                 class: change.map(|change| change.class),
                 idempotency_digest: change.and_then(|change| change.idempotency_digest),
                 undoes: change.and_then(|change| change.undoes.as_deref()),
+                batch: change.and_then(|change| change.batch.as_deref()),
                 vendor_request_ids: change.map_or(&[], |change| &change.vendor_request_ids),
                 span_id: trace.map(|trace| trace.span_id),
                 detail: Some(detail)

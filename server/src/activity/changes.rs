@@ -22,7 +22,7 @@ use tenantry_core::policy::decide::{Fired, Terms};
 use tenantry_core::policy::facts::Proposal;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::approval::{Approval, End};
-use tenantry_ledger::change::{ChangeId, Progress, Recorded};
+use tenantry_ledger::change::{ChangeId, Membership, Progress, Recorded};
 use tenantry_ledger::inquiry::Inquiry;
 use tenantry_ledger::list::{self, Cursor};
 
@@ -73,6 +73,9 @@ struct Entry {
     /// The change that it takes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     undoes: Option<String>,
+    /// The batch that it was asked for with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<String>,
     /// What was decided over, where it is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     proposal: Option<Proposal>,
@@ -193,7 +196,12 @@ pub(super) async fn one(
     let ledger = counter.book.ledger()?;
     let id = ChangeId::parse(&id).map_err(|_| unknown())?;
     let found = ledger.find(&id).await?.ok_or_else(unknown)?;
-    let (approval, inquiry) = (ledger.approval(&id).await?, ledger.inquiry(&id).await?);
+    let asked_as = match &found.membership {
+        Membership::Item { batch } => batch,
+        Membership::Alone | Membership::Batch => &id,
+    };
+    let approval = ledger.approval(asked_as).await?;
+    let inquiry = ledger.inquiry(&id).await?;
     Ok(Json(Whole::of(found, approval, inquiry)).into_response())
 }
 
@@ -214,6 +222,7 @@ impl Entry {
             since: change.since,
             tool: change.tool,
             undoes: undoes.map(|undoes| undoes.change.clone()),
+            batch: proposal.as_ref().and_then(|it| it.batch.clone()),
             subject: proposal.map(|proposal| Of {
                 class: proposal.subject.class,
                 connector: proposal.subject.connector,
@@ -247,7 +256,7 @@ impl Whole {
                 expires_at: Some(approval.expires_at),
                 ended: approval.ended.map(End::as_str),
                 rules: approval.fired.iter().map(Asking::of).collect(),
-                ..Question::of(id, approval.asked_at, approval.terms)
+                ..Question::of(&approval.change, approval.asked_at, approval.terms)
             }),
             inquiry: inquiry
                 .map(|inquiry| Question::of(id, inquiry.asked_at, Terms::of_all(&inquiry.terms))),

@@ -9,16 +9,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize as _;
 use serde_json::json;
 use tenantry_api::mcp_approval::{
-    ApprovalDelta, ApprovalObject, ApprovalQuestion, ApprovalRequest, ApprovalRule,
+    ApprovalDelta, ApprovalItem, ApprovalObject, ApprovalQuestion, ApprovalRequest, ApprovalRule,
     ApprovalSetting, Requester,
 };
 use tenantry_connectors::change::doubt::Doubt;
-use tenantry_connectors::change::view::View;
+use tenantry_connectors::change::view::{Moved, View};
 use tenantry_core::audit::Arguments;
 use tenantry_core::audit::change_record::ChangeRecord;
 use tenantry_core::digest::Digest;
 use tenantry_core::money::Money;
+use tenantry_core::name::Currency;
 use tenantry_core::policy::decide::Terms;
+use tenantry_core::policy::facts::Proposal;
 use tenantry_core::text;
 use tenantry_ledger::approval::Approval;
 use tenantry_ledger::change::{ChangeId, Recorded};
@@ -83,23 +85,30 @@ struct Asking<'a> {
     expires_at: Timestamp,
 }
 
-/// What people are shown of a change that waits.
-pub fn request(change: &Recorded, approval: &Approval) -> Result<ApprovalRequest, FormError> {
+/// What people are shown of a change that waits; `items` are its changes, where it
+/// is a batch.
+pub fn request(
+    change: &Recorded,
+    items: &[Recorded],
+    approval: &Approval,
+) -> Result<ApprovalRequest, FormError> {
     let classes = approval.terms.approver_classes.len();
     if classes > MOST_CLASSES {
         return Err(FormError::TooManyClasses(classes));
     }
-    let request = about(
-        change,
-        Asking {
-            asks: ApprovalQuestion::Change,
-            terms: &approval.terms,
-            rules: rules(approval),
-            policy_digest: Some(approval.policy_digest),
-            asked_at: approval.asked_at,
-            expires_at: approval.expires_at,
-        },
-    )?;
+    let asking = Asking {
+        asks: ApprovalQuestion::Change,
+        terms: &approval.terms,
+        rules: rules(approval),
+        policy_digest: Some(approval.policy_digest),
+        asked_at: approval.asked_at,
+        expires_at: approval.expires_at,
+    };
+    let request = if change.is_batch() {
+        about_batch(change, items, asking)
+    } else {
+        about(change, asking)
+    }?;
     match request.arguments.len() {
         0..=MOST_ARGUMENTS => Ok(request),
         length => Err(FormError::TooLong(length)),
@@ -147,18 +156,51 @@ pub fn inquiry(
 
 /// All that a change does, for the people who are asked.
 fn about(change: &Recorded, asking: Asking<'_>) -> Result<ApprovalRequest, FormError> {
+    let proposal = change.proposal.as_ref();
+    let proposal = proposal.ok_or(FormError::Missing("proposal"))?;
+    let (item, view) = item(change)?;
+    let request = envelope(change, proposal, asking)?;
+    Ok(ApprovalRequest {
+        summary: item.summary,
+        object: item.object,
+        settings: item.settings,
+        delta: delta(&view.delta, &view.currency),
+        ..request
+    })
+}
+
+/// The same of a batch: all of its changes, and what they do together.
+fn about_batch(
+    change: &Recorded,
+    items: &[Recorded],
+    asking: Asking<'_>,
+) -> Result<ApprovalRequest, FormError> {
+    // What is so already is not asked about.
+    let changing = || items.iter().filter(|item| item.proposal.is_some());
+    let proposal = changing().find_map(|item| item.proposal.as_ref());
+    let proposal = proposal.ok_or(FormError::Missing("proposal"))?;
+    let items = changing().map(item).collect::<Result<Vec<_>, _>>()?;
+    let currency = items.first().map(|(_, view)| view.currency.clone());
+    let currency = currency.ok_or(FormError::Missing("view"))?;
+    let sum = Moved::sum(items.iter().map(|(_, view)| &view.delta), &currency);
+    let lines: Vec<_> = items.iter().map(|(item, _)| item.summary.clone()).collect();
+    let summary = format!("{} changes: {}", items.len(), lines.join("; "));
+    let request = envelope(change, proposal, asking)?;
+    Ok(ApprovalRequest {
+        tool: change.tool.to_string(),
+        summary: cut(&summary, LONGEST_LINE),
+        delta: delta(&sum, &currency),
+        items: items.into_iter().map(|(item, _)| item).collect(),
+        ..request
+    })
+}
+
+/// What one change does to its object.
+fn item(change: &Recorded) -> Result<(ApprovalItem, View), FormError> {
     let missing = FormError::Missing;
-    let proposal = change.proposal.as_ref().ok_or(missing("proposal"))?;
     let intent = change.intent.as_ref().ok_or(missing("intent"))?;
     let view = View::deserialize(&intent.before).map_err(|_| missing("view"))?;
     let record = ChangeRecord::of_map(&change.record).ok_or(missing("record"))?;
-    let arguments = match (&record.arguments, asking.asks) {
-        (Arguments::Checked(arguments), _) => serde_json::to_string(arguments),
-        // What counts is what the vendor shows.
-        (other, ApprovalQuestion::Outcome) => serde_json::to_string(other),
-        (_, ApprovalQuestion::Change) => return Err(missing("arguments")),
-    };
-    let arguments = arguments.map_err(|_| missing("arguments"))?;
     let doubt = Doubt::deserialize(&intent.target).map_err(|_| missing("target"))?;
     let (before, after) = (words(&view.before), words(&view.after));
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
@@ -167,12 +209,35 @@ fn about(change: &Recorded, asking: Asking<'_>) -> Result<ApprovalRequest, FormE
         before: before.get(*name).map(|text| cut(text, LONGEST_LINE)),
         after: after.get(*name).map(|text| cut(text, LONGEST_LINE)),
     });
-    let summary = summary::line(record.object.as_ref(), &doubt, &view);
-    let object = record.object.map(|object| ApprovalObject {
-        kind: object.kind,
-        id: object.id,
-        name: None,
-    });
+    let item = ApprovalItem {
+        change_id: change.lease.change.to_string(),
+        summary: summary::line(record.object.as_ref(), &doubt, &view),
+        object: record.object.map(|object| ApprovalObject {
+            kind: object.kind,
+            id: object.id,
+            name: None,
+        }),
+        settings: settings.collect(),
+        delta: delta(&view.delta, &view.currency),
+    };
+    Ok((item, view))
+}
+
+/// Who asks whom, with which arguments; what it does is for the caller to say.
+fn envelope(
+    change: &Recorded,
+    proposal: &Proposal,
+    asking: Asking<'_>,
+) -> Result<ApprovalRequest, FormError> {
+    let missing = FormError::Missing;
+    let record = ChangeRecord::of_map(&change.record).ok_or(missing("record"))?;
+    let arguments = match (&record.arguments, asking.asks) {
+        (Arguments::Checked(arguments), _) => serde_json::to_string(arguments),
+        // What counts is what the vendor shows.
+        (other, ApprovalQuestion::Outcome) => serde_json::to_string(other),
+        (_, ApprovalQuestion::Change) => return Err(missing("arguments")),
+    };
+    let arguments = arguments.map_err(|_| missing("arguments"))?;
     let subject = &proposal.subject;
     let policy_digest = asking.policy_digest.or(record.policy_digest);
     let policy_digest = policy_digest.ok_or(missing("policies"))?;
@@ -182,10 +247,11 @@ fn about(change: &Recorded, asking: Asking<'_>) -> Result<ApprovalRequest, FormE
         tool: subject.tool.to_string(),
         connector: subject.connector.to_string(),
         account: subject.account.to_string(),
-        summary,
-        object,
-        settings: settings.collect(),
-        delta: delta(&view),
+        summary: String::new(),
+        object: None,
+        settings: Vec::new(),
+        delta: None,
+        items: Vec::new(),
         arguments,
         undoes: proposal.undoes.as_ref().map(|it| it.change.clone()),
         rules: asking.rules,
@@ -218,6 +284,8 @@ fn rules(approval: &Approval) -> Vec<ApprovalRule> {
             Entry::Vacant(place) => {
                 place.insert(rule);
             }
+            // The changes of a batch meet the same rule.
+            Entry::Occupied(place) if place.get().message == rule.message => {}
             Entry::Occupied(mut place) => {
                 let both = format!("{}; {}", place.get().message, rule.message);
                 place.get_mut().message = cut(&both, LONGEST_SENTENCE);
@@ -227,12 +295,11 @@ fn rules(approval: &Approval) -> Vec<ApprovalRule> {
     by_name.into_values().collect()
 }
 
-fn delta(view: &View) -> Option<ApprovalDelta> {
-    let delta = &view.delta;
+fn delta(delta: &Moved, currency: &Currency) -> Option<ApprovalDelta> {
     (delta.daily.is_some() || delta.lifetime.is_some()).then(|| ApprovalDelta {
         daily: delta.daily.as_ref().map(Money::amount),
         lifetime: delta.lifetime.as_ref().map(Money::amount),
-        currency: view.currency.to_string(),
+        currency: currency.to_string(),
     })
 }
 

@@ -11,7 +11,7 @@ use tenantry_core::digest::Digest;
 use tenantry_core::name::{ConnectorName, ToolName};
 
 use crate::catalog::{Catalog, Found, add_wish};
-use crate::pipeline::{describe, get_change, undo};
+use crate::pipeline::{describe, get_change, set_budgets, undo};
 
 /// One tool as clients see it, with what decides who sees it.
 pub(super) struct Offer {
@@ -34,7 +34,8 @@ pub(super) fn offers(catalog: &Catalog) -> Vec<Offer> {
     let limits = describe::name().map(describe_limits);
     let change = get_change::name().map(change);
     let undo = undo::name().map(undo_change);
-    let own = limits.into_iter().chain(change).chain(undo);
+    let budgets = set_budgets::name().map(|name| set_several(name, catalog));
+    let own = limits.into_iter().chain(change).chain(undo).chain(budgets);
     let mut all: Vec<_> = catalog.tools().map(offer).chain(own).collect();
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all
@@ -62,22 +63,39 @@ fn change(name: ToolName) -> Offer {
 /// Whatever class the change is of that it makes, it is asked for with the keys
 /// of changes.
 fn undo_change(name: ToolName) -> Offer {
+    let classes = ToolClass::ALL.into_iter();
+    let classes = classes.filter(|class| *class != ToolClass::Read);
+    let tool = |input| Tool::new(undo::TOOL, undo::DESCRIPTION, input).with_title(undo::TITLE);
+    own_change(name, classes.collect(), undo::input_schema(), tool)
+}
+
+fn set_several(name: ToolName, catalog: &Catalog) -> Offer {
+    let setting = catalog.tools().filter(|found| found.tool.sets_budgets());
+    let classes = setting.map(|found| found.tool.class).collect();
+    let tool = |input| {
+        Tool::new(set_budgets::TOOL, set_budgets::DESCRIPTION, input).with_title(set_budgets::TITLE)
+    };
+    own_change(name, classes, set_budgets::input_schema(catalog), tool)
+}
+
+/// A tool of the server itself that makes changes.
+fn own_change(
+    name: ToolName,
+    classes: Vec<ToolClass>,
+    mut input: Map<String, Value>,
+    tool: impl FnOnce(Map<String, Value>) -> Tool,
+) -> Offer {
     let annotations = ToolAnnotations::new()
         .read_only(false)
         .destructive(true)
         .idempotent(true)
         .open_world(true);
-    let mut input = undo::input_schema();
     add_wish(&mut input, true);
     Offer {
         name,
         connector: None,
-        classes: ToolClass::ALL
-            .into_iter()
-            .filter(|class| *class != ToolClass::Read)
-            .collect(),
-        tool: Tool::new(undo::TOOL, undo::DESCRIPTION, input)
-            .with_title(undo::TITLE)
+        classes,
+        tool: tool(input)
             .with_annotations(annotations)
             .with_raw_output_schema(Arc::new(change_schema())),
     }

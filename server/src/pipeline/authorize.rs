@@ -38,6 +38,8 @@ pub enum Held {
     Place(Place),
     /// One among those that switch something off.
     Stop(OwnedSemaphorePermit),
+    /// What its batch holds for all of it.
+    OfBatch,
 }
 
 /// Decides whether the call may be made. For one that changes something this
@@ -47,6 +49,25 @@ pub async fn permit<'c>(
     caller: &'c Authenticated,
     checked: Checked<'c>,
     deadline: tokio::time::Instant,
+    entry: &mut Entry,
+) -> Result<Permitted<'c>, Stopped> {
+    let tool = checked.found.tool;
+    let permitted = permit_item(counter, caller, checked, entry)?;
+    let limiter = &caller.in_force.limiter;
+    let place = if tool.only_stops() {
+        limiter.place_of_stop(deadline).await.map(Held::Stop)
+    } else {
+        limiter.place(&caller.key.id).map(Held::Place)
+    };
+    let place = place.map_err(|refusal| Stopped::refused(Stage::Authorize, refusal))?;
+    Ok(Permitted { place, ..permitted })
+}
+
+/// The same for a change of a batch, which holds one place for all of it.
+pub fn permit_item<'c>(
+    counter: &'c Counter,
+    caller: &'c Authenticated,
+    checked: Checked<'c>,
     entry: &mut Entry,
 ) -> Result<Permitted<'c>, Stopped> {
     let refused = |refusal| Stopped::refused(Stage::Authorize, refusal);
@@ -72,18 +93,11 @@ pub async fn permit<'c>(
     if let Some(account) = account {
         entry.account(&account.id);
     }
-    let limiter = &caller.in_force.limiter;
-    let place = if tool.only_stops() {
-        limiter.place_of_stop(deadline).await.map(Held::Stop)
-    } else {
-        limiter.place(&caller.key.id).map(Held::Place)
-    };
-    let place = place.map_err(refused)?;
     Ok(Permitted {
         checked,
         account,
         freezes,
-        place,
+        place: Held::OfBatch,
     })
 }
 

@@ -5,6 +5,7 @@
 //! change in the ledger, so that whatever stops a call leaves nothing open.
 
 pub mod agreed;
+pub mod batch;
 pub mod claim;
 pub mod decide;
 pub mod emergency;
@@ -81,7 +82,8 @@ pub async fn carry(
     if wish.is_dry_run {
         return rehearse::rehearse(desk, &ledger, permitted, wish, entry).await;
     }
-    let claimed = match claim::claim(desk, &ledger, &permitted, wish).await {
+    let claimed = match claim::claim(desk, &ledger, &permitted.checked.found.tool.name, wish).await
+    {
         Ok(claimed) => claimed,
         Err(error) if is_stop => {
             tell(
@@ -124,15 +126,16 @@ async fn may_hear(
 ) -> Result<(), Stopped> {
     let (Claimed::Replay(Replay { change, .. })
     | Claimed::InProgress { change, .. }
+    | Claimed::Batch { change, .. }
     | Claimed::Superseded { change }) = met
     else {
         return Ok(());
     };
     let refused = |refusal| Stopped::refused(Stage::Claim, refusal);
-    let found = ledger.find(change).await;
-    let found = found.map_err(|error| refused(book::refusal(&error)))?;
+    let proposal = told::proposal(ledger, change).await;
+    let proposal = proposal.map_err(|error| refused(book::refusal(&error)))?;
     // Before it is decided a change tells nothing of its object.
-    let Some(proposal) = found.and_then(|found| found.proposal) else {
+    let Some(proposal) = proposal else {
         return Ok(());
     };
     permit_account(desk.caller, permitted, &proposal.subject.account).map_err(refused)

@@ -9,8 +9,8 @@ use tenantry_core::access::ToolClass;
 use tenantry_core::audit::Stage;
 use tenantry_core::authorize::{self, Request};
 use tenantry_core::name::ToolName;
+use tenantry_core::policy::facts::Proposal;
 use tenantry_core::reason::Refusal;
-use tenantry_ledger::change::Recorded;
 
 use super::authorize::stale;
 use super::change::told;
@@ -68,7 +68,9 @@ pub(super) async fn find(
     entry: &mut Entry,
 ) -> Result<OwnChange, Stopped> {
     let found = own_tool::own_change(counter, caller, id).await?;
-    may_read(counter, caller, &found.change)
+    let decided = told::proposal(&found.ledger, &found.change.lease.change).await;
+    let decided = decided.map_err(|error| Stopped::refused(Stage::Own, book::refusal(&error)))?;
+    may_read(counter, caller, decided.as_ref())
         .map_err(|refusal| Stopped::refused(Stage::Authorize, refusal))?;
     entry.change(&found.change.lease.change);
     Ok(found)
@@ -93,9 +95,13 @@ pub(super) async fn what_became(
 /// Whether the key may still read where the change is: another one of the same
 /// owner may be good for fewer accounts. Before it is decided, a change tells
 /// nothing of its object.
-fn may_read(counter: &Counter, caller: &Authenticated, found: &Recorded) -> Result<(), Refusal> {
+fn may_read(
+    counter: &Counter,
+    caller: &Authenticated,
+    decided: Option<&Proposal>,
+) -> Result<(), Refusal> {
     // INVARIANT: the name of this tool is one.
-    let (Some(proposal), Some(tool)) = (&found.proposal, name()) else {
+    let (Some(proposal), Some(tool)) = (decided, name()) else {
         return Ok(());
     };
     let freezes = counter.knowledge.freezes_now();

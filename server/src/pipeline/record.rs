@@ -77,6 +77,22 @@ impl Entry {
         }
     }
 
+    /// That of a change of a batch, which has no line: its requests are the
+    /// call's, and of its object the call's line says what the batch failed on.
+    pub fn of_item(&self) -> Self {
+        let mut item = Self::without_line(self.call_id().to_owned(), Arc::clone(&self.metrics));
+        item.event.trace = self.event.trace;
+        item.vendor_requests = Arc::clone(&self.vendor_requests);
+        item
+    }
+
+    /// It is about the same object as that change of its batch.
+    pub fn as_item(&mut self, item: &Self) {
+        self.event.object.clone_from(&item.event.object);
+        self.event.account.clone_from(&item.event.account);
+        self.event.connector.clone_from(&item.event.connector);
+    }
+
     /// It calls a tool of that name, whether there is one or not.
     pub fn tool(&mut self, name: &str) {
         self.event.tool = Some(name.chars().take(LONGEST_NAME).collect());

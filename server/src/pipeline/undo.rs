@@ -101,6 +101,11 @@ fn inverse(
     change: &Recorded,
 ) -> Result<Inverse, Refusal> {
     let in_force = &caller.in_force;
+    if change.is_batch() {
+        let message = "the change is a batch, and is taken back one by one";
+        let refusal = Refusal::new(Reason::ChangeNotUndoable, message);
+        return Err(refusal.with_remedy("undo its items, each by its own change_id"));
+    }
     if let Some(proposal) = &change.proposal {
         let Subject {
             connector, account, ..

@@ -20,12 +20,26 @@ pub struct Wish {
     pub fingerprint: Digest,
     /// The change that it takes back, if it takes one back.
     pub undoes: Option<Undoes>,
+    /// The batch that it is an item of, by its id.
+    pub batch: Option<String>,
     /// What that one made of the object, which must still be so; nothing where
     /// all that was there is pinned.
     pub left: Option<Target>,
 }
 
 impl Wish {
+    /// That of a change of a batch, which has neither key nor doubts of its own.
+    pub fn of_item(batch: Option<String>) -> Self {
+        Self {
+            key: None,
+            is_dry_run: false,
+            fingerprint: Digest::of(b"item"),
+            undoes: None,
+            batch,
+            left: None,
+        }
+    }
+
     /// Takes it out of the arguments of `tool`; `needs_key` if it may not be
     /// called without one in earnest.
     pub fn take(
@@ -63,6 +77,7 @@ impl Wish {
             is_dry_run,
             fingerprint: fingerprint(tool, arguments),
             undoes: None,
+            batch: None,
             left: None,
         })
     }

@@ -130,6 +130,7 @@ async fn a_key_sees_the_tools_of_its_scopes_alone() {
             "meta_activate",
             "meta_set_bid",
             "meta_set_budget",
+            "set_budgets",
             "undo_change"
         ]
     );

@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tenantry_core::answer::{Status, change_schema, output_schema};
 use tenantry_server::catalog::Catalog;
-use tenantry_server::pipeline::{describe, get_change, undo};
+use tenantry_server::pipeline::{describe, get_change, set_budgets, undo};
 
 use crate::world::Captured;
 
@@ -214,7 +214,7 @@ pub fn advertised(tool: &str) -> Value {
     if tool == describe::TOOL {
         return Value::Object(output_schema(&describe::data_schema()));
     }
-    if [get_change::TOOL, undo::TOOL].contains(&tool) {
+    if [get_change::TOOL, set_budgets::TOOL, undo::TOOL].contains(&tool) {
         return Value::Object(change_schema());
     }
     let found = CATALOG.find(tool).unwrap();

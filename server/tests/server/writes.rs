@@ -4,6 +4,7 @@
 mod activity;
 mod answers;
 mod approvals;
+mod batches;
 mod creates;
 mod describe;
 mod exposure;

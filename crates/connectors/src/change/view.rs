@@ -114,6 +114,24 @@ impl Settings {
 }
 
 impl Moved {
+    /// What several do together: what one of them stops pays for what another
+    /// one begins.
+    pub fn sum<'m>(all: impl Iterator<Item = &'m Self>, currency: &Currency) -> Self {
+        let micros = |money: &Option<Money>| money.as_ref().map_or(0, Money::amount_micros);
+        let (daily, lifetime) = all.fold((0_i64, 0_i64), |(daily, lifetime), one| {
+            (
+                daily.saturating_add(micros(&one.daily)),
+                lifetime.saturating_add(micros(&one.lifetime)),
+            )
+        });
+        let moved =
+            |micros: i64| (micros != 0).then(|| Money::from_micros(micros, currency.clone()));
+        Self {
+            daily: moved(daily),
+            lifetime: moved(lifetime),
+        }
+    }
+
     pub(crate) fn by(effect: &Effect, currency: &Currency) -> Self {
         let moved = |delta: Delta| {
             let micros = match delta.increase_micros {

@@ -5,10 +5,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::object;
+use super::{Status, object};
+use crate::audit::change_record::Target;
 use crate::name::Currency;
 use crate::policy::decide::{Fired, Verdict};
 use crate::policy::{Disclose, Policy};
+use crate::reason::Reason;
 
 /// What is known of a change; what is not, is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +52,31 @@ pub struct ChangeAnswer {
     /// Whether the object was changed again since.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_longer_current: bool,
+    /// What there is to say of each change of a batch, in the order given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<ItemAnswer>,
+}
+
+/// A change of a batch, and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ItemAnswer {
+    /// How it ended.
+    pub status: Status,
+    /// The object, once it is known to be the organisation's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<Target>,
+    /// What there is to say of it.
+    #[serde(flatten)]
+    pub change: ChangeAnswer,
+    /// Why it was not made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// The same, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 /// A rule, and what it said.
@@ -118,6 +145,35 @@ impl RuleAnswer {
 
 /// The schema of these fields.
 pub(super) fn properties() -> Map<String, Value> {
+    let mut properties = of_one();
+    let mut item = of_one();
+    item.extend(object(json!({
+        "status": {"type": "string", "description": "as that of the whole"},
+        "object": {
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["kind", "id"],
+            "properties": {"kind": {"type": "string"}, "id": {"type": "string"}},
+        },
+        "reason": {"type": "string"},
+        "message": {"type": "string"},
+        "remedy": {"type": "string"},
+    })));
+    let items = json!({
+        "type": "array",
+        "description": "each change of a batch, in the order given; the status of the whole is that of the worst of them",
+        "items": {
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["status"],
+            "properties": item,
+        },
+    });
+    properties.insert("items".into(), items);
+    properties
+}
+
+fn of_one() -> Map<String, Value> {
     let rule = json!({
         "type": "object",
         "additionalProperties": false,
@@ -172,6 +228,26 @@ pub(super) mod tests {
             replayed: true,
             executed_at: "2026-06-01T12:00:00Z".parse().ok(),
             no_longer_current: true,
+            items: Vec::new(),
+        }
+    }
+
+    /// The same of a batch of one.
+    pub(in crate::answer) fn full_batch() -> ChangeAnswer {
+        let item = ItemAnswer {
+            status: Status::Failed,
+            object: Some(Target {
+                kind: "campaign".into(),
+                id: "1".into(),
+            }),
+            change: full(),
+            reason: Some(Reason::VendorThrottled),
+            message: Some("m".into()),
+            remedy: Some("r".into()),
+        };
+        ChangeAnswer {
+            items: vec![item],
+            ..full()
         }
     }
 }

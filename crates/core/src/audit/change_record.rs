@@ -54,6 +54,9 @@ pub struct ChangeRecord {
     /// The change that it takes back, by its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
+    /// The batch that it is an item of, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
     /// The fields that may be shown of what was there before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
@@ -123,6 +126,7 @@ impl ChangeRecord {
             self.actor.agent.as_mut(),
             self.issued_by.as_mut(),
             self.undoes.as_mut(),
+            self.batch.as_mut(),
             kind,
             id,
         ];
@@ -154,6 +158,7 @@ mod tests {
             "object": {"kind": "campaign", "id": "1"},
             "arguments": {"checked": {"account": "act_1001", "campaign": "1", "daily_budget": "60.00"}},
             "undoes": "0123456789abcdef0123456789abcdef",
+            "batch": "fedcba9876543210fedcba9876543210",
             "before": {"daily_budget": "50.00"}, "after": {"daily_budget": "60.00"},
             "policy_digest": Digest::of(b"policy"), "idempotency_digest": Digest::of(b"key"),
             "vendor_request_ids": ["AbC1"],

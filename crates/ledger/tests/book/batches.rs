@@ -401,7 +401,7 @@ async fn a_newer_question_about_one_object_takes_the_place_of_a_whole_batch(hous
     let Reservation::Pending { superseded, .. } = asked.unwrap() else {
         panic!("nobody was asked");
     };
-    assert_eq!(superseded, [lease.change.clone()]);
+    assert_eq!(superseded, std::slice::from_ref(&lease.change));
     let not_made = Some(Progress::NotApplied);
     assert_eq!(batch.progress(&ledger).await, [not_made, not_made]);
     let opened = claim(&ledger, "key", "{}", at(2)).await;

@@ -16,7 +16,8 @@ use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
 use tokio::time::Instant;
 
-use super::{Desk, Errand, claim, told};
+use super::{Desk, Errand, batch, claim, told};
+use crate::book;
 use crate::book::hand::Hand;
 use crate::counter::Counter;
 use crate::pipeline::record::Entry;
@@ -139,8 +140,10 @@ async fn once(counter: &Counter, ledger: &Ledger, work: &Work) -> Ended {
             Refusal::new(reason, message),
         ))
     };
-    let proposal = work.change.proposal.as_ref();
-    let key = match proposal {
+    let proposal = told::proposal(ledger, &work.lease.change).await;
+    let proposal =
+        proposal.map_err(|error| Stopped::refused(Stage::Authorize, book::refusal(&error)))?;
+    let key = match &proposal {
         Some(proposal) => live::key(counter, &proposal.subject.key).await,
         None => Ok(None),
     };
@@ -169,6 +172,20 @@ async fn once(counter: &Counter, ledger: &Ledger, work: &Work) -> Ended {
         source: None,
         call_id: call_id(work).to_owned(),
     };
+    let agreement = Agreement {
+        terms: agreed(&work.approval),
+        pinned: work.approval.pinned,
+        record: work.change.record.clone(),
+    };
+    let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
+    let desk = Desk {
+        counter,
+        caller: &caller,
+        deadline,
+    };
+    if work.change.is_batch() {
+        return batch::carry_out(desk, ledger, work, &agreement).await;
+    }
     let mut entry = Entry::without_line(call_id(work).to_owned(), Arc::clone(&counter.metrics));
     let mut arguments = work.approval.arguments.clone();
     // Its key is claimed; this one stands in its place.
@@ -182,21 +199,13 @@ async fn once(counter: &Counter, ledger: &Ledger, work: &Work) -> Ended {
     let Some(mut wish) = checked.wish.take() else {
         return refused(Reason::InternalFault, "the tool changes nothing");
     };
-    wish.undoes = proposal.and_then(|proposal| proposal.undoes.clone());
+    wish.undoes = proposal
+        .as_ref()
+        .and_then(|proposal| proposal.undoes.clone());
     entry.arguments(Arguments::unchecked(&Map::new()));
-    let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
     let permitted = authorize::permit(counter, &caller, checked, deadline, &mut entry).await?;
-    let agreement = Agreement {
-        terms: agreed(&work.approval),
-        pinned: work.approval.pinned,
-        record: work.change.record.clone(),
-    };
     let errand = Errand {
-        desk: Desk {
-            counter,
-            caller: &caller,
-            deadline,
-        },
+        desk,
         ledger,
         lease: &work.lease,
         agreement: Some(&agreement),

@@ -3,6 +3,7 @@
 
 use tenantry_core::digest::Digest;
 use tenantry_core::key::KeyRecord;
+use tenantry_core::name::ToolName;
 use tenantry_ledger::change::Principal;
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::error::LedgerError;
@@ -10,14 +11,13 @@ use tenantry_ledger::ledger::Ledger;
 
 use super::Desk;
 use crate::book;
-use crate::pipeline::authorize::Permitted;
 use crate::pipeline::wish::Wish;
 
 /// Claims the key of a wish; without one the change has a key of its own.
 pub(super) async fn claim(
     desk: Desk<'_>,
     ledger: &Ledger,
-    permitted: &Permitted<'_>,
+    tool: &ToolName,
     wish: &Wish,
 ) -> Result<Claimed, LedgerError> {
     let change = book::new_change().map_err(|refusal| LedgerError::Damaged(refusal.message))?;
@@ -28,7 +28,7 @@ pub(super) async fn claim(
     let claim = Claim {
         principal: &principal(&desk.caller.key),
         key: own,
-        tool: &permitted.checked.found.tool.name,
+        tool,
         fingerprint: wish.fingerprint,
         change: &change,
     };

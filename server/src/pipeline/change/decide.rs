@@ -24,7 +24,7 @@ use crate::pipeline::record::Entry;
 use crate::pipeline::wish::Wish;
 
 /// The field of a change's record that names what it was decided under.
-const POLICY_DIGEST: &str = "policy_digest";
+pub(super) const POLICY_DIGEST: &str = "policy_digest";
 
 /// What became of the question.
 pub(super) enum Decided {
@@ -44,11 +44,11 @@ pub(super) struct Granted {
 
 /// A question, with all that the ledger needs to keep.
 pub(super) struct Question {
-    proposal: Proposal,
+    pub(super) proposal: Proposal,
     roots: BTreeSet<ObjectId>,
     intent: Intent,
     likeness: Likeness,
-    record: Map<String, Value>,
+    pub(super) record: Map<String, Value>,
     arguments: Map<String, Value>,
     pinned: Digest,
 }
@@ -70,6 +70,7 @@ impl Question {
                 subject,
                 effect: prepared.effect.clone(),
                 undoes: wish.undoes.clone(),
+                batch: wish.batch.clone(),
             },
             roots: prepared.root().into_iter().collect(),
             intent: told::intent(prepared),
@@ -98,7 +99,7 @@ impl Question {
         (sending, self.record)
     }
 
-    fn asked<'q>(&'q self, in_force: &'q InForce) -> Asked<'q> {
+    pub(super) fn asked<'q>(&'q self, in_force: &'q InForce) -> Asked<'q> {
         Asked {
             proposal: &self.proposal,
             roots: &self.roots,

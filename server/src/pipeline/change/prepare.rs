@@ -59,8 +59,8 @@ pub(super) async fn prepare<'c>(
 pub(super) fn as_meant(wish: &Wish, prepared: &Prepared) -> Result<(), Stopped> {
     let key = wish.key.as_ref();
     let left = wish.left.as_ref().filter(|_| !prepared.is_reached);
-    let message = if !key.is_none_or(|key| is_foreseen(key, wish, prepared)) {
-        "the object is not any more as the dry run found it, so the change was not made"
+    let message = if !key.is_none_or(|key| is_foreseen(key, wish, &[prepared])) {
+        UNFORESEEN
     } else if !left.is_none_or(|left| prepared.is_at(left)) {
         "the object is not any more as the change left it, so nothing was taken back"
     } else {
@@ -69,6 +69,10 @@ pub(super) fn as_meant(wish: &Wish, prepared: &Prepared) -> Result<(), Stopped> 
     let refusal = Refusal::new(Reason::ChangeStale, message);
     Err(Stopped::refused(Stage::Prepare, refusal))
 }
+
+/// What a key of a dry run is answered with that found something else.
+pub(super) const UNFORESEEN: &str =
+    "the object is not any more as the dry run found it, so the change was not made";
 
 /// Prepares the same change once more.
 pub(super) async fn again(

@@ -66,7 +66,7 @@ pub(super) async fn rehearse(
         );
         Stopped::failed(Stage::Send, error.refusal()).of_change(own.clone())
     })?;
-    let key = told::foreseen_key(wish, &ready.prepared, book::random().map_err(refused)?);
+    let key = told::foreseen_key(wish, &[&ready.prepared], book::random().map_err(refused)?);
     Ok(foreseen(own, foresight, Some(key)))
 }
 

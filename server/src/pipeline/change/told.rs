@@ -14,13 +14,15 @@ use tenantry_core::digest::Digest;
 use tenantry_core::idempotency::IdempotencyKey;
 use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Fired, Ruling, Verdict};
+use tenantry_core::policy::facts::Proposal;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::change::{ChangeId, Intent, Progress};
 use tenantry_ledger::claim::{Claimed, Replay};
+use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
 
 use super::prepare::Ready;
-use super::{Desk, claim};
+use super::{Desk, batch, claim};
 use crate::book;
 use crate::pipeline::record::Entry;
 use crate::pipeline::wish::Wish;
@@ -158,13 +160,22 @@ pub(crate) async fn met(ledger: &Ledger, policies: &[Policy], claimed: Claimed) 
                 let approval = ledger.approval(&change).await;
                 let approval = approval
                     .map_err(|error| Stopped::refused(Stage::Claim, book::refusal(&error)))?;
+                let items = ledger.items(&change).await;
+                let items =
+                    items.map_err(|error| Stopped::refused(Stage::Claim, book::refusal(&error)))?;
                 if let (Some(told), Some(approval)) = (told.change.as_mut(), approval) {
                     told.expires_at = Some(approval.expires_at);
                     told.rules = RuleAnswer::of_all(&approval.fired, policies);
+                    told.items = batch::answer::waiting(&items);
                 }
             }
             Err(told)
         }
+        Claimed::Batch {
+            change,
+            items,
+            ended_at,
+        } => batch::answer::opened(&change, &items, ended_at),
         Claimed::Superseded { change } => {
             let message = "a newer change of the object took the place of this one";
             refused(Reason::ChangeSuperseded, message)
@@ -183,8 +194,23 @@ pub(crate) async fn met(ledger: &Ledger, policies: &[Policy], claimed: Claimed) 
     }
 }
 
+/// What a change was decided over; of a batch, its first change.
+pub(crate) async fn proposal(
+    ledger: &Ledger,
+    change: &ChangeId,
+) -> Result<Option<Proposal>, LedgerError> {
+    let Some(found) = ledger.find(change).await? else {
+        return Ok(None);
+    };
+    if !found.is_batch() {
+        return Ok(found.proposal);
+    }
+    let items = ledger.items(change).await?;
+    Ok(items.into_iter().find_map(|item| item.proposal))
+}
+
 /// What was answered then, word for word, and that it was then.
-fn replayed(replay: &Replay) -> Ended {
+pub(super) fn replayed(replay: &Replay) -> Ended {
     let stored: Envelope = serde_json::from_str(&replay.answer).map_err(|error| {
         tracing::error!(%error, change = %replay.change, "a stored answer cannot be read");
         let message = "the stored answer cannot be read";
@@ -255,6 +281,7 @@ pub(super) fn record(
         object: changed(prepared),
         arguments: Arguments::checked(&ready.checked().arguments, redact),
         undoes: wish.undoes.as_ref().map(|undoes| undoes.change.clone()),
+        batch: wish.batch.clone(),
         before: Some(value(&view.before)),
         after: Some(value(&view.after)),
         policy_digest: Some(desk.caller.in_force.policy_digest),
@@ -265,7 +292,7 @@ pub(super) fn record(
 }
 
 /// The object that changes; what is about to be made has no id yet.
-fn changed(prepared: &Prepared) -> Option<Target> {
+pub(super) fn changed(prepared: &Prepared) -> Option<Target> {
     match &prepared.place {
         Owned::Object(object) if !prepared.creates() => Some(Target {
             kind: object.kind().to_owned(),
@@ -306,14 +333,14 @@ pub(crate) fn with_object(
 }
 
 /// A key for making the change just as it was looked at.
-pub(super) fn foreseen_key(wish: &Wish, prepared: &Prepared, nonce: [u8; 16]) -> String {
+pub(super) fn foreseen_key(wish: &Wish, prepared: &[&Prepared], nonce: [u8; 16]) -> String {
     let nonce = format!("{:032x}", u128::from_be_bytes(nonce));
     let seal = seal(&nonce, wish, prepared);
     format!("{FORESEEN}{nonce}-{seal}")
 }
 
 /// Whether a key is none of a dry run, or of one that found the object as it is.
-pub(super) fn is_foreseen(key: &IdempotencyKey, wish: &Wish, prepared: &Prepared) -> bool {
+pub(super) fn is_foreseen(key: &IdempotencyKey, wish: &Wish, prepared: &[&Prepared]) -> bool {
     let Some(rest) = key.as_str().strip_prefix(FORESEEN) else {
         return true;
     };
@@ -323,10 +350,13 @@ pub(super) fn is_foreseen(key: &IdempotencyKey, wish: &Wish, prepared: &Prepared
 
 /// What binds a key to the arguments, to what was there, and to what the change
 /// would do to money: that can rise by another object of the spend root.
-fn seal(nonce: &str, wish: &Wish, prepared: &Prepared) -> String {
-    let view = prepared.view();
-    let (before, delta) = (value(&view.before), value(&view.delta));
-    let told = json!([nonce, wish.fingerprint, before, delta]).to_string();
+fn seal(nonce: &str, wish: &Wish, prepared: &[&Prepared]) -> String {
+    let mut told = vec![json!(nonce), json!(wish.fingerprint)];
+    for one in prepared {
+        let view = one.view();
+        told.extend([value(&view.before), value(&view.delta)]);
+    }
+    let told = Value::Array(told).to_string();
     let digest = Digest::of(told.as_bytes()).to_string();
     // Half of it: a key has 128 characters at most.
     digest.chars().rev().take(32).collect()
@@ -355,7 +385,7 @@ pub(super) fn kept(call_id: &str, change: &ChangeId, stopped: Stopped) -> String
     stored(call_id, &Err(stopped))
 }
 
-fn stopped(status: Status, reason: Reason, message: impl Into<String>) -> Stopped {
+pub(super) fn stopped(status: Status, reason: Reason, message: impl Into<String>) -> Stopped {
     Stopped {
         stage: Stage::Decide,
         status,
@@ -366,7 +396,7 @@ fn stopped(status: Status, reason: Reason, message: impl Into<String>) -> Stoppe
 
 /// The sentences of the rules that said that, after a colon; nothing if nobody
 /// may hear them.
-fn reasons(rules: &[RuleAnswer], verdict: &str) -> String {
+pub(super) fn reasons(rules: &[RuleAnswer], verdict: &str) -> String {
     let spoke = rules.iter().filter(|rule| rule.verdict == verdict);
     let told: Vec<String> = spoke
         .map(|rule| format!("{} ({}/{})", rule.message, rule.policy, rule.rule))
@@ -378,7 +408,7 @@ fn reasons(rules: &[RuleAnswer], verdict: &str) -> String {
 }
 
 /// When no rule refuses the same change any more, if all of them say when.
-fn wait(fired: &[Fired]) -> Option<u64> {
+pub(super) fn wait(fired: &[Fired]) -> Option<u64> {
     let denying = fired.iter().filter(|one| one.verdict == Verdict::Deny);
     let waits: Option<Vec<i64>> = denying.map(|one| one.retry_after_ms).collect();
     let longest = waits?.into_iter().max()?;

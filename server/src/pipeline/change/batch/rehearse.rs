@@ -1,0 +1,112 @@
+//! A dry run of changes that would be made together: claims and reserves nothing.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tenantry_core::answer::Foreseen as Foresight;
+use tenantry_core::audit::Stage;
+use tenantry_core::cause::chain;
+use tenantry_core::policy::batch::{Together, decide_all, together};
+use tenantry_core::policy::decide::Agreed;
+use tenantry_core::policy::facts::{Facts, Proposal};
+use tenantry_ledger::batch::{ForeseenAll, Item, What};
+use tenantry_ledger::ledger::Ledger;
+
+use super::{Member, all_prepared, answer, at, in_order, prepare_all};
+use crate::pipeline::authorize::Permitted;
+use crate::pipeline::change::{Desk, told};
+use crate::pipeline::record::Entry;
+use crate::pipeline::wish::Wish;
+use crate::pipeline::{Ended, Stopped};
+use crate::{book, credentials};
+
+/// Says what would become of them.
+pub(super) async fn rehearse(
+    desk: Desk<'_>,
+    ledger: &Ledger,
+    permitted: Vec<Permitted<'_>>,
+    wish: &Wish,
+    entry: &mut Entry,
+) -> Ended {
+    let refused = |refusal| Stopped::refused(Stage::Decide, refusal);
+    let names = permitted.iter().map(|_| book::new_change());
+    let names = names.collect::<Result<Vec<_>, _>>().map_err(refused)?;
+    let names = names.into_iter().map(|name| (name, None)).collect();
+    let mut members = prepare_all(desk, permitted, names, None, entry).await?;
+    if !members.iter().any(Member::changes) {
+        return answer::foreseen(&members, &[], &[], Foresight::Unchanged, None);
+    }
+    if let Some(first) = members.first() {
+        desk.confirm(&first.ready).await?;
+    }
+    let policies = &desk.caller.in_force.tenant.policies;
+    let rulings = match foresee(desk, ledger, &members).await? {
+        ForeseenAll::Ruled(rulings) => rulings,
+        ForeseenAll::InTheWay { change, .. } => {
+            let told = told::named(&change);
+            return Ok(answer::of_dry_run(told, Foresight::InProgress, None));
+        }
+    };
+    let foresight = match together(&rulings) {
+        Together::Permitted => Foresight::Permitted,
+        Together::NeedsApproval(_) => Foresight::NeedsApproval,
+        Together::Denied => {
+            return answer::foreseen(&members, &rulings, policies, Foresight::Denied, None);
+        }
+    };
+    rehearse_all(desk, &mut members).await?;
+    let random = book::random().map_err(refused)?;
+    let key = told::foreseen_key(wish, &all_prepared(&members), random);
+    answer::foreseen(&members, &rulings, policies, foresight, Some(key))
+}
+
+async fn foresee(
+    desk: Desk<'_>,
+    ledger: &Ledger,
+    members: &[Member<'_>],
+) -> Result<ForeseenAll, Stopped> {
+    let in_force = &desk.caller.in_force;
+    let changing = members.iter().filter(|member| member.changes());
+    let changing: Vec<_> = changing
+        .map(|member| (member, member.question(desk, None)))
+        .collect();
+    let items = changing.iter().map(|(member, question)| Item {
+        change: &member.change,
+        tool: &member.ready.checked().found.tool.name,
+        what: What::Change(question.asked(in_force)),
+    });
+    let items: Vec<_> = items.collect();
+    let proposals: Vec<Proposal> = changing
+        .iter()
+        .map(|(_, question)| question.proposal.clone())
+        .collect();
+    let nothing = Agreed::new();
+    let policies = &in_force.tenant.policies;
+    let rule = |facts: Vec<Facts>, now| decide_all(&proposals, facts, policies, &nothing, now);
+    let foreseen = ledger.foresee_all(&items, desk.now(), rule).await;
+    foreseen.map_err(|error| Stopped::refused(Stage::Decide, book::refusal(&error)))
+}
+
+/// What the vendor says to each of them.
+async fn rehearse_all(desk: Desk<'_>, members: &mut [Member<'_>]) -> Result<(), Stopped> {
+    let changing = members.iter_mut().enumerate();
+    let changing = changing.filter(|(_, member)| member.changes());
+    let work = changing.map(|(place, member)| -> BoxFuture<'_, Result<(), Stopped>> {
+        let work = async move {
+            let Member { ready, entry, .. } = member;
+            let corridor = &ready.proven.corridor;
+            let work = corridor.rehearse(&ready.prepared, desk.deadline);
+            let rehearsed = credentials::counting(entry.vendor_requests(), work).await;
+            rehearsed.map_err(|error| {
+                let call_id = entry.call_id();
+                tracing::warn!(
+                    error = chain(&error),
+                    call_id,
+                    "the vendor would not make a change"
+                );
+                at(place, Stopped::failed(Stage::Send, error.refusal()))
+            })
+        };
+        work.boxed()
+    });
+    in_order(work.collect()).await.into_iter().collect()
+}
