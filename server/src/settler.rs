@@ -20,7 +20,7 @@ use tenantry_connectors::corridor::Corridor;
 use tenantry_core::cause::chain;
 use tenantry_core::name::ObjectId;
 use tenantry_ledger::approval::End;
-use tenantry_ledger::change::{ChangeId, Lease, Membership, Progress, Recorded};
+use tenantry_ledger::change::{ChangeId, Lease, Progress, Recorded};
 use tenantry_ledger::claim::CLAIM_LASTS;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
@@ -191,7 +191,6 @@ impl Settler {
         let id = &change.lease.change;
         // What people agreed to is looked after by who brings it before them.
         let is_others = change.progress == Progress::Executing
-            || is_of_another(&change)
             || self.counter.book.hands.hold(id)
             || !self.is_ours(&change);
         if is_others || Instant::now() >= until {
@@ -413,17 +412,6 @@ impl Settler {
                 Seen::Nothing("the vendor does not show the object".into())
             }
         }
-    }
-}
-
-/// Whether it is settled as another change: a batch that was not sent as a whole,
-/// and one that was as its items.
-fn is_of_another(change: &Recorded) -> bool {
-    let is_unsent = change.progress == Progress::Reserved;
-    match change.membership {
-        Membership::Alone => false,
-        Membership::Item { .. } => is_unsent,
-        Membership::Batch => change.progress == Progress::Sending,
     }
 }
 

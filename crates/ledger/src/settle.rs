@@ -189,12 +189,15 @@ impl Ledger {
     }
 
     /// What a process that recovers must look at, the oldest first: everything
-    /// that has begun and not ended, but for what waits for people. Whose owner
+    /// that has begun and not ended, but for what waits for people. A batch is
+    /// looked after as a whole until it is sent, and then as its items. Whose owner
     /// (`Recorded::holder`) is gone is for the caller to know; with SQLite,
     /// every other's is.
     pub async fn unsettled(&self) -> Result<Vec<Recorded>, LedgerError> {
         const LIST: &str = select_changes!(
             "WHERE progress IN ('claimed', 'executing', 'reserved', 'sending', 'unknown') \
+             AND NOT (batch IS NOT NULL AND progress = 'reserved') \
+             AND NOT (items IS NOT NULL AND progress = 'sending') \
              ORDER BY since, id LIMIT $1"
         );
         self.list(LIST).await

@@ -97,6 +97,11 @@ fn all() -> Vec<Case> {
             engine: Engine::Postgres,
             ..yes
         });
+        let batch = Case {
+            tool: Tool::SetBudgets,
+            ..yes
+        };
+        all.extend([Vendor::Ok, Vendor::TimeoutApplied].map(|vendor| Case { vendor, ..batch }));
         let tool = Tool::CreateCampaign;
         all.extend([Vendor::Ok, Vendor::TimeoutApplied].map(|vendor| Case {
             tool,

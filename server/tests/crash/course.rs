@@ -9,7 +9,7 @@ use tenantry_server::crash::Step;
 
 use crate::documents::key;
 use crate::house::{Gate, House};
-use crate::matrix::{Case, Death, End, Vendor};
+use crate::matrix::{Case, Death, End, Tool, Vendor};
 use crate::program::{Heard, PATIENCE, Program, Said, Start, in_folder, until};
 use crate::proof;
 
@@ -201,13 +201,12 @@ impl Course<'_> {
 
     /// Proves what the client was told, by the vendor's word and the ledger's.
     async fn prove(&mut self, program: &mut Program, answer: &Value) -> Result<End> {
-        let end = match answer["status"].as_str() {
-            Some("done") => End::Made,
-            Some("failed") => End::NotMade,
-            Some("needs_human") => End::NeedsHuman,
-            other => bail!("{other:?} is no end of a change"),
-        };
-        self.is_true(end)?;
+        let end = proof::end_of(answer)?;
+        if self.case.tool == Tool::SetBoth {
+            self.is_true_of_each(answer)?;
+        } else {
+            self.is_true(end)?;
+        }
         self.is_replayed(program, answer).await?;
         self.is_free(program, end).await?;
         program.end().await?;
@@ -234,6 +233,21 @@ impl Course<'_> {
         Ok(())
     }
 
+    /// Each change of a batch came about once, or not at all, as the client was
+    /// told: which of them the vendor had when the process died, nobody chose.
+    fn is_true_of_each(&self, answer: &Value) -> Result<()> {
+        let items = answer["items"].as_array().context("no items")?;
+        ensure!(items.len() == 2, "there are {} items", items.len());
+        for item in items {
+            let effects = self.house.fake.effects().into_iter();
+            let own = effects.filter(|effect| item["object"]["id"] == effect.object.as_str());
+            let (made, told) = (own.count(), proof::end_of(item)?);
+            let wanted = usize::from(told == End::Made);
+            ensure!(made == wanted, "{item} came about {made} times");
+        }
+        Ok(())
+    }
+
     /// Whoever comes again hears the same, and nothing happens.
     async fn is_replayed(&self, program: &mut Program, answer: &Value) -> Result<()> {
         let before = self.effects();
@@ -242,7 +256,7 @@ impl Course<'_> {
                 bail!("it died of a repetition");
             };
             ensure!(again["replayed"] == true, "a repetition is {again}");
-            for field in ["status", "change_id", "reason", "before", "after"] {
+            for field in ["status", "change_id", "reason", "before", "after", "items"] {
                 ensure!(again[field] == answer[field], "a repetition is {again}");
             }
         }

@@ -1,6 +1,7 @@
 //! The matrix: where the process dies, what the vendor does, with which tool,
 //! over which ledger. All of it, or a part that has something of everything.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::{Value, json};
@@ -11,12 +12,18 @@ use tenantry_server::crash::Step;
 const CAMPAIGN: &str = "12001001004";
 const AD_SET: &str = "120010010042";
 const CREATIVE: &str = "771200100100421";
+/// It has 50.00 EUR a day.
+const OTHER_CAMPAIGN: &str = "12001001001";
 const PAUSED_CAMPAIGN: &str = "12001001003";
 
 /// A tool that changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tool {
     SetBudget,
+    /// Of two, one of which has it already.
+    SetBudgets,
+    /// Of two, each of another campaign.
+    SetBoth,
     Activate,
     Pause,
     SetBid,
@@ -91,8 +98,10 @@ pub struct Case {
     pub deaths: &'static [Death],
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 9] = [
     Tool::SetBudget,
+    Tool::SetBudgets,
+    Tool::SetBoth,
     Tool::Activate,
     Tool::Pause,
     Tool::SetBid,
@@ -147,7 +156,7 @@ const DEATHS: [&[Death]; 20] = [
     &[Death::After(Step::Answered), Death::After(Step::FoundOut)],
 ];
 
-/// Every case: all tools over SQLite, one over PostgreSQL.
+/// Every case: all tools over SQLite, one and its batch over PostgreSQL.
 pub fn all() -> Vec<Case> {
     let over = |engine, tools: &[Tool]| {
         let mut cases = Vec::new();
@@ -164,18 +173,21 @@ pub fn all() -> Vec<Case> {
         cases
     };
     let mut all = over(Engine::Sqlite, &TOOLS);
-    all.extend(over(Engine::Postgres, &[Tool::SetBudget]));
+    all.extend(over(Engine::Postgres, &[Tool::SetBudget, Tool::SetBudgets]));
     all.retain(Case::can_happen);
     all
 }
 
-/// A part of `all`: everything that can die or be done is in it, each with
-/// another tool and another behaviour. The steps are whole numbers that have no
-/// divisor in common with the number of either.
+/// A part of `all`: whatever is the first with its tool, its vendor, its deaths or
+/// its engine, and some of the rest, each with another of these. Their distance
+/// has no divisor in common with the number of any.
 pub fn sample(all: Vec<Case>) -> Vec<Case> {
     const EVERY: usize = 13;
-    let chosen = all.into_iter().enumerate();
-    let chosen = chosen.filter(|(number, _)| number % EVERY == 0);
+    let mut seen = BTreeSet::new();
+    let chosen = all.into_iter().enumerate().filter(|(number, case)| {
+        let new = case.traits().map(|one| seen.insert(one));
+        new.contains(&true) || number % EVERY == 0
+    });
     chosen.map(|(_, case)| case).collect()
 }
 
@@ -185,6 +197,10 @@ impl Case {
     /// off can be nothing third, and what is not there yet nobody changes. Only
     /// what was changed meanwhile steps back.
     fn can_happen(&self) -> bool {
+        // What comes too late is either of the two.
+        if self.tool == Tool::SetBoth && self.vendor == Vendor::TooLate {
+            return false;
+        }
         let looks_again = self.tool != Tool::Pause;
         let is_fixed = self.tool.meddled().is_none();
         let can_be = self.deaths.iter().all(|death| match death {
@@ -194,6 +210,15 @@ impl Case {
             Death::After(_) => true,
         });
         can_be && !(is_fixed && matches!(self.vendor, Vendor::Meddled | Vendor::Moved))
+    }
+
+    fn traits(&self) -> [String; 4] {
+        [
+            format!("{:?}", self.tool),
+            format!("{:?}", self.vendor),
+            format!("{:?}", self.deaths),
+            format!("{:?}", self.engine),
+        ]
     }
 
     /// How it has to end. What was put down as about to be sent is never sent
@@ -215,6 +240,7 @@ impl Tool {
     pub fn name(self) -> &'static str {
         match self {
             Self::SetBudget => "meta_set_budget",
+            Self::SetBudgets | Self::SetBoth => "set_budgets",
             Self::Activate => "meta_activate",
             Self::Pause => "meta_pause",
             Self::SetBid => "meta_set_bid",
@@ -229,6 +255,14 @@ impl Tool {
         let eur = |amount: &str| json!({"amount": amount, "currency": "EUR"});
         match self {
             Self::SetBudget => json!({"ad_set_id": AD_SET, "daily_budget": eur("31.00")}),
+            Self::SetBudgets => json!({"tool": "meta_set_budget", "changes": [
+                {"campaign_id": OTHER_CAMPAIGN, "daily_budget": eur("50.00")},
+                {"ad_set_id": AD_SET, "daily_budget": eur("31.00")},
+            ]}),
+            Self::SetBoth => json!({"tool": "meta_set_budget", "changes": [
+                {"campaign_id": OTHER_CAMPAIGN, "daily_budget": eur("51.00")},
+                {"ad_set_id": AD_SET, "daily_budget": eur("31.00")},
+            ]}),
             Self::Activate => json!({"campaign_id": PAUSED_CAMPAIGN}),
             Self::Pause => json!({"campaign_id": CAMPAIGN}),
             Self::SetBid => json!({"ad_set_id": AD_SET, "bid": eur("3.00")}),
@@ -246,7 +280,9 @@ impl Tool {
     /// The object that it changes, if it is there before, and what of it.
     pub fn effect(self) -> (Option<&'static str>, EffectKind) {
         match self {
-            Self::SetBudget => (Some(AD_SET), EffectKind::SetBudget),
+            Self::SetBudget | Self::SetBudgets | Self::SetBoth => {
+                (Some(AD_SET), EffectKind::SetBudget)
+            }
             Self::Activate => (Some(PAUSED_CAMPAIGN), EffectKind::SetStatus),
             Self::Pause => (Some(CAMPAIGN), EffectKind::SetStatus),
             Self::SetBid => (Some(AD_SET), EffectKind::SetBid),
@@ -259,10 +295,15 @@ impl Tool {
     /// thing: the object, the parameter and the value.
     pub fn meddled(self) -> Option<(&'static str, (&'static str, &'static str))> {
         match self {
-            Self::SetBudget => Some((AD_SET, ("daily_budget", "7700"))),
+            Self::SetBudget | Self::SetBudgets => Some((AD_SET, ("daily_budget", "7700"))),
             Self::SetBid => Some((AD_SET, ("bid_amount", "770"))),
             Self::Rename => Some((AD_SET, ("name", "Somebody else's"))),
-            Self::Activate | Self::Pause | Self::CreateCampaign | Self::CreateAd => None,
+            // What somebody else changed would be taken for a change of its own.
+            Self::SetBoth
+            | Self::Activate
+            | Self::Pause
+            | Self::CreateCampaign
+            | Self::CreateAd => None,
         }
     }
 
@@ -325,22 +366,19 @@ impl fmt::Display for Case {
             deaths.join("+")
         };
         let Self { engine, vendor, .. } = self;
+        let both = match self.tool {
+            Tool::SetBoth => " both",
+            _ => "",
+        };
         let tool = self.tool.name();
-        write!(out, "{engine:?} {tool} {vendor:?} {deaths}")
+        write!(out, "{engine:?} {tool}{both} {vendor:?} {deaths}")
     }
 }
 
 #[test]
 fn the_sample_has_something_of_everything() {
     let (all, sample) = (all(), sample(all()));
-    let of = |cases: &[Case]| {
-        let tools = cases.iter().map(|case| format!("{:?}", case.tool));
-        let vendors = cases.iter().map(|case| format!("{:?}", case.vendor));
-        let deaths = cases.iter().map(|case| format!("{:?}", case.deaths));
-        let engines = cases.iter().map(|case| format!("{:?}", case.engine));
-        let words = tools.chain(vendors).chain(deaths).chain(engines);
-        words.collect::<std::collections::BTreeSet<_>>()
-    };
+    let of = |cases: &[Case]| -> BTreeSet<String> { cases.iter().flat_map(Case::traits).collect() };
     assert_eq!(of(&sample), of(&all));
     assert!(sample.len() < all.len() / 6);
 }

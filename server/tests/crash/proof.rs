@@ -45,18 +45,25 @@ pub async fn ledger_is_settled(
     ensure!(unsettled.is_empty(), "unsettled: {unsettled:?}");
     let waiting = ledger.waiting().await?;
     ensure!(waiting.is_empty(), "waiting: {waiting:?}");
+    let ends = ends(answer, end)?;
     let people = ledger.needing_people().await?.len();
-    let expected = usize::from(end == End::NeedsHuman);
+    let needing = ends.iter().filter(|(_, end)| *end == End::NeedsHuman);
+    let expected = needing.count();
     ensure!(people == expected, "{people} changes need people");
-    let id = answer["change_id"].as_str().context("no change id")?;
-    let change = ledger.find(&ChangeId::parse(id)?).await?;
-    let progress = change.context("the change is not kept")?.progress;
-    let wanted = match end {
-        End::Made => Progress::Applied,
-        End::NotMade => Progress::NotApplied,
-        End::NeedsHuman => Progress::NeedsHuman,
-    };
-    ensure!(progress == wanted, "the ledger says {progress}");
+    for (id, end) in ends {
+        let change = ledger.find(&id).await?;
+        // Of a batch, the one that changes something.
+        let items = ledger.items(&id).await?;
+        let item = items.into_iter().find(|item| item.proposal.is_some());
+        let change = item.or(change);
+        let progress = change.context("the change is not kept")?.progress;
+        let wanted = match end {
+            End::Made => Progress::Applied,
+            End::NotMade => Progress::NotApplied,
+            End::NeedsHuman => Progress::NeedsHuman,
+        };
+        ensure!(progress == wanted, "the ledger says {progress}");
+    }
     let left = left(streams)?;
     let lines = left.values().copied();
     let proven = line::verify(lines, &ledger.identity().id, Head::before_all())?;
@@ -68,6 +75,30 @@ pub async fn ledger_is_settled(
     );
     ledger.close().await;
     Ok(())
+}
+
+/// How each change ended of which the client was told; `end`, where it was told of
+/// one.
+fn ends(answer: &Value, end: End) -> Result<Vec<(ChangeId, End)>> {
+    let id = |answer: &Value| -> Result<ChangeId> {
+        let id = answer["change_id"].as_str().context("no change id")?;
+        Ok(ChangeId::parse(id)?)
+    };
+    let Some(items) = answer["items"].as_array() else {
+        return Ok(vec![(id(answer)?, end)]);
+    };
+    let ends = items.iter().map(|item| Ok((id(item)?, end_of(item)?)));
+    ends.collect()
+}
+
+/// How a change ended, by what its client was told.
+pub fn end_of(answer: &Value) -> Result<End> {
+    match answer["status"].as_str() {
+        Some("done") => Ok(End::Made),
+        Some("failed" | "refused" | "unchanged") => Ok(End::NotMade),
+        Some("needs_human") => Ok(End::NeedsHuman),
+        other => bail!("{other:?} is no end of a change"),
+    }
 }
 
 async fn open(house: &House) -> Result<Ledger> {

@@ -245,6 +245,10 @@ pub(in crate::pipeline::change) fn opened(
     items: &[OpenItem],
     ended_at: Option<Timestamp>,
 ) -> Ended {
+    let mut latest = ended_at;
+    let is_open = items
+        .iter()
+        .any(|open| matches!(open.opens, Some(Claimed::InProgress { .. })));
     let items = items.iter().map(|open| {
         let ended = match &open.opens {
             Some(Claimed::Replay(replay)) => told::replayed(replay),
@@ -257,15 +261,16 @@ pub(in crate::pipeline::change) fn opened(
         answer.object = object(&open.change);
         // The whole says it.
         answer.change.replayed = false;
-        answer.change.executed_at = None;
+        latest = latest.max(answer.change.executed_at.take());
         answer
     });
+    let items: Vec<_> = items.collect();
     let replayed = |change: ChangeAnswer| ChangeAnswer {
-        replayed: ended_at.is_some(),
-        executed_at: ended_at,
+        replayed: !is_open,
+        executed_at: latest.filter(|_| !is_open),
         ..change
     };
-    match together(Some(change), items.collect()) {
+    match together(Some(change), items) {
         Ok(Done::Changed(status, change)) => Ok(Done::Changed(status, Box::new(replayed(*change)))),
         Ok(done) => Ok(done),
         Err(stopped) => Err(Stopped {
