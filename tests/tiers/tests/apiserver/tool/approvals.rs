@@ -63,6 +63,34 @@ fn what_waits_is_listed_and_shown_whole() {
 }
 
 #[test]
+fn each_change_of_a_batch_is_shown() {
+    let court = Court::new("court-tool-batch");
+    let mut asked = court.asked("one", &["finance"]);
+    let request = &mut asked["spec"]["request"];
+    let first = "campaign 120, daily_budget 100.00 EUR to 101.00 EUR";
+    let second = "ad set 7, daily_budget 10.00 EUR to 9000.00 EUR";
+    request["tool"] = json!("set_budgets");
+    request["summary"] = json!(format!("2 changes: {first}; {second}"));
+    request["items"] = json!([
+        {"changeId": "1".repeat(32), "summary": first},
+        {"changeId": "2".repeat(32), "summary": second},
+    ]);
+    court.create(&asked);
+    let shown = until_let(&court, FINANCE, &["show", "one"]).out;
+    let lines: Vec<_> = shown.lines().collect();
+    let told = |name: &str| {
+        let at = lines.iter().position(|line| line.starts_with(name));
+        let told = &lines[at.unwrap_or_else(|| panic!("no {name} in {shown}"))..];
+        [told[0].trim_start_matches(name).trim(), told[1].trim()]
+    };
+    assert_eq!(told("Changes "), [first, second]);
+    assert_eq!(told("Of each "), ["1".repeat(32), "2".repeat(32)]);
+    court.create(&court.asked("alone", &["finance"]));
+    let shown = run(&court, FINANCE, &["show", "alone"]).out;
+    assert!(!shown.contains("Changes  "), "{shown}");
+}
+
+#[test]
 fn somebody_decides_once_and_in_their_own_name() {
     let court = Court::new("court-tool-decide");
     court.ask("one", &["finance"]);
