@@ -11,7 +11,7 @@ use tenantry_core::audit::chain::{LARGEST_LINE, PublicKey};
 use tenantry_core::audit::verify::{BrokenChain, Known, Proof, Verifier};
 
 use crate::answer::{self, Answer, Unusable};
-use crate::cli::AuditVerify;
+use crate::cli::audit::AuditVerify;
 use report::Report;
 
 /// What stands for stdin.

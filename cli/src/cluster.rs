@@ -29,7 +29,8 @@ use tenantry_core::cause::chain;
 use tenantry_core::text;
 
 use crate::answer::{self, Unusable};
-use crate::cli::{Place, program};
+use crate::cli::place::Place;
+use crate::cli::program;
 
 /// For one answer of the API server.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -21,7 +21,12 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 
 use answer::{Answer, Unusable};
-use cli::{AuditCommand, Cli, Command, KeyCommand, LedgerCommand, PolicyCommand, Resolve};
+use cli::approvals::Resolve;
+use cli::audit::AuditCommand;
+use cli::key::KeyCommand;
+use cli::ledger::LedgerCommand;
+use cli::policy::PolicyCommand;
+use cli::{Cli, Command};
 use cluster::{
     Cluster, activity, approvals, check, decide, freeze, key, ledger, plan, report, status,
 };

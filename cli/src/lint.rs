@@ -11,7 +11,7 @@ use tenantry_api::document::flaw::Flaw;
 use tenantry_api::document::split;
 
 use crate::answer::{self, Answer, Unusable};
-use crate::cli::Lint;
+use crate::cli::documents::Lint;
 use crate::input::all_sources;
 use single::Single;
 use together::Together;

@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use tenantry_api::document::files::Source;
 
 use crate::answer::{Answer, Unusable};
-use crate::cli::{Account, Onboard, OnboardAccess, program};
+use crate::cli::onboard::{Account, Onboard, OnboardAccess};
+use crate::cli::program;
 use crate::lint;
 
 const ORGANISATION: &str = include_str!("onboard/organisation.yaml");

@@ -17,7 +17,7 @@ use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Agreed, decide};
 
 use crate::answer::{Answer, Unusable};
-use crate::cli::PolicyTest;
+use crate::cli::policy::PolicyTest;
 use case::Cases;
 use given::Given;
 use row::{Row, Source};

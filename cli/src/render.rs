@@ -9,7 +9,7 @@ use tenantry_core::policy::Policy;
 use tenantry_core::tenant::TenantConfig;
 
 use crate::answer::{self, Answer, Unusable};
-use crate::cli::Render;
+use crate::cli::documents::Render;
 use crate::input::all_sources;
 
 /// Renders what was asked for.

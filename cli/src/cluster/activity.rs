@@ -13,7 +13,7 @@ use url::form_urlencoded::Serializer;
 
 use super::{Cluster, Output, cell, for_programs, forward, listed, tenant};
 use crate::answer::{Answer, Unusable};
-use crate::cli::Activity;
+use crate::cli::activity::Activity;
 use crate::columns::aligned;
 
 /// Says what is asked for.

@@ -13,7 +13,7 @@ use tenantry_core::text;
 
 use super::{Cluster, Output, away, cell, failed, find, for_programs};
 use crate::answer::{Answer, Unusable};
-use crate::cli::{ListApprovals, ShowApproval};
+use crate::cli::approvals::{ListApprovals, ShowApproval};
 use crate::columns::aligned;
 
 /// Eight kilobytes at most, in which every character may have to be written out.

@@ -24,7 +24,7 @@ use tenantry_core::audit::read::AuditLine;
 
 use super::{Cluster, away, cell, failed, for_programs, listed, tenant};
 use crate::answer::{Answer, Unusable};
-use crate::cli::Check;
+use crate::cli::status::Check;
 use crate::columns::aligned;
 
 /// What the chart `tenantry-api` has in every cluster.

@@ -15,7 +15,7 @@ use tenantry_api::mcp_approval::{
 use super::approvals::{get, of, state, word};
 use super::{Cluster, cell, failed, find, tenant};
 use crate::answer::{self, Answer, Unusable};
-use crate::cli::{Decision, Withdraw};
+use crate::cli::approvals::{Decision, Withdraw};
 
 /// For a server to take back what was asked.
 const SOON: Duration = Duration::from_secs(15);

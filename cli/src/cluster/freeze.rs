@@ -6,7 +6,7 @@ use tenantry_api::mcp_freeze::{FrozenAccess, McpFreeze, McpFreezeSpec, Scope};
 
 use super::{Cluster, failed, find, tenant};
 use crate::answer::{Answer, Unusable};
-use crate::cli::{Freeze, Thaw};
+use crate::cli::freeze::{Freeze, Thaw};
 
 /// Freezes.
 pub async fn freeze(cluster: &Cluster, asked: &Freeze) -> Result<Answer, Unusable> {

@@ -11,7 +11,7 @@ use tenantry_core::name::KeyId;
 
 use super::{Cluster, away, cell, failed, find, for_programs, tenant};
 use crate::answer::{self, Answer, Unusable};
-use crate::cli::{CreateKey, Length, ListKeys, RevokeKey, RotateKey};
+use crate::cli::key::{CreateKey, Length, ListKeys, RevokeKey, RotateKey};
 use crate::columns::aligned;
 
 /// Makes a key, and prints it: the one time that anybody sees it.

@@ -10,7 +10,7 @@ use tenantry_core::ledger_mark::LedgerMark;
 
 use super::{Cluster, cell, failed, listed, tenant};
 use crate::answer::{Answer, Unusable};
-use crate::cli::AcceptLedger;
+use crate::cli::ledger::AcceptLedger;
 
 /// Accepts the ledger that was found, by the word that names it.
 pub async fn accept(cluster: &Cluster, asked: &AcceptLedger) -> Result<Answer, Unusable> {

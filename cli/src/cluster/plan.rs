@@ -27,7 +27,7 @@ use tenantry_core::tenant::TenantConfig;
 use super::activity::{self, seconds, table};
 use super::{Cluster, find, for_programs, listed, tenant};
 use crate::answer::{Answer, Unusable};
-use crate::cli::Plan;
+use crate::cli::activity::Plan;
 use crate::policy::given::{self, Given};
 
 /// Changes that are asked for at a time: each with all that it touches.

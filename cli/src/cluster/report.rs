@@ -12,7 +12,7 @@ use tenantry_core::audit::read::AuditLine;
 
 use super::{Cluster, check, failed, listed};
 use crate::answer::{Answer, Unusable};
-use crate::cli::Report;
+use crate::cli::status::Report;
 
 /// Group, version, kind, and what the API server calls all of them.
 type Kind = (&'static str, &'static str, &'static str, &'static str);

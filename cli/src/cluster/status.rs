@@ -19,7 +19,7 @@ use super::approvals::{is_open, state};
 use super::freeze::covered;
 use super::{Cluster, Output, activity, away, cell, for_programs, listed, tenant};
 use crate::answer::{Answer, Unusable};
-use crate::cli::Status;
+use crate::cli::status::Status;
 use crate::columns::aligned;
 
 /// Changes that wait, of which each has a line; of more the number is said.

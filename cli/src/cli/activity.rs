@@ -1,0 +1,105 @@
+//! What a server tells on its loopback: what was called and changed, and what would have been decided otherwise.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::place::Place;
+use crate::cluster::Output;
+
+/// `tenantry activity`.
+///
+/// The changes of the organisation, the newest first, by a port-forward to its
+/// server: that takes the verbs get and create on pods/portforward with its name.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").args(["calls", "limits", "change"])))]
+pub struct Activity {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The last calls instead, refused ones and reads as well
+    #[arg(long)]
+    pub calls: bool,
+
+    /// What binds changes of each account, and how much of it is left
+    #[arg(long, conflicts_with_all = ["tool", "account", "object", "progress", "outcome", "key", "after"])]
+    pub limits: bool,
+
+    /// All that is known of this change
+    #[arg(long, value_name = "ID", conflicts_with_all = ["tool", "account", "object", "progress", "outcome", "key", "after"])]
+    pub change: Option<String>,
+
+    /// Of this tool alone
+    #[arg(long, value_name = "NAME")]
+    pub tool: Option<String>,
+
+    /// In this account alone
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
+
+    /// Changes of this object alone
+    #[arg(long, value_name = "ID", conflicts_with = "calls")]
+    pub object: Option<String>,
+
+    /// Changes that have come so far: pending, executing, reserved, sending, unknown, needs_human, applied or not_applied
+    #[arg(long, value_name = "WORD", conflicts_with = "calls")]
+    pub progress: Option<String>,
+
+    /// Calls that ended so: done, refused, failed, pending_approval and so on
+    #[arg(long, value_name = "WORD", requires = "calls")]
+    pub outcome: Option<String>,
+
+    /// Calls with this API key
+    #[arg(long, value_name = "NAME", requires = "calls")]
+    pub key: Option<String>,
+
+    /// At most so many
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: u32,
+
+    /// Changes behind an earlier page, as it says
+    #[arg(long, value_name = "PLACE", conflicts_with = "calls")]
+    pub after: Option<String>,
+
+    /// Ask this pod alone [default: those that report, or server-0]
+    #[arg(long, value_name = "NAME")]
+    pub pod: Option<String>,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `tenantry plan`.
+///
+/// Decides over the changes that the ledger has once more, by the policies in
+/// force and by those with the edit, each on what had happened before it. What was
+/// denied outright is not kept, so it is not among them. Exits with 1 if any of
+/// them would have been decided otherwise.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Files with the SafetyPolicies as they shall be
+    #[arg(value_name = "FILE", required_unless_present = "without")]
+    pub policy: Vec<PathBuf>,
+
+    /// As if this policy in force were not there, by the name that refusals give it; may be repeated
+    #[arg(long, value_name = "POLICY")]
+    pub without: Vec<String>,
+
+    /// The last so many changes
+    #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+
+    /// Ask this pod alone [default: those that report, or server-0]
+    #[arg(long, value_name = "NAME")]
+    pub pod: Option<String>,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}

@@ -1,0 +1,82 @@
+//! What stops an organisation, and lifts that.
+
+use clap::{Args, ValueEnum};
+use tenantry_api::mcp_freeze::FrozenAccess;
+
+use super::place::Place;
+
+/// `tenantry freeze`.
+///
+/// It holds as soon as the server has heard of it, and for as long as the
+/// McpFreeze is there.
+#[derive(Debug, Args)]
+pub struct Freeze {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Why; clients that are refused read it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+
+    /// What is still allowed
+    #[arg(long, value_enum, default_value_t)]
+    pub access: Access,
+
+    /// This connector alone
+    #[arg(long, value_name = "CONNECTOR")]
+    pub connector: Option<String>,
+
+    /// This account of it alone
+    #[arg(long, value_name = "ID", requires = "connector")]
+    pub account: Option<String>,
+
+    /// The name of the McpFreeze [default: what it covers]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// What a freeze still allows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Access {
+    /// Reads, and switching off
+    #[default]
+    Frozen,
+    /// Reads
+    ReadOnly,
+    /// Nothing
+    Disabled,
+}
+
+impl Access {
+    /// For a sentence.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::ReadOnly => "read-only",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl From<Access> for FrozenAccess {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Frozen => Self::Frozen,
+            Access::ReadOnly => Self::ReadOnly,
+            Access::Disabled => Self::Disabled,
+        }
+    }
+}
+
+/// `tenantry thaw`.
+#[derive(Debug, Args)]
+pub struct Thaw {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The name of the McpFreeze
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}

@@ -1,0 +1,152 @@
+//! The keys of AI clients.
+
+use clap::{Args, Subcommand};
+use tenantry_core::key::Scope;
+
+use super::place::Place;
+use crate::cluster::Output;
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key and print it, the one time that anybody sees it
+    Create(CreateKey),
+    /// List them
+    List(ListKeys),
+    /// Revoke a key, for good
+    Revoke(RevokeKey),
+    /// Make another key that may do the same, and print it
+    Rotate(RotateKey),
+}
+
+/// `tenantry key create`.
+#[derive(Debug, Args)]
+pub struct CreateKey {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Its name: 1 to 40 of a-z, 0-9 and `-`
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// What it may do, such as meta:read or *:write; may be repeated
+    #[arg(long = "scope", value_name = "CONNECTOR:CLASS", required = true, value_parser = Scope::parse)]
+    pub scopes: Vec<Scope>,
+
+    /// An account that it may touch; may be repeated [default: all of the organisation]
+    #[arg(long = "account", value_name = "ID")]
+    pub accounts: Vec<String>,
+
+    /// The program that uses it
+    #[arg(long, value_name = "TEXT")]
+    pub agent: Option<String>,
+
+    /// Who answers for it [default: you]
+    #[arg(long, value_name = "USER")]
+    pub owner: Option<String>,
+
+    /// For how long it is good, such as 90d or 12h [default: until it is revoked]
+    #[arg(long, value_name = "TIME", value_parser = Length::parse)]
+    pub expires: Option<Length>,
+
+    /// Print the McpApiKey for Git and create nothing; the key goes to stderr
+    #[arg(long)]
+    pub yaml: bool,
+}
+
+/// `tenantry key list`.
+#[derive(Debug, Args)]
+pub struct ListKeys {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `tenantry key revoke`.
+#[derive(Debug, Args)]
+pub struct RevokeKey {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// `tenantry key rotate`.
+#[derive(Debug, Args)]
+pub struct RotateKey {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The key to be replaced
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// The name of the new one [default: the next number]
+    #[arg(long, value_name = "NAME")]
+    pub new_name: Option<String>,
+
+    /// For how long the new one is good [default: for as long as the old one was]
+    #[arg(long, value_name = "TIME", value_parser = Length::parse)]
+    pub expires: Option<Length>,
+
+    /// Revoke the old one at once
+    #[arg(long)]
+    pub revoke: bool,
+}
+
+/// A length of time of whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length(pub i64);
+
+impl Length {
+    /// Reads one number and one unit: s, m, h or d.
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no length of time; write one number and one unit, such as 90d or 12h"
+            )
+        };
+        let unit = text.chars().last().ok_or_else(wrong)?;
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return Err(wrong()),
+        };
+        let number = text.strip_suffix(unit).ok_or_else(wrong)?;
+        let number: u32 = number.parse().map_err(|_| wrong())?;
+        // Ten years: a longer one is a mistake.
+        let length = i64::from(number) * seconds;
+        if length == 0 || length > 3_650 * 86_400 {
+            return Err(format!("`{text}` is not between 1s and 3650d"));
+        }
+        Ok(Self(length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_has_one_number_and_one_unit() {
+        for (text, seconds) in [("1s", 1), ("90d", 7_776_000), ("12h", 43_200), ("5m", 300)] {
+            assert_eq!(Length::parse(text), Ok(Length(seconds)));
+        }
+        for text in [
+            "", "d", "90", "1.5h", "-1d", "0d", "4000d", "5 m", "1d2h", "5dd",
+        ] {
+            assert!(Length::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! How an organisation is.
+
+use clap::Args;
+
+use super::place::{Place, label};
+use crate::cluster::Output;
+
+/// `tenantry status`.
+///
+/// Exits with 0 while the organisation is Ready, with 1 while it is not, and with
+/// 2 while the operator has not said so of what stands in the McpTenant now.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `tenantry check`.
+///
+/// Definitions, admission policies and their bindings, the operator, and of the
+/// organisation in the namespace its conditions and whether its audit lines are
+/// written. Exits with 1 if something is wrong, and with 2 if nothing is and not
+/// all of it could be told. It needs the right to list
+/// customresourcedefinitions, validatingadmissionpolicies, their bindings, the
+/// operator's deployments and the organisation's mcptenants, and to get pods/log.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Where the operator runs
+    #[arg(long, value_name = "NS", default_value = "tenantry-system", value_parser = label)]
+    pub operator_namespace: String,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `tenantry report`.
+///
+/// Prints YAML to stdout: what `check` says, and the objects, events and logs of
+/// the organisation and the operator, as far as whoever asks may read them. No
+/// Secret is read; digests of keys, arguments of calls, values of environment
+/// variables and audit lines are left out.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Where the operator runs
+    #[arg(long, value_name = "NS", default_value = "tenantry-system", value_parser = label)]
+    pub operator_namespace: String,
+}
