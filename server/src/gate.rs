@@ -152,6 +152,11 @@ fn check_form(method: &Method, headers: &HeaderMap) -> Result<(), Rejection> {
     if method != Method::POST {
         return Err(Rejection::method());
     }
+    check_content_type(headers)
+}
+
+/// What is posted says that it is JSON.
+pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Rejection> {
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -217,7 +222,8 @@ async fn read(
     Ok((Request::from_parts(parts, Body::from(body)), ticket))
 }
 
-async fn collect(body: Body) -> Result<Bytes, Rejection> {
+/// The whole body, within its limits of size and time.
+pub(crate) async fn collect(body: Body) -> Result<Bytes, Rejection> {
     let body = Limited::new(body, BODY_LIMIT);
     match tokio::time::timeout(BODY_WAIT, body.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

@@ -68,7 +68,8 @@ fn nobody(key: &ApiKey) -> KeyRecord {
     }
 }
 
-fn message(reason: Reason) -> &'static str {
+/// What is said of a key that is not good.
+pub fn message(reason: Reason) -> &'static str {
     match reason {
         Reason::KeyRevoked => "the key was revoked",
         Reason::KeyExpired => "the key has expired",

@@ -38,8 +38,8 @@ pub enum Held {
     Place(Place),
     /// One among those that switch something off.
     Stop(OwnedSemaphorePermit),
-    /// What its batch holds for all of it.
-    OfBatch,
+    /// Nothing: it is only asked about, or its batch has a place for all of it.
+    Nothing,
 }
 
 /// Decides whether the call may be made. For one that changes something this
@@ -51,10 +51,9 @@ pub async fn permit<'c>(
     deadline: tokio::time::Instant,
     entry: &mut Entry,
 ) -> Result<Permitted<'c>, Stopped> {
-    let tool = checked.found.tool;
-    let permitted = permit_item(counter, caller, checked, entry)?;
+    let permitted = permit_question(counter, caller, checked, entry)?;
     let limiter = &caller.in_force.limiter;
-    let place = if tool.only_stops() {
+    let place = if permitted.checked.found.tool.only_stops() {
         limiter.place_of_stop(deadline).await.map(Held::Stop)
     } else {
         limiter.place(&caller.key.id).map(Held::Place)
@@ -63,9 +62,10 @@ pub async fn permit<'c>(
     Ok(Permitted { place, ..permitted })
 }
 
-/// The same for a change of a batch, which holds one place for all of it.
-pub fn permit_item<'c>(
-    counter: &'c Counter,
+/// Decides the same of a call that takes nobody's place: one that is only asked
+/// about, or a change of a batch, which has one place for all of it.
+pub fn permit_question<'c>(
+    counter: &Counter,
     caller: &'c Authenticated,
     checked: Checked<'c>,
     entry: &mut Entry,
@@ -97,7 +97,7 @@ pub fn permit_item<'c>(
         checked,
         account,
         freezes,
-        place: Held::OfBatch,
+        place: Held::Nothing,
     })
 }
 

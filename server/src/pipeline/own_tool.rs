@@ -82,17 +82,25 @@ pub(super) async fn own_change(
     caller: &Authenticated,
     id: &str,
 ) -> Result<OwnChange, Stopped> {
-    let refused = |stage, refusal| Stopped::refused(stage, refusal);
-    let id = ChangeId::parse(id).map_err(|_| refused(Stage::Own, unknown()))?;
     let place = caller.in_force.limiter.place(&caller.key.id);
-    let _place = place.map_err(|refusal| refused(Stage::Authorize, refusal))?;
-    let ledger = counter.book.ledger();
-    let ledger = ledger.map_err(|refusal| refused(Stage::Own, refusal))?;
+    let _place = place.map_err(|refusal| Stopped::refused(Stage::Authorize, refusal))?;
+    own_change_in_question(counter, caller, id).await
+}
+
+/// The same for a call that is only asked about, which takes nobody's place.
+pub(super) async fn own_change_in_question(
+    counter: &Counter,
+    caller: &Authenticated,
+    id: &str,
+) -> Result<OwnChange, Stopped> {
+    let refused = |refusal| Stopped::refused(Stage::Own, refusal);
+    let id = ChangeId::parse(id).map_err(|_| refused(unknown()))?;
+    let ledger = counter.book.ledger().map_err(refused)?;
     let change = ledger.find(&id).await;
-    let change = change.map_err(|error| refused(Stage::Own, book::refusal(&error)))?;
+    let change = change.map_err(|error| refused(book::refusal(&error)))?;
     let own = |change: &Recorded| change.principal == claim::principal(&caller.key);
     let change = change.filter(own);
-    let change = change.ok_or_else(|| refused(Stage::Own, unknown()))?;
+    let change = change.ok_or_else(|| refused(unknown()))?;
     Ok(OwnChange { ledger, change })
 }
 

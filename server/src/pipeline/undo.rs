@@ -42,6 +42,15 @@ struct Wanted {
     change_id: String,
 }
 
+/// What a caller says: which change is taken back, how that is wished for, and
+/// what stands in the line of the call.
+pub(super) struct Said {
+    /// The change.
+    pub change_id: String,
+    wish: Wish,
+    arguments: Arguments,
+}
+
 /// Another change, and how it comes to be one.
 struct Inverse {
     /// The call that makes it.
@@ -70,26 +79,51 @@ pub(super) async fn resolve<'c>(
     asked: Asked,
     entry: &mut Entry,
 ) -> Result<(Checked<'c>, Wish), Stopped> {
+    let said = read(caller, asked, entry)?;
+    let OwnChange { change, .. } = own_tool::own_change(counter, caller, &said.change_id).await?;
+    turn(counter, caller, said, &change, entry)
+}
+
+/// Reads what is wanted.
+pub(super) fn read(
+    caller: &Authenticated,
+    asked: Asked,
+    entry: &mut Entry,
+) -> Result<Said, Stopped> {
     let refused = |refusal| Stopped::refused(Stage::Check, refusal);
     let tool = own_tool::found(caller, name(), ToolClass::Write, &asked, entry)?;
     let mut own = asked.arguments;
     let wish = Wish::take(&mut own, &tool, true);
     entry.arguments(Arguments::unchecked(&own));
     let wish = wish.map_err(refused)?;
-    let said = Arguments::checked(&own, &caller.in_force.tenant.redact);
+    let arguments = Arguments::checked(&own, &caller.in_force.tenant.redact);
     let wanted: Wanted = own_tool::read(own).map_err(refused)?;
-    entry.arguments(said.clone());
-    let OwnChange { change, .. } = own_tool::own_change(counter, caller, &wanted.change_id).await?;
-    let inverse = inverse(counter, caller, &change);
+    entry.arguments(arguments.clone());
+    Ok(Said {
+        change_id: wanted.change_id,
+        wish,
+        arguments,
+    })
+}
+
+/// Turns the change around: the call of a tool of the vendor, and its wish.
+pub(super) fn turn<'c>(
+    counter: &'c Counter,
+    caller: &Authenticated,
+    said: Said,
+    change: &Recorded,
+    entry: &mut Entry,
+) -> Result<(Checked<'c>, Wish), Stopped> {
+    let inverse = inverse(counter, caller, change);
     let inverse = inverse.map_err(|refusal| Stopped::refused(Stage::Own, refusal))?;
     let catalog = &counter.workshop.catalog;
     let checked = check::check(catalog, &caller.in_force, inverse.asked, entry)?;
     // The line of the call says what its caller said.
-    entry.arguments(said);
+    entry.arguments(said.arguments);
     let wish = Wish {
         undoes: Some(inverse.undoes),
         left: Some(inverse.left),
-        ..wish
+        ..said.wish
     };
     Ok((checked, wish))
 }

@@ -33,7 +33,7 @@ use super::prepare::{self, Ready, UNFORESEEN};
 use super::{DECISIONS, Desk, Errand, claim, make, may_hear, stale, told};
 use crate::book;
 use crate::crash::{self, Step};
-use crate::pipeline::authorize::{Permitted, permit_item};
+use crate::pipeline::authorize::{Permitted, permit_question};
 use crate::pipeline::check::Checked;
 use crate::pipeline::record::Entry;
 use crate::pipeline::set_budgets::several;
@@ -200,7 +200,7 @@ fn permit_all<'c>(
         let mut own = entry.of_item();
         own.found(checked.found.tool, checked.found.connector.name());
         entry.as_item(&own);
-        let item = permit_item(desk.counter, desk.caller, checked, &mut own);
+        let item = permit_question(desk.counter, desk.caller, checked, &mut own);
         permitted.push(item.map_err(|stopped| at(place, stopped))?);
     }
     Ok(permitted)

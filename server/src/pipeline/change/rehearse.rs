@@ -5,11 +5,13 @@ use tenantry_core::answer::{ChangeAnswer, Foreseen as Foresight, Status};
 use tenantry_core::audit::Stage;
 use tenantry_core::cause::chain;
 use tenantry_core::policy::decide::Decision;
+use tenantry_core::reason::Refusal;
 use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::reserve::Foreseen;
 
 use super::decide::Question;
-use super::{Desk, prepare, told};
+use super::prepare::{self, Ready};
+use super::{Desk, told};
 use crate::pipeline::authorize::Permitted;
 use crate::pipeline::record::Entry;
 use crate::pipeline::wish::Wish;
@@ -29,13 +31,8 @@ pub(super) async fn rehearse(
     if ready.prepared.is_reached {
         return Ok(foreseen(own, Foresight::Unchanged, None));
     }
-    desk.confirm(&ready).await?;
+    let (_, found) = foresee(desk, ledger, &ready, wish, entry).await?;
     let policies = &desk.caller.in_force.tenant.policies;
-    let question = Question::of(desk, &ready, wish, entry);
-    let refused = |refusal| Stopped::refused(Stage::Decide, refusal);
-    let change = book::new_change().map_err(refused)?;
-    let found = question.foresee(ledger, &change, desk).await;
-    let found = found.map_err(|error| refused(book::refusal(&error)))?;
     let ruling = match found {
         Foreseen::Ruled(ruling) => ruling,
         Foreseen::InTheWay { change } => {
@@ -66,8 +63,30 @@ pub(super) async fn rehearse(
         );
         Stopped::failed(Stage::Send, error.refusal()).of_change(own.clone())
     })?;
-    let key = told::foreseen_key(wish, &[&ready.prepared], book::random().map_err(refused)?);
+    let nonce = book::random().map_err(refused)?;
+    let key = told::foreseen_key(wish, &[&ready.prepared], nonce);
     Ok(foreseen(own, foresight, Some(key)))
+}
+
+/// What would be decided over a change now, by whom it is asked for and by what
+/// the ledger holds at this moment.
+pub(super) async fn foresee(
+    desk: Desk<'_>,
+    ledger: &Ledger,
+    ready: &Ready<'_>,
+    wish: &Wish,
+    entry: &Entry,
+) -> Result<(Question, Foreseen), Stopped> {
+    desk.confirm(ready).await?;
+    let question = Question::of(desk, ready, wish, entry);
+    let change = book::new_change().map_err(refused)?;
+    let found = question.foresee(ledger, &change, desk).await;
+    let found = found.map_err(|error| refused(book::refusal(&error)))?;
+    Ok((question, found))
+}
+
+fn refused(refusal: Refusal) -> Stopped {
+    Stopped::refused(Stage::Decide, refusal)
 }
 
 fn foreseen(own: ChangeAnswer, dry_run: Foresight, key: Option<String>) -> Done {
