@@ -1,10 +1,11 @@
 //! The port for whoever may reach into the pod: what was called, what changed,
-//! what counts against which limit, to be read and nothing else. It listens on
-//! loopback alone, so the Kubernetes API decides who comes (a port-forward is a
-//! right of its own).
+//! what counts against which limit and what would become of a call, to be read
+//! and nothing else. It listens on loopback alone, so the Kubernetes API decides
+//! who comes (a port-forward is a right of its own).
 
 mod calls;
 mod changes;
+mod explain;
 mod limits;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::{Deserialize, Serialize};
 use tenantry_core::reason::{Reason, Refusal};
@@ -51,12 +52,14 @@ struct Page<T> {
 
 /// The routes of the activity port.
 pub fn router(counter: Arc<Counter>) -> Router {
+    let window = explain::Window::new(Arc::clone(&counter));
     Router::new()
         .route("/activity", get(activity))
         .route("/v1/calls", get(calls::list))
         .route("/v1/changes", get(changes::list))
         .route("/v1/changes/{id}", get(changes::one))
         .route("/v1/limits", get(limits::list))
+        .route("/v1/explain", post(explain::explain).with_state(window))
         .layer(middleware::from_fn(loopback::only))
         .with_state(counter)
 }

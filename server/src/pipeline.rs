@@ -9,6 +9,7 @@ pub mod authorize;
 pub mod change;
 pub mod check;
 pub mod describe;
+pub mod explain;
 pub mod get_change;
 pub mod live;
 pub mod own;

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod claim;
 pub mod decide;
 pub mod emergency;
+pub mod explain;
 pub mod make;
 pub mod prepare;
 pub mod rehearse;

@@ -168,6 +168,16 @@ impl Entry {
         Arc::clone(&self.vendor_requests)
     }
 
+    /// How many there were.
+    pub fn asked_so_far(&self) -> u32 {
+        self.vendor_requests.load(Ordering::Relaxed)
+    }
+
+    /// What is known of the call by now.
+    pub fn known(&self) -> &AuditEvent {
+        &self.event
+    }
+
     /// The call has ended so.
     pub fn finish(mut self, ended: &Ended) {
         let (outcome, reason, stage) = match ended {

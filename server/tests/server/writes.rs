@@ -7,6 +7,7 @@ mod approvals;
 mod batches;
 mod creates;
 mod describe;
+mod explain;
 mod exposure;
 mod gates;
 mod get_change;

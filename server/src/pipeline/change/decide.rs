@@ -8,7 +8,7 @@ use tenantry_core::digest::Digest;
 use tenantry_core::name::ObjectId;
 use tenantry_core::policy::decide::{Agreed, Permitted as Permission, Ruling, decide};
 use tenantry_core::policy::facts::{Proposal, Subject};
-use tenantry_core::policy::longest_window;
+use tenantry_core::policy::{Policy, longest_window};
 use tenantry_core::tenant::TenantConfig;
 use tenantry_ledger::change::{ChangeId, Intent, Progress};
 use tenantry_ledger::error::LedgerError;
@@ -97,6 +97,13 @@ impl Question {
             at: desk.now(),
         };
         (sending, self.record)
+    }
+
+    /// The policies that bind the change.
+    pub(super) fn bound<'p>(&self, policies: &'p [Policy]) -> impl Iterator<Item = &'p Policy> {
+        policies
+            .iter()
+            .filter(|policy| policy.covers.binds(&self.proposal))
     }
 
     pub(super) fn asked<'q>(&'q self, in_force: &'q InForce) -> Asked<'q> {
