@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use activity::{Activity, Plan};
+use activity::{Activity, Explain, Plan};
 use approvals::{Decision, ListApprovals, Resolve, ShowApproval, Withdraw};
 use audit::AuditCommand;
 use documents::{Lint, Render};
@@ -72,6 +72,8 @@ pub enum Command {
     },
     /// Say what agents have called and changed, and what is left of the limits
     Activity(Activity),
+    /// Say what would become of a call, and why it would be refused
+    Explain(Explain),
     /// Say what an edit of policies would change: whom they bind, and what of the past would have been decided otherwise
     Plan(Plan),
     /// Say how an organisation is, and what needs somebody

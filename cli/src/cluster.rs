@@ -5,6 +5,7 @@ pub mod activity;
 pub mod approvals;
 pub mod check;
 pub mod decide;
+pub mod explain;
 mod forward;
 pub mod freeze;
 pub mod key;

@@ -85,6 +85,7 @@ mod tests {
     fn commands_flags_and_values_are_completed() {
         for (words, expected) in [
             (&["app"][..], &["approvals", "approve"][..]),
+            (&["expl"], &["explain"]),
             (&["key", "r"], &["revoke", "rotate"]),
             (&["approve", "--as"], &["--as", "--as-group"]),
             (&["status", "-o", ""], &["table", "wide", "json", "yaml"]),

@@ -28,7 +28,7 @@ use cli::ledger::LedgerCommand;
 use cli::policy::PolicyCommand;
 use cli::{Cli, Command};
 use cluster::{
-    Cluster, activity, approvals, check, decide, freeze, key, ledger, plan, report, status,
+    Cluster, activity, approvals, check, decide, explain, freeze, key, ledger, plan, report, status,
 };
 use tenantry_api::mcp_approval::ApprovalVerdict;
 
@@ -119,6 +119,7 @@ async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusa
             decide::decide(&reach(&decision.place).await?, decision, verdict).await
         }
         Command::Activity(asked) => activity::activity(&reach(&asked.place).await?, asked).await,
+        Command::Explain(asked) => explain::explain(&reach(&asked.place).await?, asked).await,
         Command::Plan(asked) => plan::plan(&reach(&asked.place).await?, asked, now).await,
         Command::Status(asked) => status::status(&reach(&asked.place).await?, asked, now).await,
         Command::Check(asked) => check::check(&reach(&asked.place).await?, asked, now).await,

@@ -1,4 +1,5 @@
-//! What a server tells on its loopback: what was called and changed, and what would have been decided otherwise.
+//! What a server tells on its loopback: what was called and changed, what would
+//! become of a call, and what would have been decided otherwise.
 
 use std::path::PathBuf;
 
@@ -70,6 +71,52 @@ pub struct Activity {
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
 }
+
+/// `tenantry explain`.
+///
+/// Asks the server what would become of the call if that key made it now: which
+/// room would stop it and why, what the change would do, what every rule says, in
+/// Enforce and in Shadow, and who would be asked. Nothing is changed, claimed or
+/// charged; the vendor is asked whose the object is and what is there. It takes a
+/// port-forward to the server, as `activity` does. Exits with 0 if the call would
+/// be made or there is nothing to change, with 1 if it would be refused, wait for
+/// people or meet another change, and with 2 if that could not be told.
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN)]
+pub struct Explain {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The tool, as clients call it
+    #[arg(value_name = "TOOL")]
+    pub tool: String,
+
+    /// By which API key: the name of its McpApiKey, not the key itself
+    #[arg(long, value_name = "NAME")]
+    pub key: String,
+
+    /// Its arguments; an idempotency_key is not needed, and left out if there is one [default: none]
+    #[arg(long, value_name = "JSON", conflicts_with = "file")]
+    pub arguments: Option<String>,
+
+    /// A file with its arguments as JSON; - reads stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Ask this pod alone [default: those that report, or server-0]
+    #[arg(long, value_name = "NAME")]
+    pub pod: Option<String>,
+
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+const EXPLAIN: &str = "\
+Examples:
+  tenantry explain meta_pause --key planner --arguments '{\"campaign_id\": \"12001001004\"}'
+  tenantry explain meta_set_budget --key planner -f arguments.json -n acme";
 
 /// `tenantry plan`.
 ///

@@ -67,9 +67,17 @@ fn told(
 
 /// What the first of these pods says that answers: the ledger is one for all.
 pub async fn ask(cluster: &Cluster, pods: &[String], path: &str) -> Result<Value, Unusable> {
+    first(pods, async |pod| forward::get(cluster, pod, path).await).await
+}
+
+/// The first answer of these pods; one that refuses speaks for all.
+pub async fn first(
+    pods: &[String],
+    ask: impl AsyncFn(&str) -> Result<Value, Unusable>,
+) -> Result<Value, Unusable> {
     let mut last = None;
     for pod in pods {
-        match forward::get(cluster, pod, path).await {
+        match ask(pod).await {
             Ok(answer) => return Ok(answer),
             Err(error) if error.is_refused => return Err(error),
             Err(error) => last = Some(error),
@@ -144,7 +152,7 @@ fn items(found: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// A text that somebody else may have written; nothing of what is not there.
-fn of(value: &Value) -> String {
+pub fn of(value: &Value) -> String {
     value.as_str().map(cell).unwrap_or_default()
 }
 
@@ -249,15 +257,7 @@ fn whole(change: &Value) -> Vec<[String; 2]> {
     );
     line("Tool", place);
     line("What", summary(change));
-    let delta = ["daily", "lifetime"].iter().filter_map(|which| {
-        let amount = change["delta"][*which]["amount"].as_str()?;
-        Some(format!(
-            "{} {} {which}",
-            cell(amount),
-            of(&change["currency"])
-        ))
-    });
-    line("More to spend", delta.collect::<Vec<_>>().join(", "));
+    line("More to spend", more_to_spend(change));
     line("Asked by", by(change, true));
     line("Takes back", of(&change["undoes"]));
     line("Of batch", of(&change["batch"]));
@@ -285,6 +285,19 @@ fn whole(change: &Value) -> Vec<[String; 2]> {
     }
     line("Arguments", cell(&change["arguments"].to_string()));
     lines
+}
+
+/// By how much more can be spent, for a day or in all.
+pub fn more_to_spend(change: &Value) -> String {
+    let delta = ["daily", "lifetime"].iter().filter_map(|which| {
+        let amount = change["delta"][*which]["amount"].as_str()?;
+        Some(format!(
+            "{} {} {which}",
+            cell(amount),
+            of(&change["currency"])
+        ))
+    });
+    delta.collect::<Vec<_>>().join(", ")
 }
 
 /// When a change came to where it stands, what it is and who asked for it.

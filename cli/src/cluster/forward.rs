@@ -1,10 +1,11 @@
 //! What a server tells on its loopback, by a port-forward of one's own right: the
 //! same stream that `kubectl port-forward` opens, for one question.
 
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::HOST;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::http::request::Builder;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
@@ -22,7 +23,27 @@ const LARGEST: usize = 8 << 20;
 
 /// What the server in that pod answers to `GET path`.
 pub async fn get(cluster: &Cluster, pod: &str, path: &str) -> Result<Value, Unusable> {
-    let answer = tokio::time::timeout(LIMIT, ask(cluster, pod, path)).await;
+    answer(cluster, pod, Request::get(path), Bytes::new()).await
+}
+
+/// What it answers to `POST path` with that body.
+pub async fn post(
+    cluster: &Cluster,
+    pod: &str,
+    path: &str,
+    body: &Value,
+) -> Result<Value, Unusable> {
+    let request = Request::post(path).header(CONTENT_TYPE, "application/json");
+    answer(cluster, pod, request, body.to_string().into()).await
+}
+
+async fn answer(
+    cluster: &Cluster,
+    pod: &str,
+    request: Builder,
+    body: Bytes,
+) -> Result<Value, Unusable> {
+    let answer = tokio::time::timeout(LIMIT, ask(cluster, pod, request, body)).await;
     answer.unwrap_or_else(|_| {
         let seconds = LIMIT.as_secs();
         let told = format!("the server in the pod `{pod}` did not answer within {seconds} s");
@@ -30,7 +51,12 @@ pub async fn get(cluster: &Cluster, pod: &str, path: &str) -> Result<Value, Unus
     })
 }
 
-async fn ask(cluster: &Cluster, pod: &str, path: &str) -> Result<Value, Unusable> {
+async fn ask(
+    cluster: &Cluster,
+    pod: &str,
+    request: Builder,
+    body: Bytes,
+) -> Result<Value, Unusable> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let forwarded = pods.portforward(pod, &[ACTIVITY_PORT]).await;
     let mut forwarded = forwarded.map_err(|error| not_forwarded(cluster, pod, &error))?;
@@ -45,24 +71,29 @@ async fn ask(cluster: &Cluster, pod: &str, path: &str) -> Result<Value, Unusable
     let (mut sender, connection) = connected.map_err(|error| broken(&error))?;
     // It ends with the stream.
     tokio::spawn(connection);
-    let request = Request::get(path)
+    let request = request
         .header(HOST, format!("localhost:{ACTIVITY_PORT}"))
-        .body(Empty::<Bytes>::new());
+        .body(Full::new(body));
     let request = request.map_err(|error| broken(&error))?;
     let response = sender.send_request(request).await;
     let response = response.map_err(|error| broken(&error))?;
     let status = response.status();
     let body = Limited::new(response.into_body(), LARGEST).collect().await;
     let body = body.map_err(|error| broken(error.as_ref()))?.to_bytes();
-    let told: Value = serde_json::from_slice(&body).map_err(|error| broken(&error))?;
+    let told = serde_json::from_slice::<Value>(&body);
     if status.is_success() {
-        return Ok(told);
+        return told.map_err(|error| broken(&error));
     }
-    let message = told["message"].as_str().unwrap_or("it refuses");
-    let told = text::presentable(message, LONGEST_ERROR);
-    Err(match status {
-        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => Unusable::refused(told),
-        _ => Unusable::because(format!("the server in the pod `{pod}`: {told}")),
+    let message = told.ok();
+    let message = message.as_ref().and_then(|told| told["message"].as_str());
+    let told = message.map(|message| text::presentable(message, LONGEST_ERROR));
+    Err(match (status, told) {
+        (StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST, Some(told)) => Unusable::refused(told),
+        // A server of an earlier release knows fewer paths, and says no more.
+        (_, told) => {
+            let told = told.unwrap_or_else(|| format!("it answers {status}"));
+            Unusable::because(format!("the server in the pod `{pod}`: {told}"))
+        }
     })
 }
 

@@ -2,6 +2,9 @@
 //! nobody else does. What is agreed to is made once, also when the server dies
 //! right then; an agent that loops harms neither the cluster nor its neighbours.
 
+#[path = "people/auditor.rs"]
+mod auditor;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -344,7 +347,7 @@ fn a_change_waits_for_who_may_decide_and_is_made_once() {
         (&json!("done"), &json!(true))
     );
     assert_eq!(court.made(&large, "17500").unwrap(), 1);
-    shows_the_auditor(&court, &bob);
+    auditor::is_shown(&court, &bob);
     wait_for("the walls to be tried", || {
         let tenant = kubectl.get(&["mcptenant", "-n", court.name()])?;
         let isolated = condition(&tenant["items"][0], "Isolated");
@@ -364,65 +367,6 @@ fn a_change_waits_for_who_may_decide_and_is_made_once() {
          again by the plugin: made once",
         strangers.len()
     ));
-}
-
-/// What was called and changed is told to who reads everything, by a port-forward
-/// of their own right, and not to who may only decide.
-fn shows_the_auditor(court: &Court<'_>, approver: &Person<'_>) {
-    let carol = court.person("carol", false).unwrap();
-    let user = format!("--user={}", carol.user);
-    let role = "--clusterrole=tenantry-auditor";
-    let bind = ["create", "rolebinding", "auditor", role, &user];
-    let place = ["-n", court.name()];
-    court.kubectl.run(&[&bind[..], &place].concat()).unwrap();
-    let changes = wait_for("the auditor to be let look", || {
-        let (is_let, told) = carol.tool(&["activity"])?;
-        let is_early = told.contains("you may not look") || told.contains("cannot list");
-        ensure!(is_let || is_early, "{told}");
-        Ok(is_let.then_some(told))
-    });
-    let changes = changes.unwrap();
-    show(&format!("$ kubectl mcp activity\n{changes}"));
-    assert!(
-        changes.contains("to 55.00 EUR") && changes.contains("to 175.00 EUR"),
-        "{changes}"
-    );
-    let (is_let, calls) = carol
-        .tool(&["activity", "--calls", "--outcome", "refused"])
-        .unwrap();
-    show(&format!(
-        "$ kubectl mcp activity --calls --outcome refused\n{calls}"
-    ));
-    assert!(
-        is_let && calls.contains("refused (PolicyDenied)"),
-        "{calls}"
-    );
-    let (is_let, limits) = carol.tool(&["activity", "--limits"]).unwrap();
-    assert!(
-        is_let && limits.contains("budget.perChange.maxIncreasePercent"),
-        "{limits}"
-    );
-    // Without its policy nothing of that would have been let through.
-    let plan = tool::run(
-        Some(&carol.kubeconfig),
-        court.name(),
-        &["plan", "--without", "ads-budget"],
-    );
-    let plan = plan.unwrap();
-    show(&format!(
-        "$ kubectl mcp plan --without ads-budget\n{}",
-        plan.told
-    ));
-    assert_eq!(plan.code, Some(1), "{plan:?}");
-    assert!(
-        plan.told.contains("2 would have been decided otherwise"),
-        "{plan:?}"
-    );
-    let (is_let, told) = approver.tool(&["activity"]).unwrap();
-    assert!(
-        !is_let && told.contains("you may not look into the pod `server-0`"),
-        "{told}"
-    );
 }
 
 /// Who may not decide, and whose words they hear: our policy's, or those of their

@@ -258,6 +258,15 @@ fn who_may_not_look_into_the_pod_hears_what_it_takes() {
         Ok((!found.note.contains("may not")).then_some(found))
     });
     assert_eq!(found.unwrap(), refused(missing));
+    // What would become of a call cannot be told, which is no word on the call.
+    let question = ["explain", "meta_pause", "--key", "demo"];
+    for (user, told) in [(BYSTANDER, told), (AUDITOR, missing)] {
+        let untold = Ended {
+            code: Some(2),
+            ..refused(told)
+        };
+        assert_eq!(run(&court, user, &question), untold);
+    }
     // Another pod is nobody's to look into.
     let other = run(&court, AUDITOR, &["activity", "--pod", "operator-0"]);
     assert!(
@@ -271,6 +280,10 @@ fn who_may_not_look_into_the_pod_hears_what_it_takes() {
         &["activity", "--outcome", "done"],
         &["activity", "--limit", "0"],
         &["activity", "--calls", "--object", "1"],
+        &["explain", "meta_pause"],
+        &["explain", "meta_pause", "--key", "not a key"],
+        &["explain", "meta_pause", "--key", "demo", "--arguments", "{"],
+        &["explain", "get_change", "--key", "demo"],
     ] {
         assert_eq!(run(&court, AUDITOR, mistaken).code, Some(2), "{mistaken:?}");
     }
