@@ -30,6 +30,8 @@ use onboard::Onboard;
 use policy::PolicyCommand;
 use status::{Check, Report, Status};
 
+use crate::tone::Color;
+
 /// Decides what waits, makes keys and freezes; tries policies, checks documents and proves audit logs.
 ///
 /// As `kubectl mcp` it is a plugin of kubectl. Commands that work in a cluster
@@ -43,6 +45,10 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+
+    /// When the states in tables are in colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
 }
 
 /// What to do.

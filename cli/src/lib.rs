@@ -12,8 +12,9 @@ mod lint;
 mod onboard;
 mod policy;
 mod render;
+mod tone;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -31,6 +32,7 @@ use cluster::{
     Cluster, activity, approvals, check, decide, explain, freeze, key, ledger, plan, report, status,
 };
 use tenantry_api::mcp_approval::ApprovalVerdict;
+use tone::Color;
 
 /// As `grep` has it: 0 is as it should be, 1 is not, 2 could not be told.
 const FOUND: u8 = 1;
@@ -43,10 +45,12 @@ pub fn run() -> ExitCode {
         let words: Vec<_> = words
             .map(|word| word.to_string_lossy().into_owned())
             .collect();
-        return say(&Answer::good(complete::complete(Cli::command(), &words)));
+        let completed = complete::complete(Cli::command(), &words);
+        return say(&Answer::good(completed), Color::Never);
     }
-    match answer(&Cli::parse().command) {
-        Ok(answer) => say(&answer),
+    let Cli { command, color } = Cli::parse();
+    match answer(&command) {
+        Ok(answer) => say(&answer, color),
         Err(Unusable {
             reasons,
             is_refused,
@@ -148,9 +152,13 @@ async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusa
 }
 
 /// Whoever closes the pipe early, as `head` does, has read enough.
-fn say(answer: &Answer) -> ExitCode {
+fn say(answer: &Answer, color: Color) -> ExitCode {
     let mut out = std::io::stdout().lock();
-    let written = out.write_all(answer.text.as_bytes());
+    let written = if color.is_wanted(out.is_terminal(), |name| std::env::var_os(name)) {
+        out.write_all(answer.text.as_bytes())
+    } else {
+        out.write_all(tone::plain(&answer.text).as_bytes())
+    };
     if let Some(text) = &answer.note {
         note(text);
     }

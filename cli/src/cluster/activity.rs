@@ -15,6 +15,7 @@ use super::{Cluster, Output, cell, for_programs, forward, listed, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::activity::Activity;
 use crate::columns::aligned;
+use crate::tone;
 
 /// Says what is asked for.
 pub async fn activity(cluster: &Cluster, asked: &Activity) -> Result<Answer, Unusable> {
@@ -167,7 +168,7 @@ fn change_table(found: &Value, is_wide: bool) -> String {
             of(&change["tool"]),
             of(&change["account"]),
             summary(change),
-            of(&change["progress"]),
+            tone::state(&of(&change["progress"])),
             by(change, is_wide),
         ]
     });
@@ -192,11 +193,11 @@ fn call_table(found: &Value, is_wide: bool) -> String {
                 tool
             },
             of(&call["account"]),
-            if reason.is_empty() {
+            tone::state(&if reason.is_empty() {
                 outcome
             } else {
                 format!("{outcome} ({reason})")
-            },
+            }),
             of(&call["actor"]["key"]),
             number(&call["duration_ms"]),
             of(&call["call_id"]),
@@ -248,7 +249,11 @@ fn whole(change: &Value) -> Vec<[String; 2]> {
     line("Change", of(&change["change_id"]));
     line(
         "Progress",
-        format!("{} since {}", of(&change["progress"]), of(&change["since"])),
+        format!(
+            "{} since {}",
+            tone::state(&of(&change["progress"])),
+            of(&change["since"])
+        ),
     );
     let place = format!(
         "{}, account {}",
@@ -303,7 +308,7 @@ pub fn more_to_spend(change: &Value) -> String {
 /// When a change came to where it stands, what it is and who asked for it.
 pub fn line(change: &Value) -> String {
     let since = seconds(&of(&change["since"]));
-    let progress = of(&change["progress"]);
+    let progress = tone::state(&of(&change["progress"]));
     format!(
         "{since} {progress}: {}, by {}",
         summary(change),
@@ -369,8 +374,8 @@ mod tests {
             "object": {"kind": "ad_set", "id": "12"}, "currency": "EUR",
             "summary": "ad set 12, daily_budget 30.50 EUR to 31.00 EUR\u{202e}",
         }]});
-        insta::assert_snapshot!("changes", change_table(&changes, false));
-        insta::assert_snapshot!("changes_wide", change_table(&changes, true));
+        insta::assert_snapshot!("changes", tone::plain(&change_table(&changes, false)));
+        insta::assert_snapshot!("changes_wide", tone::plain(&change_table(&changes, true)));
         let calls = json!({"items": [
             {"time": 1_780_300_800_123_i64, "tool": "meta_set_budget", "account": "act_1",
              "outcome": "refused", "reason": "PolicyDenied", "actor": {"key": "demo"},
@@ -378,7 +383,7 @@ mod tests {
             {"time": 1_780_300_801_000_i64, "method": "tasks/get", "outcome": "done",
              "actor": {"key": "demo"}, "duration_ms": 1, "call_id": "boot-2"},
         ]});
-        insta::assert_snapshot!("calls", call_table(&calls, false));
+        insta::assert_snapshot!("calls", tone::plain(&call_table(&calls, false)));
         let limits = json!({"items": [
             {"connector": "meta", "account": "act_1", "policies": [{"policy": "ads", "limits": [
                 {"rule": "budget.perObject.maxDaily", "says": "an object has 50.00 EUR at most"},
@@ -386,13 +391,13 @@ mod tests {
             ]}]},
             {"connector": "meta", "account": "act_2", "policies": []},
         ]});
-        insta::assert_snapshot!("limits", limit_table(&limits));
+        insta::assert_snapshot!("limits", tone::plain(&limit_table(&limits)));
         let mut change = changes["items"][0].clone();
         change["delta"] = json!({"daily": {"amount": "0.50", "currency": "EUR"}});
         change["approval"] =
             json!({"name": "5c1f0a2be9d4", "approver_classes": ["finance"], "ended": "denied"});
         change["arguments"] = json!({"checked": {"ad_set_id": "12"}});
         change["sent_at"] = json!("2026-06-01T08:00:00Z");
-        insta::assert_snapshot!("change", aligned(&whole(&change)));
+        insta::assert_snapshot!("change", tone::plain(&aligned(&whole(&change))));
     }
 }

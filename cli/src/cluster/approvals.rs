@@ -15,6 +15,7 @@ use super::{Cluster, Output, away, cell, failed, find, for_programs};
 use crate::answer::{Answer, Unusable};
 use crate::cli::approvals::{ListApprovals, ShowApproval};
 use crate::columns::aligned;
+use crate::tone;
 
 /// Eight kilobytes at most, in which every character may have to be written out.
 const LONGEST_ARGUMENTS: usize = 1 << 17;
@@ -84,7 +85,7 @@ fn table(found: &[McpApproval], output: Output, now: Timestamp) -> String {
             request.account.clone(),
             cell(&request.requested_by.owner),
             needs(request),
-            format!("{:?}", state(approval)),
+            tone::state(&format!("{:?}", state(approval))),
             expires,
         ]
     });
@@ -164,7 +165,13 @@ fn head(approval: &McpApproval, now: Timestamp) -> Vec<[String; 2]> {
     let message = message.map_or_else(String::new, |message| format!(": {}", cell(message)));
     let mut lines = vec![
         line("Approval", approval.name_any()),
-        line("State", format!("{:?}{message}", state(approval))),
+        line(
+            "State",
+            format!(
+                "{}{message}",
+                tone::state(&format!("{:?}", state(approval)))
+            ),
+        ),
         line("Change", cell(&request.summary)),
         line(
             "Tool",

@@ -26,6 +26,7 @@ use super::{Cluster, away, cell, failed, for_programs, listed, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::status::Check;
 use crate::columns::aligned;
+use crate::tone;
 
 /// What the chart `tenantry-api` has in every cluster.
 const POLICIES: [&str; 15] = [
@@ -118,7 +119,11 @@ fn table(all: &[Looked]) -> String {
             Found::Failed => "FAILED",
             Found::Unknown => "unknown",
         };
-        [looked.check.clone(), found.to_owned(), cell(&looked.detail)]
+        [
+            looked.check.clone(),
+            tone::state(found),
+            cell(&looked.detail),
+        ]
     });
     aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }

@@ -14,6 +14,7 @@ use super::{Cluster, Output, for_programs, forward};
 use crate::answer::{Answer, Unusable};
 use crate::cli::activity::Explain;
 use crate::columns::aligned;
+use crate::tone;
 
 const PATH: &str = "/v1/explain";
 
@@ -130,15 +131,19 @@ fn headline(found: &Value) -> String {
         format!("at {room} ({reason}): {}", of(&found["message"]))
     };
     match verdict.as_str() {
-        "permitted" => "permitted: the call would be made".into(),
+        "permitted" => format!("{}: the call would be made", tone::state("permitted")),
         "unchanged" => "unchanged: it is so already, so nothing would be sent".into(),
-        "needs_approval" => format!("needs approval: {} must agree", who(&found["approval"])),
-        "denied" => format!("denied by {}", denying(&found["rules"])),
+        "needs_approval" => {
+            let waits = tone::waits("needs approval");
+            format!("{waits}: {} must agree", who(&found["approval"]))
+        }
+        "denied" => format!("{} by {}", tone::state("denied"), denying(&found["rules"])),
         "in_progress" => format!(
-            "in progress: change {} is in the way",
+            "{}: change {} is in the way",
+            tone::waits("in progress"),
             of(&found["change_id"])
         ),
-        "refused" => format!("refused {}", stopped()),
+        "refused" => format!("{} {}", tone::state("refused"), stopped()),
         "failed" => format!("not known, it would fail {}", stopped()),
         _ => format!("{verdict} {}", stopped()),
     }
@@ -245,6 +250,11 @@ fn row(rule: &Value, is_wide: bool) -> [String; 4] {
     let verdict = of(&rule["verdict"]);
     let verdict = match verdict.as_str() {
         "ask" => format!("ask {}", who(rule)),
+        _ => verdict,
+    };
+    // What is in Shadow keeps nothing back.
+    let verdict = match rule["mode"].as_str() {
+        Some("Enforce") => tone::state(&verdict),
         _ => verdict,
     };
     [verdict, of(&rule["mode"]), name(rule), says]
@@ -396,7 +406,7 @@ mod tests {
             };
             let _ = writeln!(told, "{code} {line}");
         }
-        insta::assert_snapshot!(told);
+        insta::assert_snapshot!(tone::plain(&told));
     }
 
     #[test]
@@ -408,8 +418,8 @@ mod tests {
                 "remedy": "read `rules`", "retry_after_ms": 7_300_000,
             }),
         );
-        insta::assert_snapshot!("denied", page(&found, false));
-        insta::assert_snapshot!("denied_wide", page(&found, true));
+        insta::assert_snapshot!("denied", tone::plain(&page(&found, false)));
+        insta::assert_snapshot!("denied_wide", tone::plain(&page(&found, true)));
     }
 
     #[test]
@@ -422,7 +432,7 @@ mod tests {
             "actor": {"key": "demo", "owner": "ann"}, "vendor_requests": 1,
             "object": {"kind": "campaign", "id": "12", "standing": "foreign", "account": "act_2"},
         });
-        insta::assert_snapshot!("foreign", page(&found, false));
+        insta::assert_snapshot!("foreign", tone::plain(&page(&found, false)));
         for standing in ["unknown", "claimed"] {
             let object = json!({"kind": "campaign", "id": "12", "standing": standing});
             assert!(whose(&object).contains("the vendor"), "{standing}");

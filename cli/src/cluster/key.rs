@@ -13,6 +13,7 @@ use super::{Cluster, away, cell, failed, find, for_programs, tenant};
 use crate::answer::{self, Answer, Unusable};
 use crate::cli::key::{CreateKey, Length, ListKeys, RevokeKey, RotateKey};
 use crate::columns::aligned;
+use crate::tone;
 
 /// Makes a key, and prints it: the one time that anybody sees it.
 pub async fn create(
@@ -87,7 +88,7 @@ pub async fn list(cluster: &Cluster, asked: &ListKeys, now: Timestamp) -> Result
             spec.agent.as_deref().map(cell).unwrap_or_default(),
             spec.scopes.join(","),
             accounts,
-            standing(key, now),
+            tone::state(&standing(key, now)),
         ]
     });
     let lines: Vec<_> = std::iter::once(head).chain(rows).collect();

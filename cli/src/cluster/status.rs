@@ -21,6 +21,7 @@ use super::{Cluster, Output, activity, away, cell, for_programs, listed, tenant}
 use crate::answer::{Answer, Unusable};
 use crate::cli::status::Status;
 use crate::columns::aligned;
+use crate::tone;
 
 /// Changes that wait, of which each has a line; of more the number is said.
 const MOST_LINES: usize = 10;
@@ -214,7 +215,10 @@ impl Found {
             Some(_) if self.ready().is_none() => {
                 "not known: the operator has not looked at its last edit".into()
             }
-            Some(ready) => said(ready),
+            Some(ready) => {
+                let (reason, message) = (cell(&ready.reason), cell(&ready.message));
+                format!("{} {reason}: {message}", tone::state(&ready.status))
+            }
         }
     }
 
@@ -249,7 +253,8 @@ impl Found {
                 let reason = freeze.spec.reason.as_deref();
                 let reason = reason.map_or_else(String::new, |why| format!(" ({})", cell(why)));
                 let (name, what) = (freeze.name_any(), covered(&freeze.spec.scope));
-                format!("{name}: {what} is {:?}{reason}", freeze.spec.access)
+                let access = tone::stops(&format!("{:?}", freeze.spec.access));
+                format!("{name}: {what} is {access}{reason}")
             }),
         )
     }
@@ -263,9 +268,9 @@ impl Found {
         let told = approvals.iter().take(MOST_LINES).map(|approval| {
             let request = &approval.spec.request;
             format!(
-                "{} {:?}: {}, expires {}",
+                "{} {}: {}, expires {}",
                 approval.name_any(),
-                state(approval),
+                tone::state(&format!("{:?}", state(approval))),
                 cell(&request.summary),
                 away(&request.expires_at, now)
             )
@@ -428,7 +433,7 @@ mod tests {
 
     fn told(found: &Found, is_wide: bool) -> String {
         let now = MOMENT.parse::<Timestamp>().unwrap() - jiff::SignedDuration::from_hours(3);
-        aligned(&found.lines(is_wide, now))
+        tone::plain(&aligned(&found.lines(is_wide, now)))
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tenantry_core::policy::decide::{Fired, Ruling, Verdict};
 use super::case::Decision;
 use crate::answer;
 use crate::columns::aligned;
+use crate::tone;
 
 /// Where a case stands.
 #[derive(Serialize)]
@@ -132,9 +133,9 @@ pub fn json(rows: &[Row]) -> String {
 pub fn table(rows: &[Row]) -> String {
     let head = ["", "CASE", "EXPECTED", "GOT", "DECIDED BY"].map(str::to_owned);
     let lines = rows.iter().map(|row| {
-        let mark = if row.is_as_expected { "ok" } else { "DIFFERS" };
+        let mark = tone::state(if row.is_as_expected { "ok" } else { "DIFFERS" });
         let (expected, got) = (row.expected.as_str(), row.got.as_str());
-        let columns = [mark, &row.title(), expected, got, &row.deciders()];
+        let columns = [&mark, &row.title(), expected, got, &row.deciders()];
         columns.map(str::to_owned)
     });
     let mut text = aligned(&std::iter::once(head).chain(lines).collect::<Vec<_>>());

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is tests, helpers as well")]
 
 mod audit;
+mod colour;
 mod completion;
 mod lint;
 mod onboard;
