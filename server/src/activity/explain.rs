@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tenantry_core::name::KeyId;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_core::strict_json;
 use tokio::sync::Semaphore;
@@ -82,6 +83,9 @@ async fn read(request: Request) -> Result<Question, Refused> {
         key,
         arguments,
     } = wanted;
+    // Not repeated, and not logged: it may be a key.
+    let no_name = |_| wrong("`key` is the name of an McpApiKey, not the key itself".into());
+    let key = KeyId::parse(&key).map_err(no_name)?;
     if explain::answers_itself(&tool) {
         let message =
             format!("`{tool}` asks no vendor and changes nothing, so there is nothing to explain");

@@ -33,8 +33,8 @@ use crate::in_force::InForce;
 pub struct Question {
     /// What would be asked for.
     pub asked: Asked,
-    /// By which key, in the words of whoever asks.
-    pub key: String,
+    /// By which key.
+    pub key: KeyId,
 }
 
 /// What would become of it.
@@ -115,12 +115,12 @@ struct Thing {
     account: Option<AccountId>,
 }
 
-/// Whose key it is, or what there is no key of.
+/// Whose key it is, or the name of none.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Who {
     Known(Actor),
-    Unknown { key: String },
+    Unknown { key: KeyId },
 }
 
 /// Whether a tool is the server's own and asks nothing of a vendor: what it
@@ -139,8 +139,7 @@ pub async fn explain(counter: &Counter, question: Question) -> Result<Explained,
     let name = asked.tool.clone();
     entry.tool(&name);
     let ignored = leave_out(counter, &mut asked);
-    let record = KeyId::parse(&key).ok();
-    let record = record.and_then(|id| counter.knowledge.key(&id));
+    let record = counter.knowledge.key(&key);
     let found = match good(record.as_ref(), Timestamp::now()) {
         Err(refusal) => Err(Stopped::refused(Stage::Authenticate, refusal)),
         Ok(key) => {
@@ -288,11 +287,11 @@ impl Explained {
         }
     }
 
-    /// The key that it is about, in the words of whoever asked.
+    /// The name of the key that it is about.
     pub fn key(&self) -> &str {
         match &self.actor {
             Who::Known(actor) => &actor.key,
-            Who::Unknown { key } => key,
+            Who::Unknown { key } => key.as_str(),
         }
     }
 
