@@ -114,6 +114,12 @@ pub struct Explain {
 }
 
 const EXPLAIN: &str = "\
+Nothing is changed, claimed or charged; the vendor is asked whose the object is and what is there.
+It takes a port-forward to the server, as `activity` does.
+
+Exits with 0 if the call would be made or there is nothing to change, with 1 if it would be refused,
+wait for people or meet another change, and with 2 if that could not be told.
+
 Examples:
   tenantry explain meta_pause --key planner --arguments '{\"campaign_id\": \"12001001004\"}'
   tenantry explain meta_set_budget --key planner -f arguments.json -n acme";

@@ -463,6 +463,10 @@ fn every_command_explains_itself() {
     for told in ["Examples:", "usage:", "RequireApproval", "--cases"] {
         assert!(ended.out.contains(told), "{told}: {ended}");
     }
+    let ended = run(&["explain", "--help"]);
+    for told in ["Examples:", "Exits with 0", "with 1 if", "with 2 if"] {
+        assert!(ended.out.contains(told), "{told}: {ended}");
+    }
     assert_eq!(
         run(&["--version"]).out,
         format!("tenantry {}\n", env!("CARGO_PKG_VERSION"))
