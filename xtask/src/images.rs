@@ -18,7 +18,8 @@ const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 /// `crt-static` makes glibc part of the binary; in a static binary getrandom
 /// cannot look the system call up at run time, so it is told to use it.
-const STATIC: &str = "-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\"";
+pub const STATIC: &str =
+    "-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\"";
 
 /// An image that was built.
 pub struct Image {

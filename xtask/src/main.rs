@@ -5,6 +5,7 @@ mod bench;
 mod clients;
 mod cluster;
 mod crds;
+mod dist;
 mod grants;
 mod images;
 mod install;
@@ -60,6 +61,16 @@ enum Commands {
         #[arg(long)]
         check: bool,
     },
+    /// Build the hand tool for people: an archive for this platform, and Krew's manifest
+    ///
+    /// Both stand in `dist` where cargo builds. Archives of this version from other
+    /// machines that were put there before are in the manifest as well. Nothing is
+    /// uploaded.
+    Dist {
+        /// Where the archives will be found
+        #[arg(long, value_name = "URL")]
+        from: String,
+    },
     /// Take the local Kubernetes down; nothing of it is left
     Down,
     /// Say whether the local Kubernetes runs, and what is left of it if not
@@ -108,6 +119,7 @@ fn run(command: Commands) -> Result<ExitCode> {
         Commands::Test { tiers } => test::run(&tiers),
         Commands::Bench { bench } => bench::run(&bench),
         Commands::Crds { check } => crds::run(check),
+        Commands::Dist { from } => dist::run(&from),
         Commands::Down => cluster::down(),
         Commands::Status => Ok(cluster::status()),
         Commands::Tools => tools::build(),
