@@ -80,7 +80,7 @@ pub async fn keep(counter: &Arc<Counter>, ledger: &Arc<Ledger>) {
                 questions,
                 tries: &mut tries,
             };
-            clerk.round().await;
+            Box::pin(clerk.round()).await;
         }
         tokio::select! {
             // The sender lives as long as `counter`, so there is nothing to fail.

@@ -24,6 +24,12 @@ pub fn line(object: Option<&Target>, doubt: &Doubt, view: &View) -> String {
     )
 }
 
+/// What the changes of a batch do, by their lines.
+pub fn of_batch(lines: &[&str]) -> String {
+    let all = format!("{} changes: {}", lines.len(), lines.join("; "));
+    text::presentable(&all, LONGEST_LINE)
+}
+
 /// What changes, or what kind of thing is new.
 fn of(object: Option<&Target>, doubt: &Doubt) -> String {
     let kind = |kind: &str| kind.replace('_', " ");

@@ -192,6 +192,9 @@ fn about(found: &Value, is_wide: bool) -> Vec<[String; 2]> {
     }
     line("Object", whose(&found["object"]));
     line("What", summary(found));
+    for item in found["items"].as_array().into_iter().flatten() {
+        line("", summary(item));
+    }
     line("More to spend", more_to_spend(found));
     line("Takes back", of(&found["undoes"]));
     line("Note", of(&found["note"]));

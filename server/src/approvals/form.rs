@@ -183,12 +183,15 @@ fn about_batch(
     let currency = items.first().map(|(_, view)| view.currency.clone());
     let currency = currency.ok_or(FormError::Missing("view"))?;
     let sum = Moved::sum(items.iter().map(|(_, view)| &view.delta), &currency);
-    let lines: Vec<_> = items.iter().map(|(item, _)| item.summary.clone()).collect();
-    let summary = format!("{} changes: {}", items.len(), lines.join("; "));
+    let lines: Vec<_> = items
+        .iter()
+        .map(|(item, _)| item.summary.as_str())
+        .collect();
+    let summary = summary::of_batch(&lines);
     let request = envelope(change, proposal, asking)?;
     Ok(ApprovalRequest {
         tool: change.tool.to_string(),
-        summary: cut(&summary, LONGEST_LINE),
+        summary,
         delta: delta(&sum, &currency),
         items: items.into_iter().map(|(item, _)| item).collect(),
         ..request

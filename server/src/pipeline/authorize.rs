@@ -51,7 +51,7 @@ pub async fn permit<'c>(
     deadline: tokio::time::Instant,
     entry: &mut Entry,
 ) -> Result<Permitted<'c>, Stopped> {
-    let permitted = permit_question(counter, caller, checked, entry)?;
+    let permitted = permit_unplaced(counter, caller, checked, entry)?;
     let limiter = &caller.in_force.limiter;
     let place = if permitted.checked.found.tool.only_stops() {
         limiter.place_of_stop(deadline).await.map(Held::Stop)
@@ -64,7 +64,7 @@ pub async fn permit<'c>(
 
 /// Decides the same of a call that takes nobody's place: one that is only asked
 /// about, or a change of a batch, which has one place for all of it.
-pub fn permit_question<'c>(
+pub fn permit_unplaced<'c>(
     counter: &Counter,
     caller: &'c Authenticated,
     checked: Checked<'c>,

@@ -16,14 +16,14 @@ use tenantry_core::name::{AccountId, KeyId};
 use tenantry_core::reason::{Reason, Refusal};
 use tokio::time::Instant;
 
-use super::authorize::permit_question;
-use super::change::Desk;
+use super::authorize::permit_unplaced;
 use super::change::explain::{self as change, Outlook};
+use super::change::{Desk, batch};
 use super::own_tool::{self, OwnChange};
 use super::record::Entry;
 use super::{
     Asked, Authenticated, CALL_LIMIT, OWN_SHARE, Stopped, check, describe, get_change, late, own,
-    undo,
+    set_budgets, undo,
 };
 use crate::counter::Counter;
 use crate::gate::bearer;
@@ -183,7 +183,7 @@ fn good(key: Option<&Arc<KeyRecord>>, now: Timestamp) -> Result<Arc<KeyRecord>, 
 fn leave_out(counter: &Counter, asked: &mut Asked) -> Vec<&'static str> {
     let found = counter.workshop.catalog.find(&asked.tool);
     let makes_changes = found.is_some_and(|found| found.tool.makes_changes());
-    if !makes_changes && asked.tool != undo::TOOL {
+    if !makes_changes && ![undo::TOOL, set_budgets::TOOL].contains(&asked.tool.as_str()) {
         return Vec::new();
     }
     let mut said = |name: &&'static str| asked.arguments.remove(*name).is_some();
@@ -199,6 +199,16 @@ async fn walk(
     asked: Asked,
     entry: &mut Entry,
 ) -> Result<(Outcome, Option<Outlook>), Stopped> {
+    let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
+    let desk = Desk {
+        counter,
+        caller,
+        deadline,
+    };
+    if asked.tool == set_budgets::TOOL {
+        let (several, _) = set_budgets::resolve(counter, caller, asked, entry)?;
+        return Box::pin(batch::explain::explain(desk, several, entry)).await;
+    }
     let (checked, wish) = if asked.tool == undo::TOOL {
         let said = undo::read(caller, asked, entry)?;
         let found = own_tool::own_change_in_question(counter, caller, &said.change_id);
@@ -211,16 +221,10 @@ async fn walk(
         let wish = checked.wish.take();
         (checked, wish)
     };
-    let permitted = permit_question(counter, caller, checked, entry)?;
-    let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
+    let permitted = permit_unplaced(counter, caller, checked, entry)?;
     let Some(wish) = wish else {
         own::own(caller, permitted, deadline, entry).await?;
         return Ok((Outcome::Permitted, None));
-    };
-    let desk = Desk {
-        counter,
-        caller,
-        deadline,
     };
     Box::pin(change::explain(desk, permitted, &wish, entry)).await
 }
@@ -233,7 +237,7 @@ fn unhidden(counter: &Counter, in_force: &InForce, name: &str, stopped: Stopped)
     let found = counter.workshop.catalog.find(name);
     let connector = found.map(|found| found.connector.name());
     let (message, remedy) = match connector {
-        None if name != undo::TOOL => return stopped,
+        None if ![undo::TOOL, set_budgets::TOOL].contains(&name) => return stopped,
         Some(connector) if !in_force.uses(connector) => (
             format!("the organisation does not use the connector `{connector}`"),
             "connect it in the McpTenant's spec.connectors",

@@ -79,6 +79,7 @@ impl Entry {
 
     /// That of a change of a batch, which has no line: its requests are the
     /// call's, and of its object the call's line says what the batch failed on.
+    #[must_use]
     pub fn of_item(&self) -> Self {
         let mut item = Self::without_line(self.call_id().to_owned(), Arc::clone(&self.metrics));
         item.event.trace = self.event.trace;

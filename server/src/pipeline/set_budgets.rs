@@ -10,7 +10,8 @@ use tenantry_core::idempotency::{DRY_RUN_ARGUMENT, KEY_ARGUMENT};
 use tenantry_core::name::ToolName;
 use tenantry_core::reason::{Reason, Refusal};
 
-use super::change::batch::{MOST_ITEMS, Several, at};
+use super::change::batch::member::at;
+use super::change::batch::{MOST_ITEMS, Several};
 use super::check::{self, unknown_tool};
 use super::own_tool;
 use super::record::Entry;

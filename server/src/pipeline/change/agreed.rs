@@ -9,6 +9,7 @@ use tenantry_core::cause::chain;
 use tenantry_core::digest::Digest;
 use tenantry_core::idempotency::KEY_ARGUMENT;
 use tenantry_core::policy::decide::{Agreed, Verdict};
+use tenantry_core::policy::facts::Proposal;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::approval::{Approval, End};
 use tenantry_ledger::change::{Lease, Progress, Recorded};
@@ -134,57 +135,21 @@ async fn give_up(counter: &Counter, ledger: &Ledger, work: &Work, end: End, stop
 }
 
 async fn once(counter: &Counter, ledger: &Ledger, work: &Work) -> Ended {
-    let refused = |reason, message| {
-        Err(Stopped::refused(
-            Stage::Authorize,
-            Refusal::new(reason, message),
-        ))
-    };
     let proposal = told::proposal(ledger, &work.lease.change).await;
-    let proposal =
-        proposal.map_err(|error| Stopped::refused(Stage::Authorize, book::refusal(&error)))?;
-    let key = match &proposal {
-        Some(proposal) => live::key(counter, &proposal.subject.key).await,
-        None => Ok(None),
-    };
-    let key = key.map_err(|refusal| Stopped::refused(Stage::Authorize, refusal))?;
-    let own = |key: &Arc<_>| claim::principal(key) == work.change.principal;
-    let Some(key) = key.filter(own) else {
-        return refused(
-            Reason::KeyUnknown,
-            "the key that asked is not there any more",
-        );
-    };
-    if let Err(reason) = key.standing(counter.clock.now()) {
-        return refused(reason, "the key that asked is not good any more");
-    }
-    let Some(in_force) = counter.standing().in_force else {
-        return refused(Reason::ContractPending, "the server has no contract");
-    };
-    if !in_force.tenant.guard_proven {
-        let message = "nobody vouches for who decides at this moment";
-        return refused(Reason::GuardOpen, message);
-    }
-    let caller = Authenticated {
-        key,
-        in_force,
-        arrived: Instant::now(),
-        source: None,
-        call_id: call_id(work).to_owned(),
-    };
+    let proposal = proposal.map_err(|error| refused(book::refusal(&error)))?;
+    let caller = caller(counter, work, proposal.as_ref()).await?;
     let agreement = Agreement {
         terms: agreed(&work.approval),
         pinned: work.approval.pinned,
         record: work.change.record.clone(),
     };
-    let deadline = caller.arrived + CALL_LIMIT - OWN_SHARE;
     let desk = Desk {
         counter,
         caller: &caller,
-        deadline,
+        deadline: caller.arrived + CALL_LIMIT - OWN_SHARE,
     };
     if work.change.is_batch() {
-        return batch::carry_out(desk, ledger, work, &agreement).await;
+        return Box::pin(batch::carry_out(desk, ledger, work, &agreement)).await;
     }
     let mut entry = Entry::without_line(call_id(work).to_owned(), Arc::clone(&counter.metrics));
     let mut arguments = work.approval.arguments.clone();
@@ -197,13 +162,13 @@ async fn once(counter: &Counter, ledger: &Ledger, work: &Work) -> Ended {
     let catalog = &counter.workshop.catalog;
     let mut checked = check::check(catalog, &caller.in_force, asked, &mut entry)?;
     let Some(mut wish) = checked.wish.take() else {
-        return refused(Reason::InternalFault, "the tool changes nothing");
+        let message = "the tool changes nothing";
+        return Err(refused(Refusal::new(Reason::InternalFault, message)));
     };
-    wish.undoes = proposal
-        .as_ref()
-        .and_then(|proposal| proposal.undoes.clone());
+    wish.undoes = proposal.and_then(|proposal| proposal.undoes);
     entry.arguments(Arguments::unchecked(&Map::new()));
-    let permitted = authorize::permit(counter, &caller, checked, deadline, &mut entry).await?;
+    let permitted = authorize::permit(counter, &caller, checked, desk.deadline, &mut entry);
+    let permitted = permitted.await?;
     let errand = Errand {
         desk,
         ledger,
@@ -211,6 +176,48 @@ async fn once(counter: &Counter, ledger: &Ledger, work: &Work) -> Ended {
         agreement: Some(&agreement),
     };
     Box::pin(errand.run(permitted, &wish, &mut entry)).await
+}
+
+/// Who asked, if the key that did is still good, where somebody vouches for who
+/// decides.
+async fn caller(
+    counter: &Counter,
+    work: &Work,
+    proposal: Option<&Proposal>,
+) -> Result<Authenticated, Stopped> {
+    let no = |reason, message| Err(refused(Refusal::new(reason, message)));
+    let key = match proposal {
+        Some(proposal) => live::key(counter, &proposal.subject.key).await,
+        None => Ok(None),
+    };
+    let own = |key: &Arc<_>| claim::principal(key) == work.change.principal;
+    let Some(key) = key.map_err(refused)?.filter(own) else {
+        return no(
+            Reason::KeyUnknown,
+            "the key that asked is not there any more",
+        );
+    };
+    if let Err(reason) = key.standing(counter.clock.now()) {
+        return no(reason, "the key that asked is not good any more");
+    }
+    let Some(in_force) = counter.standing().in_force else {
+        return no(Reason::ContractPending, "the server has no contract");
+    };
+    if !in_force.tenant.guard_proven {
+        let message = "nobody vouches for who decides at this moment";
+        return no(Reason::GuardOpen, message);
+    }
+    Ok(Authenticated {
+        key,
+        in_force,
+        arrived: Instant::now(),
+        source: None,
+        call_id: call_id(work).to_owned(),
+    })
+}
+
+fn refused(refusal: Refusal) -> Stopped {
+    Stopped::refused(Stage::Authorize, refusal)
 }
 
 /// The rules that people were shown, on the terms on which each of them asked.

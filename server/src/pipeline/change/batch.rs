@@ -3,24 +3,25 @@
 //! by itself.
 
 pub mod answer;
+pub mod explain;
+pub mod member;
 mod rehearse;
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use futures::{FutureExt as _, StreamExt as _};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tenantry_connectors::change::Prepared;
 use tenantry_core::audit::change_record::{ChangeRecord, Deed};
 use tenantry_core::audit::{Actor, Arguments, Stage};
-use tenantry_core::digest::Digest;
 use tenantry_core::name::ToolName;
 use tenantry_core::policy::batch::decide_all;
 use tenantry_core::policy::decide::{Agreed, Permitted as Permission};
 use tenantry_core::policy::facts::{Facts, Proposal};
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::batch::{Batch, BatchReservation, Item, What};
-use tenantry_ledger::change::{ChangeId, Lease};
+use tenantry_ledger::change::Lease;
 use tenantry_ledger::claim::Claimed;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
@@ -28,25 +29,22 @@ use tenantry_ledger::reserve::Deferred;
 use tenantry_ledger::settle::Outcome;
 
 use super::agreed::{Agreement, Work};
-use super::decide::{POLICY_DIGEST, Question};
-use super::prepare::{self, Ready, UNFORESEEN};
+use super::prepare::{self, UNFORESEEN};
 use super::{DECISIONS, Desk, Errand, claim, make, may_hear, stale, told};
 use crate::book;
 use crate::crash::{self, Step};
-use crate::pipeline::authorize::{Permitted, permit_question};
+use crate::pipeline::authorize::Permitted;
 use crate::pipeline::check::Checked;
 use crate::pipeline::record::Entry;
 use crate::pipeline::set_budgets::several;
 use crate::pipeline::wish::Wish;
 use crate::pipeline::{Ended, Stopped};
+use member::{Member, Named, all_prepared, at, in_order, names, permit_all, pinned, prepare_all};
 
 /// Changes that are made together at most. Each takes up to seven requests to the
 /// vendor, and all of them must be through before the caller has to hear
 /// something.
 pub const MOST_ITEMS: usize = 20;
-
-/// Changes of a batch that a vendor is asked about, or sent, at the same time.
-const AT_ONCE: usize = 4;
 
 /// What is asked for together.
 pub struct Several<'c> {
@@ -56,16 +54,6 @@ pub struct Several<'c> {
     pub items: Vec<Checked<'c>>,
     /// The arguments, all of them.
     pub arguments: Map<String, Value>,
-}
-
-/// A change of a batch on its way.
-struct Member<'c> {
-    change: ChangeId,
-    ready: Ready<'c>,
-    wish: Wish,
-    entry: Entry,
-    /// What its lines carry, where people were asked about it.
-    record: Option<Map<String, Value>>,
 }
 
 /// A batch that is claimed.
@@ -111,10 +99,10 @@ pub async fn carry(desk: Desk<'_>, several: Several<'_>, wish: &Wish, entry: &mu
             return told::met(&ledger, policies, met).await;
         }
     };
-    let names = permitted.iter().map(|_| book::new_change());
-    let names = names.collect::<Result<Vec<_>, _>>().map_err(claims)?;
+    let names = names(permitted.len())?;
     let hands = &desk.counter.book.hands;
-    let mine = std::iter::once(&lease.change).chain(&names);
+    let mine = names.iter().map(|(name, _)| name);
+    let mine = std::iter::once(&lease.change).chain(mine);
     let _hands: Vec<_> = mine.map(|change| hands.take(change)).collect();
     crash::at(Step::Claimed);
     entry.change(&lease.change);
@@ -129,7 +117,6 @@ pub async fn carry(desk: Desk<'_>, several: Several<'_>, wish: &Wish, entry: &mu
         arguments: several.arguments,
         wish,
     };
-    let names = names.into_iter().map(|name| (name, None)).collect();
     let ended = Box::pin(way.run(permitted, names, entry)).await;
     desk.counter.book.written.notify_one();
     ended
@@ -180,152 +167,11 @@ pub(super) async fn carry_out(
     Box::pin(way.run(permitted, names, &mut entry)).await
 }
 
-/// What a change of a batch ended in, with its place.
-pub fn at(place: usize, stopped: Stopped) -> Stopped {
-    let message = format!("changes[{place}]: {}", stopped.refusal.message);
-    let refusal = Refusal {
-        message,
-        ..stopped.refusal
-    };
-    Stopped { refusal, ..stopped }
-}
-
-fn permit_all<'c>(
-    desk: Desk<'c>,
-    items: Vec<Checked<'c>>,
-    entry: &mut Entry,
-) -> Result<Vec<Permitted<'c>>, Stopped> {
-    let mut permitted = Vec::new();
-    for (place, checked) in items.into_iter().enumerate() {
-        let mut own = entry.of_item();
-        own.found(checked.found.tool, checked.found.connector.name());
-        entry.as_item(&own);
-        let item = permit_question(desk.counter, desk.caller, checked, &mut own);
-        permitted.push(item.map_err(|stopped| at(place, stopped))?);
-    }
-    Ok(permitted)
-}
-
-/// Proves the objects and prepares the changes: of one account, each on a spend
-/// root of its own.
-async fn prepare_all<'c>(
-    desk: Desk<'_>,
-    permitted: Vec<Permitted<'c>>,
-    names: Vec<(ChangeId, Option<Map<String, Value>>)>,
-    batch: Option<&ChangeId>,
-    entry: &mut Entry,
-) -> Result<Vec<Member<'c>>, Stopped> {
-    let work = permitted.into_iter().zip(names);
-    let work = work.map(|(permitted, (change, record))| -> BoxFuture<'_, _> {
-        let mut own = entry.of_item();
-        let work = async move {
-            let wish = Wish::of_item(batch.map(ToString::to_string));
-            let ready = prepare::prepare(desk, permitted, &wish, &mut own).await;
-            let entry = own;
-            match ready {
-                Ok(ready) => Ok(Member {
-                    change,
-                    ready,
-                    wish,
-                    entry,
-                    record,
-                }),
-                Err(stopped) => Err((stopped, entry)),
-            }
-        };
-        work.boxed()
-    });
-    let prepared = in_order(work.collect()).await;
-    let mut members = Vec::new();
-    for (place, member) in prepared.into_iter().enumerate() {
-        match member {
-            Ok(member) => members.push(member),
-            Err((stopped, own)) => {
-                // What it failed on is on record.
-                entry.as_item(&own);
-                return Err(at(place, stopped));
-            }
-        }
-    }
-    apart(&members)?;
-    if let Some(first) = members.first() {
-        entry.account(first.ready.account());
-    }
-    Ok(members)
-}
-
-/// Refuses changes of several accounts, and two of one spend root.
-fn apart(members: &[Member<'_>]) -> Result<(), Stopped> {
-    let refused = |place, message: String| {
-        let refusal = Refusal::new(Reason::ArgumentsInvalid, message);
-        Err(at(place, Stopped::refused(Stage::Prepare, refusal)))
-    };
-    for (place, member) in members.iter().enumerate() {
-        let mut before = members.iter().take(place);
-        let own = &member.ready.prepared;
-        if before.any(|other| other.ready.account() != member.ready.account()) {
-            let message = "the object is of another account than those before it; make a batch for each account";
-            return refused(place, message.to_owned());
-        }
-        let mut before = members.iter().take(place);
-        let root = own.root();
-        if let Some(other) = before.position(|other| other.ready.prepared.root() == root) {
-            let message = format!(
-                "its budget depends on that of changes[{other}], and one batch changes it once"
-            );
-            return refused(place, message);
-        }
-    }
-    Ok(())
-}
-
-impl<'c> Member<'c> {
-    fn prepared(&self) -> &Prepared {
-        &self.ready.prepared
-    }
-
-    /// Whether there is something to change.
-    fn changes(&self) -> bool {
-        !self.prepared().is_reached
-    }
-
-    fn question(&self, desk: Desk<'_>, key: Option<Digest>) -> Question {
-        let mut question = Question::of(desk, &self.ready, &self.wish, &self.entry);
-        if let Some(record) = &self.record {
-            let digest = &desk.caller.in_force.policy_digest;
-            question.record.clone_from(record);
-            let digest = told::value(digest);
-            question.record.insert(POLICY_DIGEST.into(), digest);
-        } else if let Some(key) = key {
-            let digest = told::value(&key);
-            question.record.insert("idempotency_digest".into(), digest);
-        }
-        question
-    }
-}
-
-/// What comes of each, a few at the same time.
-async fn in_order<T>(work: Vec<BoxFuture<'_, T>>) -> Vec<T> {
-    let work = futures::stream::iter(work).buffered(AT_ONCE);
-    work.collect().await
-}
-
-/// What stands for all that they were decided on.
-fn pinned(members: &[Member<'_>]) -> Digest {
-    let all = members.iter().map(|member| member.prepared().pinned());
-    let all: Vec<_> = all.collect();
-    Digest::of(json!(all).to_string().as_bytes())
-}
-
-fn all_prepared<'m>(members: &'m [Member<'_>]) -> Vec<&'m Prepared> {
-    members.iter().map(Member::prepared).collect()
-}
-
 impl Way<'_> {
     async fn run(
         &self,
         permitted: Vec<Permitted<'_>>,
-        names: Vec<(ChangeId, Option<Map<String, Value>>)>,
+        names: Vec<Named>,
         entry: &mut Entry,
     ) -> Ended {
         let Errand {
@@ -443,7 +289,9 @@ impl Way<'_> {
                 leases,
             }) => {
                 let metrics = &desk.counter.metrics;
-                rulings.iter().for_each(|ruling| metrics.ruled(ruling));
+                for ruling in &rulings {
+                    metrics.ruled(ruling);
+                }
                 Decided::Permitted(Granted {
                     permissions: permitted,
                     leases,
@@ -466,8 +314,9 @@ impl Way<'_> {
         let own = &self.errand.lease.change;
         let policies = &desk.caller.in_force.tenant.policies;
         let ruled = |rulings: &[_]| {
-            let metrics = &desk.counter.metrics;
-            rulings.iter().for_each(|ruling| metrics.ruled(ruling));
+            for ruling in rulings {
+                desk.counter.metrics.ruled(ruling);
+            }
         };
         Err(match reservation {
             BatchReservation::Pending {

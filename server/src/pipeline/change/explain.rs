@@ -29,19 +29,23 @@ const OFF_THE_BOOK: &str = "the ledger cannot take the change; what only switche
 pub(crate) struct Outlook {
     /// The same in a line.
     summary: String,
+    /// Each change of a batch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<Outlook>,
     #[serde(flatten)]
     view: View,
     /// The change that it takes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     undoes: Option<String>,
     /// What each policy says that binds it.
-    rules: Vec<Said>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) rules: Vec<Said>,
     /// Who would be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    approval: Option<Asks>,
+    pub(super) approval: Option<Asks>,
     /// The change that is in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
-    change_id: Option<ChangeId>,
+    pub(super) change_id: Option<ChangeId>,
     /// What else is to be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
@@ -49,7 +53,7 @@ pub(crate) struct Outlook {
 
 /// What a rule says, or a policy of which none speaks.
 #[derive(Debug, Serialize)]
-struct Said {
+pub(super) struct Said {
     policy: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
@@ -69,7 +73,7 @@ struct Said {
 
 /// Of whom is asked what.
 #[derive(Debug, Serialize)]
-struct Asks {
+pub(super) struct Asks {
     approver_classes: Vec<String>,
     approvers: u32,
     expires_after_ms: i64,
@@ -115,12 +119,28 @@ pub(crate) async fn explain(
 }
 
 impl Outlook {
-    fn of(ready: &Ready<'_>, wish: &Wish) -> Self {
+    /// Of a batch, by what each of its changes and all of them would do.
+    pub(super) fn of_all(items: Vec<Self>, view: View) -> Self {
+        let lines: Vec<_> = items.iter().map(|item| item.summary.as_str()).collect();
+        Self {
+            summary: summary::of_batch(&lines),
+            items,
+            view,
+            undoes: None,
+            rules: Vec::new(),
+            approval: None,
+            change_id: None,
+            note: None,
+        }
+    }
+
+    pub(super) fn of(ready: &Ready<'_>, wish: &Wish) -> Self {
         let prepared = &ready.prepared;
         let view = prepared.view();
         let object = told::changed(prepared);
         Self {
             summary: summary::line(object.as_ref(), &prepared.doubt(), &view),
+            items: Vec::new(),
             view,
             undoes: wish.undoes.as_ref().map(|undoes| undoes.change.clone()),
             rules: Vec::new(),
@@ -147,12 +167,7 @@ impl Outlook {
         };
         let bound = question.bound(policies);
         self.rules = Said::all(&ruling, &bound.collect::<Vec<_>>());
-        // Who asks here may know all of it, whatever agents are told.
-        let open = policies.iter().map(|policy| Policy {
-            disclose: Disclose::Headroom,
-            ..policy.clone()
-        });
-        let open: Vec<_> = open.collect();
+        let open = openly(policies);
         let own = told::ruled(told::of_view(&self.view, None), &ruling, &open, None);
         let outcome = match &ruling.decision {
             Decision::Permitted(_) => Outcome::Permitted,
@@ -166,10 +181,20 @@ impl Outlook {
     }
 }
 
+/// The policies as they speak to who asks here, who may know all of it, whatever
+/// agents are told.
+pub(super) fn openly(policies: &[Policy]) -> Vec<Policy> {
+    let open = policies.iter().map(|policy| Policy {
+        disclose: Disclose::Headroom,
+        ..policy.clone()
+    });
+    open.collect()
+}
+
 impl Said {
     /// What fired, in force first, and then the policies that have nothing to say
     /// against it.
-    fn all(ruling: &Ruling, bound: &[&Policy]) -> Vec<Self> {
+    pub(super) fn all(ruling: &Ruling, bound: &[&Policy]) -> Vec<Self> {
         let fired = ruling.fired.iter().map(|one| Self::of(one, Mode::Enforce));
         let shadow = ruling.shadow.iter().map(|one| Self::of(one, Mode::Shadow));
         let mut all: Vec<_> = fired.chain(shadow).collect();
@@ -213,7 +238,7 @@ impl Said {
 }
 
 impl Asks {
-    fn of(terms: &Terms) -> Self {
+    pub(super) fn of(terms: &Terms) -> Self {
         Self {
             approver_classes: terms.approver_classes.iter().cloned().collect(),
             approvers: terms.approvers,

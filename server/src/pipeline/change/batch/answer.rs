@@ -15,7 +15,7 @@ use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::change::{ChangeId, Recorded};
 use tenantry_ledger::claim::{Claimed, OpenItem};
 
-use super::Member;
+use super::member::Member;
 use crate::pipeline::change::told;
 use crate::pipeline::{Done, Ended, Stopped};
 
@@ -142,6 +142,16 @@ pub(super) fn so_already(members: &[Member<'_>], call_id: &str) -> Vec<Option<St
     answers.collect()
 }
 
+/// What would be said if people had to agree.
+pub(super) fn needs_approval(
+    members: &[Member<'_>],
+    rulings: &[Ruling],
+    policies: &[Policy],
+) -> Stopped {
+    let items = ruled(members, rulings, policies, false, Status::PendingApproval);
+    asking(whole(None, items))
+}
+
 /// People must agree, to all of them.
 pub(super) fn pending(
     change: &ChangeId,
@@ -155,10 +165,12 @@ pub(super) fn pending(
         expires_at: Some(expires_at),
         ..whole(Some(change), items)
     };
-    let message = format!(
-        "people must agree first{}",
-        told::reasons(&whole.rules, "ask")
-    );
+    asking(whole)
+}
+
+fn asking(whole: ChangeAnswer) -> Stopped {
+    let reasons = told::reasons(&whole.rules, "ask");
+    let message = format!("people must agree first{reasons}");
     told::stopped(Status::PendingApproval, Reason::ApprovalRequired, message).of_change(whole)
 }
 
@@ -194,9 +206,9 @@ pub(super) fn foreseen(
     policies: &[Policy],
     dry_run: Foresight,
     key: Option<String>,
-) -> Ended {
+) -> Done {
     let items = ruled(members, rulings, policies, false, Status::Done);
-    Ok(of_dry_run(whole(None, items), dry_run, key))
+    of_dry_run(whole(None, items), dry_run, key)
 }
 
 /// The answer of a dry run.

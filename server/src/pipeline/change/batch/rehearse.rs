@@ -11,7 +11,8 @@ use tenantry_core::policy::facts::{Facts, Proposal};
 use tenantry_ledger::batch::{ForeseenAll, Item, What};
 use tenantry_ledger::ledger::Ledger;
 
-use super::{Member, all_prepared, answer, at, in_order, prepare_all};
+use super::answer;
+use super::member::{Member, all_prepared, at, in_order, names, prepare_all};
 use crate::pipeline::authorize::Permitted;
 use crate::pipeline::change::{Desk, told};
 use crate::pipeline::record::Entry;
@@ -28,12 +29,11 @@ pub(super) async fn rehearse(
     entry: &mut Entry,
 ) -> Ended {
     let refused = |refusal| Stopped::refused(Stage::Decide, refusal);
-    let names = permitted.iter().map(|_| book::new_change());
-    let names = names.collect::<Result<Vec<_>, _>>().map_err(refused)?;
-    let names = names.into_iter().map(|name| (name, None)).collect();
+    let names = names(permitted.len())?;
     let mut members = prepare_all(desk, permitted, names, None, entry).await?;
     if !members.iter().any(Member::changes) {
-        return answer::foreseen(&members, &[], &[], Foresight::Unchanged, None);
+        let unchanged = answer::foreseen(&members, &[], &[], Foresight::Unchanged, None);
+        return Ok(unchanged);
     }
     if let Some(first) = members.first() {
         desk.confirm(&first.ready).await?;
@@ -50,16 +50,19 @@ pub(super) async fn rehearse(
         Together::Permitted => Foresight::Permitted,
         Together::NeedsApproval(_) => Foresight::NeedsApproval,
         Together::Denied => {
-            return answer::foreseen(&members, &rulings, policies, Foresight::Denied, None);
+            let denied = Foresight::Denied;
+            return Ok(answer::foreseen(&members, &rulings, policies, denied, None));
         }
     };
     rehearse_all(desk, &mut members).await?;
     let random = book::random().map_err(refused)?;
     let key = told::foreseen_key(wish, &all_prepared(&members), random);
-    answer::foreseen(&members, &rulings, policies, foresight, Some(key))
+    let told = answer::foreseen(&members, &rulings, policies, foresight, Some(key));
+    Ok(told)
 }
 
-async fn foresee(
+/// What would be decided over them now.
+pub(super) async fn foresee(
     desk: Desk<'_>,
     ledger: &Ledger,
     members: &[Member<'_>],
