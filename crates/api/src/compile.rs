@@ -105,6 +105,7 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
             .network
             .as_ref()
             .and_then(|network| network.proxy.clone()),
+        notifications: vec![],
         guard_proven: view.guard_proven,
         canary: view.canary.clone(),
         ledger: LedgerTerms {

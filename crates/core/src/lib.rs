@@ -23,6 +23,7 @@ pub mod key;
 pub mod ledger_mark;
 pub mod money;
 pub mod name;
+pub mod notification;
 pub mod policy;
 pub mod reason;
 pub mod spend_root;

@@ -83,6 +83,13 @@ name!(
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 );
 name!(
+    /// A place that hears of what happens: a DNS label that leaves room for what
+    /// the operator puts before it in the name of a volume.
+    DestinationName,
+    "a destination's name (1-40 of a-z, 0-9 and `-`, starting and ending with a letter or digit)",
+    |text| is_dns_label(text, 40)
+);
+name!(
     /// A tool. The characters are a subset of what MCP allows (SEP-986), the
     /// length leaves room for the prefixes that clients add.
     ToolName,

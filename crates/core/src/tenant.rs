@@ -13,6 +13,7 @@ use crate::access::Access;
 use crate::digest::Digest;
 use crate::ledger_mark::LedgerMark;
 use crate::name::{AccountId, ConnectorName, Currency, Organization, ToolName};
+use crate::notification::Destination;
 use crate::policy::Policy;
 
 /// The version of the contract that this release writes and reads.
@@ -53,6 +54,9 @@ pub struct TenantConfig {
     /// The HTTP proxy by which vendors are called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
+    /// The places that hear of what happens, by name, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<Destination>,
     /// Whether the operator has proven that the admission policies are in
     /// force; unproven, nobody's decision is carried out.
     #[serde(default)]
@@ -237,6 +241,16 @@ impl TenantConfig {
                 }
             }
         }
+        let mut destinations = BTreeSet::new();
+        for destination in &self.notifications {
+            let name = &destination.name;
+            if !destinations.insert(name) {
+                return Err(format!("the destination `{name}` stands twice"));
+            }
+            if destination.occasions.is_empty() {
+                return Err(format!("the destination `{name}` hears of nothing"));
+            }
+        }
         let Limits {
             per_key,
             per_key_concurrency,
@@ -378,6 +392,54 @@ mod tests {
             error.to_string(),
             "the contract contradicts itself: policy `ads` stands twice"
         );
+    }
+
+    #[test]
+    fn destinations_read_back_as_written_each_once_and_of_something() {
+        let mut told = contract();
+        told["notifications"] = json!([
+            {"name": "ads-team", "occasions": ["Pending", "Executed"]},
+            {"name": "audit", "occasions": ["Denied"]},
+        ]);
+        let config = TenantConfig::read(&told).unwrap();
+        assert_eq!(serde_json::to_value(&config).unwrap(), told);
+        for (pointer, value, flaw) in [
+            (
+                "/notifications/1/name",
+                json!("ads-team"),
+                "the destination `ads-team` stands twice",
+            ),
+            (
+                "/notifications/1/occasions",
+                json!([]),
+                "the destination `audit` hears of nothing",
+            ),
+        ] {
+            let mut wrong = told.clone();
+            *wrong.pointer_mut(pointer).unwrap() = value;
+            let error = TenantConfig::read(&wrong).unwrap_err().to_string();
+            assert_eq!(error, format!("the contract contradicts itself: {flaw}"));
+        }
+        for (pointer, value) in [
+            ("/notifications/0/name", json!("Ads Team")),
+            ("/notifications/0/occasions", json!(["Asked"])),
+            ("/notifications/0/url", json!("https://example.com")),
+        ] {
+            let mut wrong = told.clone();
+            let (parent, field) = pointer.rsplit_once('/').unwrap();
+            wrong.pointer_mut(parent).unwrap()[field] = value;
+            let error = TenantConfig::read(&wrong).unwrap_err();
+            assert!(matches!(error, ContractError::Form(_)), "{pointer}");
+        }
+    }
+
+    /// The rule of an optional field: whoever does not use it notices nothing,
+    /// and a server that does not know it says so instead of leaving it out.
+    #[test]
+    fn a_contract_without_destinations_does_not_mention_them() {
+        let config = TenantConfig::read(&contract()).unwrap();
+        let written = serde_json::to_value(&config).unwrap();
+        assert_eq!(written.get("notifications"), None);
     }
 
     #[test]

@@ -201,6 +201,7 @@ pub fn tenant(vendor: String) -> TenantConfig {
         redact: BTreeSet::new(),
         retain_days: None,
         proxy: None,
+        notifications: vec![],
         guard_proven: false,
         canary: None,
         ledger: LedgerTerms::default(),

@@ -49,6 +49,7 @@ fn tenant(access: Access) -> TenantConfig {
         redact: BTreeSet::new(),
         retain_days: None,
         proxy: None,
+        notifications: vec![],
         guard_proven: false,
         canary: None,
         ledger: LedgerTerms::default(),
