@@ -35,6 +35,51 @@ pub struct Network {
     body_bytes: usize,
 }
 
+/// A client of the web that does what it is told and no more: it trusts the
+/// web's own authorities, follows no redirect, repeats nothing, and is led
+/// nowhere by the environment. `request` bounds one request, from the connection
+/// to the end of the answer.
+pub fn client(
+    is_https_only: bool,
+    proxy: Option<&str>,
+    connect: Duration,
+    request: Duration,
+) -> Result<Client, reqwest::Error> {
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    let roots: Result<Vec<Certificate>, _> =
+        roots.map(|root| Certificate::from_der(root)).collect();
+    let client = Client::builder()
+        .tls_certs_only(roots?)
+        .https_only(is_https_only)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        // The environment must not be able to lead vendor traffic elsewhere.
+        .no_proxy()
+        // Repetition is decided where a read is known to be one.
+        .retry(retry::never())
+        .connect_timeout(connect)
+        .timeout(request)
+        .user_agent(concat!("tenantry/", env!("CARGO_PKG_VERSION")));
+    let client = match proxy {
+        Some(proxy) => client.proxy(Proxy::all(proxy)?),
+        None => client,
+    };
+    client.build()
+}
+
+/// The error and all that led to it, without the URL, in which there may be
+/// arguments, or a secret.
+pub fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(deeper) = source {
+        cause = format!("{cause}: {deeper}");
+        source = deeper.source();
+    }
+    cause
+}
+
 impl Network {
     /// The network for one vendor; `proxy` is the HTTP proxy on the way.
     pub fn new(
@@ -42,27 +87,10 @@ impl Network {
         proxy: Option<&str>,
         limits: CorridorLimits,
     ) -> Result<Self, reqwest::Error> {
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-        let roots: Result<Vec<Certificate>, _> =
-            roots.map(|root| Certificate::from_der(root)).collect();
-        let client = Client::builder()
-            .tls_certs_only(roots?)
-            .https_only(is_https_only)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            // The environment must not be able to lead vendor traffic elsewhere.
-            .no_proxy()
-            // Repetition is decided where a read is known to be one.
-            .retry(retry::never())
-            .connect_timeout(Duration::from_millis(limits.connect_ms))
-            .timeout(Duration::from_millis(limits.request_ms))
-            .user_agent(concat!("tenantry/", env!("CARGO_PKG_VERSION")));
-        let client = match proxy {
-            Some(proxy) => client.proxy(Proxy::all(proxy)?),
-            None => client,
-        };
+        let connect = Duration::from_millis(limits.connect_ms);
+        let request = Duration::from_millis(limits.request_ms);
         Ok(Self {
-            client: client.build()?,
+            client: client(is_https_only, proxy, connect, request)?,
             body_bytes: limits.body_bytes,
         })
     }
@@ -118,16 +146,4 @@ fn failed(error: reqwest::Error) -> CallError {
     CallError::Unavailable {
         cause: cause(error),
     }
-}
-
-/// The error without the URL, which would put arguments into logs.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut cause = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(deeper) = source {
-        cause = format!("{cause}: {deeper}");
-        source = deeper.source();
-    }
-    cause
 }
