@@ -27,6 +27,7 @@ pub mod limiter;
 pub mod listener;
 pub mod mcp;
 pub mod metrics;
+pub mod notify;
 pub mod pipeline;
 pub mod places;
 pub mod readiness;
