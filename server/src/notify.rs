@@ -3,5 +3,7 @@
 //! it: what cannot be told is counted, logged and left.
 
 pub mod message;
+pub mod pace;
+pub mod queue;
 pub mod signature;
 pub mod words;
