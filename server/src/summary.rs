@@ -30,6 +30,12 @@ pub fn of_batch(lines: &[&str]) -> String {
     text::presentable(&all, LONGEST_LINE)
 }
 
+/// The same by what an audit line has of it: what changes, or what kind of thing
+/// is new, and its settings before and after, as far as they are there.
+pub fn recorded(of: &str, before: &Value, after: &Value) -> String {
+    summary(of, &words_of(before), &words_of(after))
+}
+
 /// What changes, or what kind of thing is new.
 fn of(object: Option<&Target>, doubt: &Doubt) -> String {
     let kind = |kind: &str| kind.replace('_', " ");
@@ -81,8 +87,11 @@ fn short(text: &str) -> String {
 
 /// Settings as people read them: amounts with their currency.
 pub fn words(settings: &Settings) -> BTreeMap<String, String> {
-    let value = serde_json::to_value(settings).unwrap_or_default();
-    let fields = value.as_object().into_iter().flatten();
+    words_of(&serde_json::to_value(settings).unwrap_or_default())
+}
+
+fn words_of(settings: &Value) -> BTreeMap<String, String> {
+    let fields = settings.as_object().into_iter().flatten();
     fields
         .map(|(name, value)| (name.clone(), word(value)))
         .collect()
@@ -138,6 +147,20 @@ mod tests {
         );
         let long = settings(&"x y".repeat(500), "30.50 EUR");
         assert!(summary("ad set 1", &before, &long).chars().count() < 100);
+    }
+
+    #[test]
+    fn what_a_line_has_of_a_change_is_told_in_the_same_words() {
+        let settings = |budget: &str, name: &str| {
+            let budget = serde_json::json!({"amount": budget, "currency": "EUR"});
+            serde_json::json!({"daily_budget": budget, "name": name})
+        };
+        let (before, after) = (settings("30.50", "A"), settings("40.00", "B, C"));
+        assert_eq!(
+            recorded("ad set 1", &before, &after),
+            r#"ad set 1, daily_budget 30.50 EUR to 40.00 EUR, name A to "B, C""#
+        );
+        assert_eq!(recorded("ad set 1", &Value::Null, &Value::Null), "ad set 1");
     }
 
     #[test]
