@@ -70,7 +70,7 @@ pub struct FileTokenSource {
 }
 
 /// One key of a mounted Secret.
-struct SecretFile {
+pub(crate) struct SecretFile {
     path: PathBuf,
     last: Mutex<Option<Look>>,
 }
@@ -109,14 +109,16 @@ impl FileTokenSource {
 }
 
 impl SecretFile {
-    fn new(path: PathBuf) -> Self {
+    /// The key in the file at `path`; it need not be there yet.
+    pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
             last: Mutex::new(None),
         }
     }
 
-    fn read_at(&self, now: Instant) -> Result<SecretString, TokenError> {
+    /// What is in it, as it was found within the last second.
+    pub(crate) fn read_at(&self, now: Instant) -> Result<SecretString, TokenError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(look) = last.as_mut() {
             if now.duration_since(look.at) < RECHECK {
@@ -189,7 +191,7 @@ fn checked(content: &[u8], place: impl Fn() -> String) -> Result<SecretString, T
         problem: problem.into(),
     };
     if content.len() as u64 > LONGEST {
-        return Err(unreadable("it is longer than any token"));
+        return Err(unreadable("it is longer than 4096 bytes"));
     }
     let text = std::str::from_utf8(content).map_err(|_| unreadable("it is no text"))?;
     match text.trim_end_matches(['\r', '\n']) {

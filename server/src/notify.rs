@@ -2,6 +2,7 @@
 //! webhook with a body that Slack takes. Nothing waits for it and nothing fails by
 //! it: what cannot be told is counted, logged and left.
 
+pub mod address;
 pub mod event;
 pub mod message;
 pub mod notice;

@@ -40,6 +40,10 @@ pub const MCP_PATH: &str = "/mcp";
 /// Where the Secret of a connector is mounted: one folder a connector.
 pub const CREDENTIALS_DIR: &str = "/var/run/tenantry/credentials";
 
+/// Where the Secret of a destination of notifications is mounted: one folder a
+/// destination.
+pub const NOTIFICATIONS_DIR: &str = "/var/run/tenantry/notifications";
+
 /// Where the ledger's volume is mounted.
 pub const LEDGER_DIR: &str = "/var/lib/tenantry";
 

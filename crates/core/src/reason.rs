@@ -122,6 +122,8 @@ reasons! {
     // --- calls that fail at the vendor
     /// The vendor's credentials are not there.
     SecretMissing => "create the Secret that the tenant's connectors[].credentials.secretName names",
+    /// What is in a Secret cannot be used.
+    SecretInvalid => "correct the Secret as the message says",
     /// The vendor no longer accepts the credentials.
     ReconnectRequired => "connect the vendor again and replace its credentials",
     /// The vendor's credentials end soon.
@@ -142,6 +144,11 @@ reasons! {
     RootTooLarge => "split it up at the vendor, or make the change there",
     /// The call took longer than it may.
     DeadlineExceeded => "call again, asking for less at once",
+    // --- notifications
+    /// A destination takes no notifications any more.
+    DestinationGone => "put another url into the Secret that the notification's secretName names, or take the destination out of the McpTenant",
+    /// A destination does not take what it is told.
+    DeliveryFailed => "see that the destination answers from the server's pod: its url in the Secret, the network, and the log of the server",
     // --- conditions
     /// All is as it should be.
     AsDeclared => "nothing to do",

@@ -6,17 +6,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::SecretString;
 use tenantry_connectors::token::{TokenError, TokenSource};
-use tenantry_core::name::ConnectorName;
+use tenantry_core::name::{ConnectorName, DestinationName};
 
 use super::{APP_SECRET, TOKEN, checked, count_request};
 
-/// The Secrets by connector, each with its keys.
-pub type Secrets = BTreeMap<ConnectorName, BTreeMap<String, Vec<u8>>>;
+/// The keys of a Secret.
+pub type Keys = BTreeMap<String, Vec<u8>>;
+
+/// The Secrets, each with its keys.
+#[derive(Default)]
+pub struct Secrets {
+    /// Of each connector that has one.
+    pub connectors: BTreeMap<ConnectorName, Keys>,
+    /// Of each destination of notifications that has one.
+    pub destinations: BTreeMap<DestinationName, Keys>,
+}
 
 /// What the process holds.
 #[derive(Default)]
 pub struct HeldSecrets {
     held: Mutex<BTreeMap<ConnectorName, Held>>,
+    destinations: Mutex<BTreeMap<DestinationName, Keys>>,
 }
 
 /// The two keys of a Secret that say something.
@@ -34,7 +44,7 @@ pub(super) struct HeldTokenSource {
 impl HeldSecrets {
     /// Holds exactly these from now on.
     pub fn hold(&self, secrets: &Secrets) {
-        let held = secrets.iter().map(|(connector, keys)| {
+        let held = secrets.connectors.iter().map(|(connector, keys)| {
             let read = |key: &str| match keys.get(key) {
                 Some(value) => checked(value, || place(connector, key)),
                 None => Err(missing(connector, key)),
@@ -47,6 +57,24 @@ impl HeldSecrets {
         });
         let held = held.collect();
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+        let destinations = self.destinations.lock();
+        *destinations.unwrap_or_else(PoisonError::into_inner) = secrets.destinations.clone();
+    }
+
+    /// One key of the Secret of a destination.
+    pub(crate) fn of_destination(
+        &self,
+        destination: &DestinationName,
+        key: &str,
+    ) -> Result<SecretString, TokenError> {
+        let place =
+            || format!("`{key}` in the Secret of destination `{destination}` among the documents");
+        let held = self.destinations.lock();
+        let held = held.unwrap_or_else(PoisonError::into_inner);
+        match held.get(destination).and_then(|keys| keys.get(key)) {
+            Some(value) => checked(value, place),
+            None => Err(TokenError::Missing { place: place() }),
+        }
     }
 
     fn read(
@@ -114,7 +142,10 @@ mod tests {
         let keys = keys
             .iter()
             .map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec()));
-        [(name(connector), keys.collect())].into()
+        Secrets {
+            connectors: [(name(connector), keys.collect())].into(),
+            destinations: BTreeMap::new(),
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tenantry_core::policy::Policy;
 use tenantry_core::tenant::TenantConfig;
 
 use super::restraint::put_beside;
-use crate::credentials::held::Secrets;
+use crate::credentials::held::{Keys, Secrets};
 
 /// What the documents declare together.
 pub struct Declared {
@@ -222,7 +222,7 @@ fn strangers(documents: &[Document], namespace: &str) -> Vec<Flaw> {
 }
 
 fn secrets_of(tenant: &McpTenant, secrets: &[Secret]) -> Secrets {
-    let of = |wanted: &str| {
+    let of = |wanted: &str| -> Option<Keys> {
         let mut named = secrets.iter();
         let secret = named.find(|secret| secret.meta().name.as_deref() == Some(wanted))?;
         let bytes = secret.data.iter().flatten();
@@ -232,13 +232,14 @@ fn secrets_of(tenant: &McpTenant, secrets: &[Secret]) -> Secrets {
         let texts = texts.map(|(key, value)| (key.clone(), value.clone().into_bytes()));
         Some(bytes.chain(texts).collect())
     };
-    let connectors = tenant.spec.connectors.iter();
-    connectors
-        .filter_map(|form| {
-            let name = ConnectorName::parse(&form.name).ok()?;
-            Some((name, of(&form.credentials.secret_name)?))
-        })
-        .collect()
+    let connectors = tenant.spec.connectors.iter().filter_map(|form| {
+        let name = ConnectorName::parse(&form.name).ok()?;
+        Some((name, of(&form.credentials.secret_name)?))
+    });
+    Secrets {
+        connectors: connectors.collect(),
+        ..Secrets::default()
+    }
 }
 
 #[cfg(test)]

@@ -69,8 +69,8 @@ fn the_documents_of_kubectl_are_one_organisation() {
     assert_eq!(declared.keys.len(), 1);
     assert_eq!(declared.freezes.iter().count(), 1);
     let meta = ConnectorName::parse("meta").unwrap();
-    assert_eq!(declared.secrets[&meta]["access_token"], b"new");
-    assert_eq!(declared.secrets[&meta]["app"], b"me");
+    assert_eq!(declared.secrets.connectors[&meta]["access_token"], b"new");
+    assert_eq!(declared.secrets.connectors[&meta]["app"], b"me");
     let policies = declared.tenant.policies.iter();
     let policies: Vec<_> = policies.map(|policy| policy.name.as_str()).collect();
     assert_eq!(policies, ["caps"]);
