@@ -5,6 +5,7 @@ mod postgres;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::ArgPredicate;
@@ -19,6 +20,7 @@ use url::Url;
 
 use crate::credentials::Credentials;
 use crate::exposure;
+use crate::notify::{self, address::Addresses};
 use crate::report::Pod;
 use crate::run::Settings;
 use crate::settler::Pace;
@@ -76,6 +78,11 @@ pub struct Cli {
     /// [default: /var/run/tenantry/credentials, with --dir the Secrets among the documents]
     #[arg(long, value_name = "DIR", env = "TENANTRY_CREDENTIALS_DIR")]
     pub credentials_dir: Option<PathBuf>,
+
+    /// Folder of the Secrets of notifications: one folder a destination, with files url and secret
+    /// [default: /var/run/tenantry/notifications, with --dir the Secrets among the documents]
+    #[arg(long, value_name = "DIR", env = "TENANTRY_NOTIFICATIONS_DIR")]
+    pub notifications_dir: Option<PathBuf>,
 
     /// Folder of the ledger, in which keys, reservations and what became of changes are kept
     ///
@@ -195,6 +202,7 @@ impl Cli {
     pub fn settings(&self, credentials: Credentials, boot_id: String) -> Settings {
         let listen = |said: Option<SocketAddr>, port| said.unwrap_or_else(|| self.listen(port));
         let named = self.credentials_dir.clone().map(Credentials::Dir);
+        let addresses = self.addresses(&credentials);
         Settings {
             mcp_listen: listen(self.mcp_listen, label::MCP_PORT),
             admin_listen: listen(self.admin_listen, label::ADMIN_PORT),
@@ -207,6 +215,11 @@ impl Cli {
                 credit: Duration::ZERO,
             },
             exposure: exposure::Pace::PRODUCTION,
+            notify: notify::Settings {
+                addresses,
+                namespace: self.namespace.clone(),
+                pace: notify::pace::Pace::PRODUCTION,
+            },
             corridor_limits: CorridorLimits::PRODUCTION,
             // Meta's tokens live 60 days; a question an hour costs next to nothing.
             inspect_tokens: Some(Duration::from_hours(1)),
@@ -217,6 +230,16 @@ impl Cli {
                 uid: self.pod_uid.clone(),
             },
             boot_id,
+        }
+    }
+
+    /// The Secrets of destinations are beside those of connectors, unless a folder
+    /// was named.
+    fn addresses(&self, credentials: &Credentials) -> Addresses {
+        match (&self.notifications_dir, credentials) {
+            (Some(dir), _) => Addresses::Dir(dir.clone()),
+            (None, Credentials::Held(held)) => Addresses::Held(Arc::clone(held)),
+            (None, Credentials::Dir(_)) => Addresses::Dir(label::NOTIFICATIONS_DIR.into()),
         }
     }
 
@@ -344,6 +367,27 @@ mod tests {
         assert_eq!(settings.mcp_listen.to_string(), "0.0.0.0:1");
         assert_eq!(dir(&settings), "/other");
         assert_eq!(cli.sandbox_base_url[0].1, "http://127.0.0.1:8081");
+    }
+
+    /// The folder of the destinations' Secrets; empty where they are held.
+    fn destinations(more: &[&str], credentials: Credentials) -> String {
+        let cli = Cli::try_parse_from(POD.iter().chain(more)).unwrap();
+        match cli.settings(credentials, "boot".into()).notify.addresses {
+            Addresses::Dir(dir) => dir.to_str().unwrap().into(),
+            Addresses::Held(_) => String::new(),
+        }
+    }
+
+    #[test]
+    fn the_secrets_of_destinations_are_beside_those_of_connectors_or_where_it_is_said() {
+        let mounted = || Credentials::Dir("/credentials".into());
+        let held = || Credentials::Held(Arc::default());
+        assert_eq!(destinations(&[], mounted()), label::NOTIFICATIONS_DIR);
+        assert_eq!(destinations(&[], held()), "");
+        for credentials in [mounted(), held()] {
+            let said = ["--notifications-dir", "/other"];
+            assert_eq!(destinations(&said, credentials), "/other");
+        }
     }
 
     #[test]

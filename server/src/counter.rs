@@ -20,6 +20,7 @@ use crate::in_force::{InForce, TakeUpError, Workshop};
 use crate::knowledge::Knowledge;
 use crate::mcp::offers;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use tenantry_core::cause::chain;
 
 /// The server's parts, as calls use them.
@@ -36,6 +37,8 @@ pub struct Counter {
     pub book: Book,
     /// The time of changes.
     pub clock: Arc<Clock>,
+    /// Who tells others of what happens.
+    pub notifier: Notifier,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// After this time without word from the control plane, calls are refused.
@@ -79,6 +82,8 @@ pub struct CounterParts {
     pub book: Book,
     /// The time of changes.
     pub clock: Arc<Clock>,
+    /// Who tells others of what happens.
+    pub notifier: Notifier,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// After this time without word from the control plane, calls are refused.
@@ -95,6 +100,7 @@ impl Counter {
             audit,
             book,
             clock,
+            notifier,
             metrics,
             stale_after,
         } = parts;
@@ -108,6 +114,7 @@ impl Counter {
             audit,
             book,
             clock,
+            notifier,
             metrics,
             stale_after,
             calls: TaskTracker::new(),
@@ -167,6 +174,8 @@ impl Counter {
         let tenant = &in_force.tenant;
         self.audit.identify(Identity::of(tenant));
         self.book.keep_for(tenant);
+        // Before the first line leaves under it.
+        self.notifier.follow(&tenant.notifications);
         tracing::info!(
             organization = %tenant.organization,
             access = tenant.access.as_str(),

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tenantry_core::answer::Status;
+use tenantry_core::notification::Occasion;
 use tenantry_core::policy::decide::{Ruling, Verdict};
 use tenantry_core::reason::Reason;
 
@@ -26,6 +27,18 @@ const SECONDS: [f64; 11] = [
 /// One label.
 type Label = (&'static str, String);
 
+/// What became of a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The destination took it.
+    Sent,
+    /// The destination did not take it, however often it was sent.
+    Failed,
+    /// It was not sent: something newer took its place, the destination is gone,
+    /// or the process ended.
+    Dropped,
+}
+
 /// Every metric of the server.
 pub struct Metrics {
     registry: Registry,
@@ -34,6 +47,9 @@ pub struct Metrics {
     refused: Family<[Label; 1], Counter>,
     rules: Family<[Label; 4], Counter>,
     duties_failed: Family<[Label; 1], Counter>,
+    notifications_sent: Family<[Label; 2], Counter>,
+    notifications_failed: Family<[Label; 2], Counter>,
+    notifications_dropped: Family<[Label; 2], Counter>,
     vendor_requests: Family<[Label; 1], Counter>,
     vendor_quota: Family<[Label; 2], Gauge>,
     vendor_version: Family<[Label; 1], Gauge>,
@@ -80,6 +96,9 @@ impl Metrics {
             refused: Family::default(),
             rules: Family::default(),
             duties_failed: Family::default(),
+            notifications_sent: Family::default(),
+            notifications_failed: Family::default(),
+            notifications_dropped: Family::default(),
             vendor_requests: Family::default(),
             vendor_quota: Family::default(),
             vendor_version: Family::default(),
@@ -147,6 +166,21 @@ impl Metrics {
     pub fn duty_failed(&self, duty: Duty) {
         let labels = [("duty", duty.as_str().to_owned())];
         self.duties_failed.get_or_create(&labels).inc();
+    }
+
+    /// That became of a notification. Destinations are named by the contract, of
+    /// which there are few.
+    pub fn notified(&self, fate: Fate, destination: &str, occasion: Occasion) {
+        let family = match fate {
+            Fate::Sent => &self.notifications_sent,
+            Fate::Failed => &self.notifications_failed,
+            Fate::Dropped => &self.notifications_dropped,
+        };
+        let labels = [
+            ("destination", destination.to_owned()),
+            ("occasion", occasion.as_str().to_owned()),
+        ];
+        family.get_or_create(&labels).inc();
     }
 
     /// A request was refused before it became a call.
@@ -239,8 +273,28 @@ impl Metrics {
         );
     }
 
+    fn register_notifications(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "notifications_sent",
+            "Notifications that a destination took",
+            self.notifications_sent.clone(),
+        );
+        registry.register(
+            "notifications_failed",
+            "Notifications that a destination did not take, however often they were sent",
+            self.notifications_failed.clone(),
+        );
+        registry.register(
+            "notifications_dropped",
+            "Notifications that were not sent: newer ones took their place, or nobody was there",
+            self.notifications_dropped.clone(),
+        );
+    }
+
     fn register(&mut self) {
         self.register_calls();
+        self.register_notifications();
         let registry = &mut self.registry;
         registry.register(
             "vendor_requests",
@@ -316,7 +370,11 @@ mod tests {
             Duration::from_millis(1),
         );
         metrics.vendor_asked("meta", 2);
+        metrics.notified(Fate::Sent, "ads", Occasion::Pending);
         let text = metrics.text();
+        let told =
+            r#"tenantry_server_notifications_sent_total{destination="ads",occasion="Pending"} 1"#;
+        assert!(text.contains(told), "{text}");
         let call = r#"tenantry_server_calls_total{tool="meta_list",outcome="refused",reason="RateLimited"} 1"#;
         assert!(text.contains(call), "{text}");
         assert!(

@@ -84,6 +84,7 @@ pub fn report(counter: &Counter, pod: &Pod, is_listening: bool, now: Instant) ->
             .flat_map(InForce::grants)
             .map(|(name, grant)| connector_report(name, &grant, Timestamp::now()))
             .collect(),
+        notifications: counter.notifier.reports(),
         audit_public_key: Some(counter.audit.public_key().to_string()),
         tools_digest: Some(counter.tools_digest.to_string()),
         pending_approvals: *counter.pending_approvals.borrow(),
@@ -109,7 +110,11 @@ fn freeze_reports(freezes: &Freezes) -> Vec<FreezeReport> {
 }
 
 /// What one connector's credentials are worth, by the file and the vendor's word.
-fn connector_report(name: &ConnectorName, grant: &Grant<'_>, now: Timestamp) -> ConnectorReport {
+pub(crate) fn connector_report(
+    name: &ConnectorName,
+    grant: &Grant<'_>,
+    now: Timestamp,
+) -> ConnectorReport {
     let facts = grant.known.facts();
     let expires_at = facts
         .and_then(|facts| facts.expires_at)

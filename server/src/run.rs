@@ -38,6 +38,7 @@ use crate::gate::loopback;
 use crate::in_force::Workshop;
 use crate::knowledge::Knowledge;
 use crate::metrics::Metrics;
+use crate::notify::{self, Notifier};
 use crate::report::{self, Pod};
 use crate::settler::Pace;
 use crate::{activity, exposure, gate, isolation, listener, mcp, token_watch};
@@ -54,8 +55,9 @@ const OPENED_WITHIN: Duration = Duration::from_secs(3);
 /// For lines that are still in the ledger.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// For the queued audit lines. With draining (20 s), goodbye, the last lines and
-/// this the process ends within the 30 s that Kubernetes gives.
+/// For the queued audit lines, and meanwhile for what others are still to be told
+/// (`notify::pace::Pace::goodbye`). With draining (20 s), goodbye, the last lines
+/// and this the process ends within the 30 s that Kubernetes gives.
 const FLUSH: Duration = Duration::from_secs(3);
 
 /// What is chosen from outside.
@@ -77,6 +79,8 @@ pub struct Settings {
     pub settle: Pace,
     /// How often all live budgets are read, where policies limit them together.
     pub exposure: exposure::Pace,
+    /// How others are told of what happens.
+    pub notify: notify::Settings,
     /// The bounds of every corridor.
     pub corridor_limits: CorridorLimits,
     /// How often vendors are asked about their tokens; never if absent.
@@ -180,6 +184,11 @@ pub async fn run(
     let knowledge = Arc::new(Knowledge::new());
     let stale_after = settings.stale_after;
     let book = Book::new(settings.ledger.clone(), settings.journal.as_deref());
+    let notifier = Notifier::new(
+        settings.notify.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&metrics),
+    );
     let counter = Counter::new(CounterParts {
         knowledge,
         control_plane: Arc::clone(&control_plane),
@@ -187,6 +196,7 @@ pub async fn run(
         audit,
         book,
         clock,
+        notifier,
         metrics,
         stale_after,
     });
@@ -311,21 +321,24 @@ impl Server {
 
     async fn leave(&self, writer: AuditWriter) -> Result<(), RunError> {
         self.counter.stop();
-        let Counter {
-            book, audit, clock, ..
-        } = self.counter.as_ref();
+        let Counter { book, notifier, .. } = self.counter.as_ref();
         if let Ok(ledger) = book.ledger() {
+            let deadline = Instant::now() + LAST_LINES;
             // What does not leave now leaves the next process.
-            let emptied =
-                tokio::time::timeout(LAST_LINES, outbox::empty(&ledger, audit, clock)).await;
+            let emptied = outbox::empty(&ledger, &self.counter);
+            let emptied = tokio::time::timeout_at(deadline, emptied).await;
             if !matches!(emptied, Ok(Ok(()))) {
                 tracing::warn!(
                     "lines of changes stay in the ledger; the next process brings them out"
                 );
             }
+            // What they tell and is not put together by then is not told.
+            let composed = notifier.compose(&self.counter);
+            let _ = tokio::time::timeout_at(deadline, composed).await;
         }
         book.close().await;
-        if writer.close(FLUSH).await {
+        let (is_written, ()) = tokio::join!(writer.close(FLUSH), notifier.say_goodbye());
+        if is_written {
             Ok(())
         } else {
             Err(RunError::AuditUnfinished)
@@ -380,6 +393,8 @@ impl Server {
         let counter = Arc::clone(&self.counter);
         let work = keeper::keep(counter, self.settings.settle, self.settings.exposure);
         self.begin(background, "ledger", work);
+        let work = notify::keep(Arc::clone(&self.counter));
+        self.begin(background, "notify", work);
         let counter = Arc::clone(&self.counter);
         let changed = Arc::clone(&self.changed);
         let work = async move {

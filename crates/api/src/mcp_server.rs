@@ -97,6 +97,10 @@ pub struct ReplicaReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub connectors: Vec<ConnectorReport>,
+    /// Whether each destination of notifications can be told; never where it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub notifications: Vec<DestinationReport>,
     /// What the signatures in its audit stream are checked with, `ed25519:…`;
     /// new at every start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -218,4 +222,20 @@ pub struct ConnectorReport {
     /// the vendor did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_expires_at: Option<Time>,
+}
+
+/// The state of one destination of notifications in one replica.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DestinationReport {
+    /// The destination.
+    pub name: String,
+    /// Whether it can be told something, as far as is known.
+    pub ready: bool,
+    /// Why not, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why not, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }

@@ -112,6 +112,7 @@ pub fn report(tenant: &ValidTenant) -> ReplicaReport {
             message: None,
             token_expires_at: None,
         }],
+        notifications: vec![],
         audit_public_key: None,
         tools_digest: Some("sha256:tools".into()),
         pending_approvals: Some(2),

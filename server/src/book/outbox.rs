@@ -7,8 +7,6 @@ use tenantry_core::cause::chain;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
 
-use crate::audit::Audit;
-use crate::clock::Clock;
 use crate::counter::Counter;
 
 /// Lines that leave together: one note in the ledger for all of them.
@@ -26,14 +24,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Brings lines out for as long as it is polled.
 pub async fn keep_emptied(counter: &Counter, ledger: &Ledger) {
-    let Counter {
-        book, audit, clock, ..
-    } = counter;
     loop {
-        match empty(ledger, audit, clock).await {
+        match empty(ledger, counter).await {
             Ok(()) => {
                 // Whoever wrote meanwhile has left a word.
-                let _ = tokio::time::timeout(LOOK, book.written.notified()).await;
+                let _ = tokio::time::timeout(LOOK, counter.book.written.notified()).await;
                 tokio::time::sleep(GATHER).await;
             }
             Err(error) => {
@@ -47,8 +42,15 @@ pub async fn keep_emptied(counter: &Counter, ledger: &Ledger) {
     }
 }
 
-/// Brings out all the lines that there are.
-pub async fn empty(ledger: &Ledger, audit: &Audit, clock: &Clock) -> Result<(), LedgerError> {
+/// Brings out all the lines that there are. Whoever brings one out tells of it:
+/// of several replicas one does, unless two bring it out at once.
+pub async fn empty(ledger: &Ledger, counter: &Counter) -> Result<(), LedgerError> {
+    let Counter {
+        audit,
+        clock,
+        notifier,
+        ..
+    } = counter;
     let mut left = ledger.last_emitted().await?;
     loop {
         let lines = ledger.next_events(left, BATCH).await?;
@@ -63,6 +65,8 @@ pub async fn empty(ledger: &Ledger, audit: &Audit, clock: &Clock) -> Result<(), 
             return Ok(());
         }
         ledger.emitted(last, clock.now()).await?;
+        // Only now: a line that leaves again and again is told of once.
+        notifier.offer(&lines);
         if lines.len() < BATCH as usize {
             return Ok(());
         }

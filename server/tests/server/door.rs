@@ -25,7 +25,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::client::{Client, Reply};
 use crate::control::InMemory;
-use crate::world::{Captured, PATIENCE, World, key, record};
+use crate::world::{Captured, PATIENCE, World, key, record, told_nobody};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"meta_list_ad_accounts","arguments":{}}}"#;
 
@@ -342,6 +342,7 @@ async fn a_stopping_server_says_so() {
         audit,
         book: Book::new(None, None),
         clock: Arc::default(),
+        notifier: told_nobody(&metrics),
         metrics,
         stale_after,
     }));

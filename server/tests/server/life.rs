@@ -79,6 +79,7 @@ async fn a_server_with_all_it_needs_is_ready_and_reports_once() {
         reason: None,
         message: None,
         connectors: report.connectors.clone(),
+        notifications: vec![],
         audit_public_key: report.audit_public_key.clone(),
         tools_digest: report.tools_digest.clone(),
         pending_approvals: report.pending_approvals,

@@ -27,7 +27,7 @@ use tenantry_server::pipeline::{Authenticated, live};
 use tokio::time::Instant;
 
 use crate::control::{InMemory, LiveAnswer, raw};
-use crate::world::{record, tenant};
+use crate::world::{record, tenant, told_nobody};
 
 /// A caller who may spend, before a counter that obeys a contract.
 struct Desk {
@@ -74,6 +74,7 @@ impl Desk {
             audit,
             book: Book::new(None, None),
             clock: Arc::default(),
+            notifier: told_nobody(&metrics),
             metrics,
             stale_after: Duration::from_mins(5),
         });

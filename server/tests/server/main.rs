@@ -20,6 +20,7 @@ mod life;
 mod limits;
 mod live;
 mod objects;
+mod receiver;
 mod record;
 mod refusals;
 mod tokens;

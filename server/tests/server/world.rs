@@ -29,6 +29,8 @@ use tenantry_server::catalog::Catalog;
 use tenantry_server::clock::Clock;
 use tenantry_server::credentials::Credentials;
 use tenantry_server::exposure;
+use tenantry_server::metrics::Metrics;
+use tenantry_server::notify::{self, Notifier, address::Addresses};
 use tenantry_server::report::Pod;
 use tenantry_server::run::{self, OpenPorts, Parts, RunError, Settings};
 use tenantry_server::settler::Pace;
@@ -47,6 +49,17 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const AT_ONCE: exposure::Pace = exposure::Pace {
     every: Duration::from_millis(20),
     again: Duration::from_millis(5),
+};
+
+/// With the patience of a test for receivers, and none between attempts.
+pub const TOLD_AT_ONCE: notify::pace::Pace = notify::pace::Pace {
+    timeout: PATIENCE,
+    attempts: 3,
+    first_pause: Duration::from_millis(1),
+    longest_pause: Duration::from_millis(4),
+    denied_every: Duration::from_hours(1),
+    look: Duration::from_millis(20),
+    goodbye: Duration::from_millis(500),
 };
 
 /// Text that many may write to.
@@ -105,6 +118,10 @@ pub struct Setup {
     pub transport: Option<Arc<dyn Transport>>,
     pub audit_out: Option<Box<dyn Write + Send>>,
     pub has_contract: bool,
+    /// How destinations of notifications are told.
+    pub notify: notify::pace::Pace,
+    /// Their Secrets: name, `url` and `secret`.
+    pub destinations: Vec<(&'static str, String, String)>,
     /// Whether there is anywhere to ask people.
     pub asks_people: bool,
     pub clock: Clock,
@@ -137,6 +154,7 @@ pub struct World {
     ended: JoinHandle<Result<(), RunError>>,
     pub clock: Arc<Clock>,
     credentials: TempDir,
+    destinations: TempDir,
     _ledger: TempDir,
 }
 
@@ -228,9 +246,25 @@ impl Setup {
             transport: None,
             audit_out: None,
             has_contract: true,
+            notify: TOLD_AT_ONCE,
+            destinations: vec![],
             asks_people: true,
             clock: Clock::default(),
         }
+    }
+}
+
+impl Setup {
+    /// The folders of the Secrets, as the kubelet makes them.
+    fn mounted(&self) -> (TempDir, TempDir) {
+        let (credentials, destinations) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        if let Some(token) = self.token {
+            mount(credentials.path(), token);
+        }
+        for (name, url, secret) in &self.destinations {
+            mount_destination(destinations.path(), name, url, secret);
+        }
+        (credentials, destinations)
     }
 }
 
@@ -246,12 +280,9 @@ impl World {
         let fake = FakeMeta::start().await.unwrap();
         let mut setup = Setup::usual(&fake);
         change(&mut setup);
+        let (credentials, destinations) = setup.mounted();
         fake.set_faults(setup.faults);
         let audit = Captured::default();
-        let credentials = TempDir::new().unwrap();
-        if let Some(token) = setup.token {
-            mount(credentials.path(), token);
-        }
         let ledger = TempDir::new().unwrap();
         let (dir, least_free_bytes) = match setup.ledger {
             Ledger::Own => (Some(ledger.path().to_owned()), 0),
@@ -281,6 +312,7 @@ impl World {
             inspect_tokens: setup.inspect_tokens,
             stale_after: setup.stale_after,
             drain: setup.drain,
+            notify: told(destinations.path(), setup.notify),
             ..settings(credentials.path())
         };
         let stop = CancellationToken::new();
@@ -306,6 +338,7 @@ impl World {
             ended,
             clock,
             credentials,
+            destinations,
             _ledger: ledger,
         }
     }
@@ -340,6 +373,11 @@ impl World {
     /// Changes the mounted token.
     pub fn mount(&self, token: &str) {
         mount(self.credentials.path(), token);
+    }
+
+    /// Changes the Secret of a destination.
+    pub fn mount_destination(&self, name: &str, url: &str, secret: &str) {
+        mount_destination(self.destinations.path(), name, url, secret);
     }
 
     /// Asks the server to stop.
@@ -488,6 +526,7 @@ fn settings(credentials: &Path) -> Settings {
         journal: None,
         settle: at(Duration::from_secs(1)),
         exposure: AT_ONCE,
+        notify: told(Path::new("/nowhere"), TOLD_AT_ONCE),
         inspect_tokens: None,
         stale_after: Duration::from_hours(1),
         drain: PATIENCE,
@@ -496,6 +535,30 @@ fn settings(credentials: &Path) -> Settings {
             uid: "pod-uid".into(),
         },
         boot_id: "boot".into(),
+    }
+}
+
+fn told(dir: &Path, pace: notify::pace::Pace) -> notify::Settings {
+    notify::Settings {
+        addresses: Addresses::Dir(dir.to_owned()),
+        namespace: Some("acme".into()),
+        pace,
+    }
+}
+
+/// Who tells nobody, for a server that is put together by hand.
+pub fn told_nobody(metrics: &Arc<Metrics>) -> Notifier {
+    let settings = told(Path::new("/nowhere"), TOLD_AT_ONCE);
+    Notifier::new(settings, Arc::default(), Arc::clone(metrics))
+}
+
+fn mount_destination(dir: &Path, name: &str, url: &str, secret: &str) {
+    let folder = dir.join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (key, value) in [("url", url), ("secret", secret)] {
+        let new = folder.join(format!("{key}.new"));
+        std::fs::write(&new, value).unwrap();
+        std::fs::rename(new, folder.join(key)).unwrap();
     }
 }
 

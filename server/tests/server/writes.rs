@@ -13,6 +13,7 @@ mod gates;
 mod get_change;
 mod keys;
 mod ledger;
+mod notify;
 mod record;
 mod resolve;
 mod settling;

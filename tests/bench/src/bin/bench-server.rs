@@ -27,6 +27,7 @@ use tenantry_server::control_plane::{ControlPlane, Live, LiveError, ReportError}
 use tenantry_server::credentials::Credentials;
 use tenantry_server::exposure;
 use tenantry_server::knowledge::{Knowledge, RawContract, Topic};
+use tenantry_server::notify::{self, address::Addresses};
 use tenantry_server::report::Pod;
 use tenantry_server::run::{self, Parts, Settings};
 use tenantry_server::settler::Pace;
@@ -175,6 +176,11 @@ async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
             credit: Duration::ZERO,
         },
         exposure: exposure::Pace::PRODUCTION,
+        notify: notify::Settings {
+            addresses: Addresses::Dir("/nowhere".into()),
+            namespace: None,
+            pace: notify::pace::Pace::PRODUCTION,
+        },
         mcp_listen: listen,
         admin_listen: any,
         activity_listen: any,
