@@ -7,6 +7,10 @@
     reason = "all of this is tests, helpers as well"
 )]
 
+#[expect(dead_code, reason = "the server's own tests are told more")]
+#[path = "server/receiver.rs"]
+mod receiver;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -16,7 +20,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tenantry_fakes::meta::FakeMeta;
+use tenantry_fakes::meta::{FakeMeta, Faults};
+
+use receiver::{HUSH, Receiver, SECRET};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/acme");
 
@@ -189,7 +195,7 @@ struct Served {
     report: PathBuf,
     program: Program,
     url: String,
-    _fake: FakeMeta,
+    fake: FakeMeta,
 }
 
 impl Served {
@@ -212,7 +218,7 @@ impl Served {
             report,
             program,
             url,
-            _fake: fake,
+            fake,
         }
     }
 
@@ -255,6 +261,45 @@ async fn a_freeze_beside_the_example_stops_it_until_it_is_taken_away() {
     for text in [log, serde_json::to_string(&lines).unwrap()] {
         assert!(!text.contains(TOKEN), "a token was told");
     }
+}
+
+/// The Secret of a destination stands among the documents, like any other.
+#[tokio::test]
+async fn a_folder_tells_the_receiver_that_its_secret_names() {
+    let receiver = Receiver::start(&[]).await;
+    let served = Served::start().await;
+    served.fake.set_faults(Faults {
+        token_expires_at: 1,
+        ..Faults::default()
+    });
+    let notifications = "  notifications: [{name: ads-team, secretName: slack}]\n  connectors:\n";
+    let tenant = served.text.replacen("  connectors:\n", notifications, 1);
+    let (url, token) = (&receiver.url, "sandbox-other-token");
+    served.fake.grant(token, &["act_1001", "act_1002"]);
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: slack, namespace: acme}}\nstringData: {{url: \"{url}\", secret: {SECRET}}}\n"
+    );
+    fs::write(served.dir.path().join("slack.yaml"), secret).unwrap();
+    // Another token is asked about at once.
+    served.write(&tenant.replace(TOKEN, token));
+    let is_told = |report: &Value| report["notifications"][0]["ready"] == true;
+    reported(&served.report, is_told).await;
+    let told = receiver.count(1).await.remove(0);
+    let text = told.text();
+    assert!(
+        text.starts_with("acme: meta has to be connected again\n"),
+        "{text}"
+    );
+    assert!(!text.contains("kubectl"), "there is no cluster: {text}");
+    let log = serde_json::to_string(&*served.program.log.lock().unwrap()).unwrap();
+    let report = fs::read_to_string(&served.report).unwrap();
+    for text in [log, report] {
+        assert!(
+            !text.contains(HUSH) && !text.contains(&SECRET[6..]),
+            "{text}"
+        );
+    }
+    served.program.end();
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ use std::ops::RangeInclusive;
 
 use tenantry_core::access::Access;
 use tenantry_core::ledger_mark::LedgerMark;
-use tenantry_core::name::{AccountId, ConnectorName, Currency, Organization, ToolName};
+use tenantry_core::name::{
+    AccountId, ConnectorName, Currency, DestinationName, Organization, ToolName,
+};
+use tenantry_core::notification::{Destination, Occasion};
 use tenantry_core::policy::Policy;
 use tenantry_core::reason::Reason;
 use tenantry_core::tenant::{
@@ -21,6 +24,7 @@ use tenantry_core::tenant::{
 
 use crate::compile::policy::Origin;
 use crate::label;
+use crate::mcp_tenant::notification::Notification;
 use crate::mcp_tenant::{
     Account, Connector, Endpoint, KeyLimits, McpTenant, McpTenantSpec, Rate, TenantLimits, Tools,
 };
@@ -38,6 +42,14 @@ const PER_TENANT: RateLimit = RateLimit {
 /// Calls in progress where the tenant sets no limit; vendors answer in about a
 /// second, so this is more than `PER_TENANT` needs.
 const CONCURRENCY: u32 = 32;
+/// What a destination hears of that does not say. A denial is its caller's, who
+/// hears of it at once and may ask a thousand times.
+const TOLD: [Occasion; 4] = [
+    Occasion::Pending,
+    Occasion::Decided,
+    Occasion::Executed,
+    Occasion::ReconnectNeeded,
+];
 /// As the form has it.
 const RETAINED_DAYS: RangeInclusive<u16> = 30..=9999;
 
@@ -82,6 +94,10 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
     let tools = tools(spec.tools.as_ref(), &mut flaws);
     let limits = limits(spec.limits.unwrap_or_default(), &mut flaws);
     let retain_days = retain_days(spec, &mut flaws);
+    let notifications = spec.notifications.iter();
+    let notifications: Vec<_> = notifications
+        .filter_map(|form| destination(form, &mut flaws))
+        .collect();
     flaws.unsupported(spec);
     let endpoint = spec.endpoint.clone().unwrap_or_default();
     let (Some(namespace), Some(tenant_uid), Some(organization), []) =
@@ -105,7 +121,7 @@ pub fn compile(tenant: &McpTenant, view: &OperatorView) -> Result<TenantConfig, 
             .network
             .as_ref()
             .and_then(|network| network.proxy.clone()),
-        notifications: vec![],
+        notifications,
         guard_proven: view.guard_proven,
         canary: view.canary.clone(),
         ledger: LedgerTerms {
@@ -211,6 +227,16 @@ fn account(form: &Account, connector: &str, flaws: &mut Flaws) -> Option<Account
         time_zone: form.time_zone.clone(),
         // Without a word of its own an account adds no strictness.
         access: form.access.unwrap_or(Access::ReadWrite),
+    })
+}
+
+fn destination(form: &Notification, flaws: &mut Flaws) -> Option<Destination> {
+    let path = format!("spec.notifications[{}]", form.name);
+    let name = flaws.good(DestinationName::parse(&form.name), &path)?;
+    let occasions = form.occasions.as_deref().unwrap_or(&TOLD);
+    Some(Destination {
+        name,
+        occasions: occasions.iter().copied().collect(),
     })
 }
 

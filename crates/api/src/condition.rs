@@ -29,6 +29,10 @@ pub const POLICY_ACCEPTED: &str = "PolicyAccepted";
 /// Of a SafetyPolicy: it is in force as it is written.
 pub const ACCEPTED: &str = "Accepted";
 
+/// Every destination of notifications can be told something. Nothing else
+/// depends on it.
+pub const NOTIFICATIONS_READY: &str = "NotificationsReady";
+
 /// The way in from outside the cluster leads to the server.
 pub const EXPOSED: &str = "Exposed";
 

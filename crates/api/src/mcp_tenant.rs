@@ -6,6 +6,7 @@
 
 pub mod ledger;
 pub mod network;
+pub mod notification;
 pub mod server;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -16,6 +17,7 @@ use tenantry_core::access::Access;
 
 use ledger::{Ledger, LedgerStatus};
 use network::Network;
+use notification::Notification;
 use server::Server;
 
 /// What the platform team declares for one organisation.
@@ -115,6 +117,12 @@ pub struct McpTenantSpec {
     /// Whom the server may talk to beside what it needs, and who may talk to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+
+    /// Who hears of what happens, beside those who ask.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub notifications: Vec<Notification>,
 
     /// True stops the operator from changing anything of this tenant. It never
     /// stops the server, and it never delays a freeze.

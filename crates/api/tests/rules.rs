@@ -147,6 +147,25 @@ fn each_rule_refuses_with_a_message_to_act_on() {
 }
 
 #[test]
+fn a_destination_is_refused_with_a_message_to_act_on() {
+    let secret_name = "secretName is the name of a Secret in this namespace: words of a-z, 0-9 and `-`, parted by `.`, each starting and ending with a letter or digit";
+    let name = "a destination's name is 1-40 of a-z, 0-9 and `-`, starting and ending with a letter or digit";
+    for (field, value, message) in [
+        ("name", "Ads team", name),
+        ("name", "-ads", name),
+        ("name", "ads.team", name),
+        ("secretName", "https://hooks.example.com", secret_name),
+        ("secretName", "Slack", secret_name),
+        ("secretName", "slack-", secret_name),
+    ] {
+        let mut destination = json!({"name": "ads", "secretName": "slack"});
+        destination[field] = value.into();
+        let told = refusals(&with("/notifications", json!([destination])));
+        assert_eq!(told, format!("spec.notifications[0].{field}: {message}"));
+    }
+}
+
+#[test]
 fn one_key_has_no_more_places_than_there_are() {
     let refusals = |of_key: Option<u32>, of_all: Option<u32>| {
         let mut limits = json!({"perKey": {"perMinute": 1, "burst": 1}});
@@ -195,6 +214,18 @@ fn what_users_write_is_accepted() {
             "/server",
             json!({"tolerations": [{"operator": "Exists"}, {"key": "a", "effect": "NoSchedule"}]}),
         ),
+        ("/notifications", json!([])),
+        (
+            "/notifications",
+            json!([{"name": "ads", "secretName": "slack.ads"}]),
+        ),
+        (
+            "/notifications",
+            json!([
+                {"name": "a", "secretName": "s", "occasions": ["Denied"]},
+                {"name": "b", "secretName": "s", "occasions": ["Pending", "Decided", "Executed", "ReconnectNeeded"]},
+            ]),
+        ),
     ] {
         assert_eq!(refusals(&with(pointer, value)), "", "{pointer}");
     }
@@ -236,6 +267,15 @@ fn a_misspelt_field_is_no_tenant() {
         ("/server", json!({"podSpec": {}})),
         ("/connectors/0/url", json!("http://elsewhere")),
         ("/access", json!("readonly")),
+        (
+            "/notifications",
+            json!([{"name": "a", "secretName": "s", "url": "https://hooks.example.com"}]),
+        ),
+        (
+            "/notifications",
+            json!([{"name": "a", "secretName": "s", "occasions": ["Asked"]}]),
+        ),
+        ("/notifications", json!([{"name": "a"}])),
     ] {
         let document = with(pointer, value);
         assert!(

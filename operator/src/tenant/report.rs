@@ -3,6 +3,7 @@
 //! changed.
 
 mod exposure;
+mod notifications;
 mod observe;
 mod policies;
 
@@ -15,8 +16,8 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, ResourceExt as _};
 use tenantry_api::condition::{
-    CREDENTIALS_READY, EXPOSED, Finding, GUARDED, ISOLATED, LEDGER_HEALTHY, POLICY_ACCEPTED, READY,
-    RECONCILING, SERVER_AVAILABLE, STALLED, conditions,
+    CREDENTIALS_READY, EXPOSED, Finding, GUARDED, ISOLATED, LEDGER_HEALTHY, NOTIFICATIONS_READY,
+    POLICY_ACCEPTED, READY, RECONCILING, SERVER_AVAILABLE, STALLED, conditions,
 };
 use tenantry_api::label;
 use tenantry_api::mcp_tenant::McpTenantStatus;
@@ -230,6 +231,7 @@ fn aside(subject: &Subject, mut told: Vec<Condition>) -> McpTenantStatus {
             GUARDED,
             POLICY_ACCEPTED,
             LEDGER_HEALTHY,
+            NOTIFICATIONS_READY,
         ]
         .contains(&condition.type_.as_str())
     };
@@ -310,6 +312,7 @@ mod tests {
             exposed: None,
             ledger: finding(LEDGER_HEALTHY),
             policies: None,
+            notifications: None,
             mark: None,
             access: None,
             connectors: vec![],

@@ -3,6 +3,7 @@
 pub mod allowed;
 pub mod entrance;
 pub mod reach;
+pub mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::tenant::optional::Served;
 use crate::tenant::unique::{self, Loss};
 use entrance::{Entrance, entrance};
 use reach::{Reach, reach};
+use secrets::SecretMount;
 
 /// By which a namespace says what its pods must not do.
 pub const POD_SECURITY_LABEL: &str = "pod-security.kubernetes.io/enforce";
@@ -95,8 +97,8 @@ pub struct ValidTenant {
     pub contract: TenantConfig,
     /// Policies that bind it and are not accepted as they are now.
     pub unaccepted: BTreeSet<String>,
-    /// The Secret of each connector.
-    pub credentials: Vec<SecretMount>,
+    /// The Secrets of its connectors and destinations.
+    pub secrets: Vec<SecretMount>,
     /// How its server runs.
     pub server: Server,
     /// What is known of its ledger.
@@ -111,15 +113,6 @@ pub struct ValidTenant {
     pub reach: Reach,
     /// What it asks for and this cluster cannot do; the rest is built.
     pub lacks: Vec<Obstacle>,
-}
-
-/// A Secret that the server finds in its file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretMount {
-    /// Of which connector.
-    pub connector: String,
-    /// Which Secret.
-    pub secret: String,
 }
 
 /// What is in the way until somebody does something.
@@ -165,10 +158,6 @@ pub fn validate(
         .ok_or_else(|| Obstacle::new(Reason::SpecInvalid, "the tenant has no name or UID"))?;
     let (entrance, reach) = chosen(tenant, settings)?;
     let lacks = lacks(entrance.as_ref(), &reach, found.served);
-    let credentials = tenant.spec.connectors.iter().map(|connector| SecretMount {
-        connector: connector.name.clone(),
-        secret: connector.credentials.secret_name.clone(),
-    });
     let Some(home) = &found.home else {
         return Err(not_bound(&namespace, &settings.operator));
     };
@@ -179,7 +168,7 @@ pub fn validate(
         owner,
         contract,
         unaccepted,
-        credentials: credentials.collect(),
+        secrets: SecretMount::all_of(tenant),
         server: tenant.spec.server.clone(),
         ledger: found.ledger.clone(),
         // INVARIANT: without sqlite the ledger is postgres, which did not compile.
@@ -326,6 +315,7 @@ impl Claim {
 
 #[cfg(test)]
 mod tests {
+    use super::secrets::Holder;
     use super::*;
     use crate::policies::judged::tests::judged;
     use crate::tenant::example;
@@ -344,10 +334,10 @@ mod tests {
         assert_eq!(valid.owner.uid, example::UID);
         assert_eq!(valid.owner.controller, Some(true));
         let mount = SecretMount {
-            connector: "meta".into(),
+            holder: Holder::Connector("meta".into()),
             secret: "meta-credentials".into(),
         };
-        assert_eq!(valid.credentials, [mount]);
+        assert_eq!(valid.secrets, [mount]);
     }
 
     #[test]

@@ -141,6 +141,52 @@ fn one_key_has_no_more_places_than_there_are() {
 }
 
 #[test]
+fn a_destination_hears_of_what_it_names_and_else_of_all_but_denials() {
+    let mut tenant = tenant(&meta());
+    let said = json!([
+        {"name": "ads-team", "secretName": "slack-ads"},
+        {"name": "audit", "secretName": "collector", "occasions": ["Denied", "Decided"]},
+    ]);
+    tenant.spec.notifications = serde_json::from_value(said).unwrap();
+    let config = compile(&tenant, &OperatorView::default()).unwrap();
+    // Where a destination is stays in its Secret, and whose Secret it is with
+    // the operator.
+    let expected = json!([
+        {"name": "ads-team", "occasions": ["Pending", "Decided", "Executed", "ReconnectNeeded"]},
+        {"name": "audit", "occasions": ["Decided", "Denied"]},
+    ]);
+    assert_eq!(
+        serde_json::to_value(config.notifications).unwrap(),
+        expected
+    );
+}
+
+/// A folder of documents has no API server that would refuse it before.
+#[test]
+fn a_destination_without_a_good_name_or_occasion_is_a_flaw() {
+    for (said, told) in [
+        (
+            json!([{"name": "Ads", "secretName": "a"}]),
+            "spec.notifications[Ads]: `Ads` is not a destination's name (1-40 of a-z, 0-9 and `-`, starting and ending with a letter or digit)",
+        ),
+        (
+            json!([{"name": "a", "secretName": "a"}, {"name": "a", "secretName": "b"}]),
+            "the contract contradicts itself: the destination `a` stands twice",
+        ),
+        (
+            json!([{"name": "a", "secretName": "a", "occasions": []}]),
+            "the contract contradicts itself: the destination `a` hears of nothing",
+        ),
+    ] {
+        let mut tenant = tenant(&meta());
+        tenant.spec.notifications = serde_json::from_value(said).unwrap();
+        let flaws = compile(&tenant, &OperatorView::default()).unwrap_err();
+        let flaws: Vec<_> = flaws.iter().map(ToString::to_string).collect();
+        assert_eq!(flaws, [told]);
+    }
+}
+
+#[test]
 fn what_this_release_cannot_do_is_refused_by_name() {
     let mut tenant = tenant(&meta());
     let said = json!({

@@ -15,7 +15,8 @@ use tenantry_api::mcp_tenant::server::{Quantities, Resources};
 use super::scheduling;
 use super::stateful_set::LEDGER;
 use crate::settings::ServerImage;
-use crate::tenant::validate::{SecretMount, ValidTenant};
+use crate::tenant::validate::ValidTenant;
+use crate::tenant::validate::secrets::SecretMount;
 
 /// The user and group of the server; nobody's on any node.
 const UID: i64 = 65532;
@@ -68,7 +69,7 @@ pub fn pod(tenant: &ValidTenant, image: &ServerImage) -> PodSpec {
             ..PodDNSConfig::default()
         }),
         containers: vec![container(tenant, image)],
-        volumes: Some(tenant.credentials.iter().map(secret_volume).collect()),
+        volumes: Some(tenant.secrets.iter().map(secret_volume).collect()),
         node_selector: (!server.node_selector.is_empty()).then(|| server.node_selector.clone()),
         tolerations: (!server.tolerations.is_empty()).then_some(tolerations),
         affinity: server.affinity.as_ref().and_then(scheduling::affinity),
@@ -85,7 +86,7 @@ fn container(tenant: &ValidTenant, image: &ServerImage) -> Container {
         mount_path: label::LEDGER_DIR.into(),
         ..VolumeMount::default()
     }];
-    mounts.extend(tenant.credentials.iter().map(secret_mount));
+    mounts.extend(tenant.secrets.iter().map(secret_mount));
     let env = [
         ("POD_NAME", "metadata.name"),
         ("POD_UID", "metadata.uid"),
@@ -159,7 +160,7 @@ fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
 /// says what is missing.
 fn secret_volume(mount: &SecretMount) -> Volume {
     Volume {
-        name: volume_name(mount),
+        name: mount.volume(),
         secret: Some(SecretVolumeSource {
             secret_name: Some(mount.secret.clone()),
             optional: Some(true),
@@ -172,15 +173,11 @@ fn secret_volume(mount: &SecretMount) -> Volume {
 
 fn secret_mount(mount: &SecretMount) -> VolumeMount {
     VolumeMount {
-        name: volume_name(mount),
-        mount_path: format!("{}/{}", label::CREDENTIALS_DIR, mount.connector),
+        name: mount.volume(),
+        mount_path: mount.path(),
         read_only: Some(true),
         ..VolumeMount::default()
     }
-}
-
-fn volume_name(mount: &SecretMount) -> String {
-    format!("credentials-{}", mount.connector)
 }
 
 fn resources(wish: Option<&Resources>) -> ResourceRequirements {

@@ -21,7 +21,7 @@ use crate::tenant::build::{Children, Placed, pod_labels, read_contract};
 use crate::tenant::ledger;
 use crate::tenant::validate::{Obstacle, ValidTenant};
 
-use super::{exposure, policies};
+use super::{exposure, notifications, policies};
 use proven::{guarded, isolated};
 
 /// The pod of ordinal 0, the only one as long as the ledger is a file.
@@ -42,6 +42,8 @@ pub struct Observed {
     pub ledger: Finding,
     /// Whether every policy is in force as written, where there is one.
     pub policies: Option<Finding>,
+    /// Whether every destination of notifications can be told, where there is one.
+    pub notifications: Option<Finding>,
     /// Whether all is as declared.
     pub ready: Finding,
     /// Whether the way in from outside leads here, where there is one.
@@ -101,6 +103,7 @@ impl Observed {
         ]);
         all.extend(self.exposed.clone());
         all.extend(self.policies.clone());
+        all.extend(self.notifications.clone());
         all
     }
 }
@@ -203,6 +206,7 @@ pub fn observe(
         exposed,
         ledger,
         policies,
+        notifications: notifications::finding(&tenant.contract, report),
         mark: ledger::mirrored(tenant.ledger.clone(), &children.mcp_server),
         access: access(report),
         connectors: report.map(connectors).unwrap_or_default(),
@@ -397,7 +401,7 @@ fn sentence(connector: &ConnectorReport) -> String {
 }
 
 /// The reason of that word; a server of another release may know more.
-fn word(text: Option<&str>, otherwise: Reason) -> Reason {
+pub(super) fn word(text: Option<&str>, otherwise: Reason) -> Reason {
     let known = Reason::ALL
         .iter()
         .find(|reason| Some(reason.as_str()) == text);

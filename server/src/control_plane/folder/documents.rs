@@ -15,7 +15,7 @@ use tenantry_api::safety_policy::SafetyPolicy;
 use tenantry_core::access::Access;
 use tenantry_core::freeze::Freezes;
 use tenantry_core::key::KeyRecord;
-use tenantry_core::name::{ConnectorName, KeyId};
+use tenantry_core::name::{ConnectorName, DestinationName, KeyId};
 use tenantry_core::policy::Policy;
 use tenantry_core::tenant::TenantConfig;
 
@@ -30,7 +30,8 @@ pub struct Declared {
     pub keys: Vec<KeyRecord>,
     /// What is frozen.
     pub freezes: Freezes,
-    /// The content of each connector's Secret, where it is among the documents.
+    /// The content of the Secrets that the McpTenant names, where they are among
+    /// the documents.
     pub secrets: Secrets,
     /// Documents that say nothing here.
     pub ignored: Vec<String>,
@@ -236,9 +237,13 @@ fn secrets_of(tenant: &McpTenant, secrets: &[Secret]) -> Secrets {
         let name = ConnectorName::parse(&form.name).ok()?;
         Some((name, of(&form.credentials.secret_name)?))
     });
+    let destinations = tenant.spec.notifications.iter().filter_map(|form| {
+        let name = DestinationName::parse(&form.name).ok()?;
+        Some((name, of(&form.secret_name)?))
+    });
     Secrets {
         connectors: connectors.collect(),
-        ..Secrets::default()
+        destinations: destinations.collect(),
     }
 }
 

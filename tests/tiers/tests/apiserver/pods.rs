@@ -294,3 +294,61 @@ fn a_server_that_runs_is_held_to_the_same_when_it_changes() {
     })
     .unwrap();
 }
+
+/// The Secret of a destination is mounted once a McpTenant names it, at its place
+/// and at no other. The tenant is written as people write it, in kubectl's YAML.
+#[test]
+fn a_destination_of_notifications_brings_its_secret_and_no_more() {
+    let plane = Plane::shared();
+    let acme = plane.onboard("telling");
+    acme.wait_for_reason("ServerStarting");
+    let patch = "spec:\n  notifications:\n  - {name: ads-team, secretName: slack-ads, occasions: [Pending, Denied]}\n";
+    let patching = [
+        "patch",
+        "-n",
+        "telling",
+        "mcptenant/telling",
+        "--type=merge",
+        "-p",
+        patch,
+    ];
+    acme.kubectl.run(&patching).unwrap();
+    let mut set = wait_for("the Secret in the StatefulSet", || {
+        let set = acme.get("statefulset/server")?;
+        let volume = &set["spec"]["template"]["spec"]["volumes"][1];
+        Ok((volume["secret"]["secretName"] == "slack-ads").then_some(set))
+    })
+    .unwrap();
+    let contract = acme.get("mcpserver/server").unwrap();
+    assert_eq!(
+        contract["spec"]["notifications"],
+        json!([{"name": "ads-team", "occasions": ["Pending", "Denied"]}])
+    );
+    let operator = plane.kubectl_as(OPERATOR);
+    let told = |set: &Value| operator.apply_refusal(set).unwrap();
+    set["metadata"] = json!({"name": "server", "namespace": "telling"});
+    set.as_object_mut().unwrap().remove("status");
+    assert_eq!(told(&set), "");
+    for (place, value, words) in [
+        (
+            "/volumes/1/secret/secretName",
+            json!("mcp-tokens"),
+            "may not mount the Secret `mcp-tokens`",
+        ),
+        (
+            "/containers/0/volumeMounts/2/mountPath",
+            json!("/var/run/tenantry/elsewhere"),
+            "mounted read-only below /var/run/tenantry/credentials or notifications",
+        ),
+        (
+            "/containers/0/volumeMounts/2/mountPath",
+            json!("/var/run/tenantry/notifications/../../secrets"),
+            "mounted read-only below /var/run/tenantry/credentials or notifications",
+        ),
+    ] {
+        let mut changed = set.clone();
+        *at(&mut changed, &format!("{POD}{place}")) = value;
+        let told = told(&changed);
+        assert!(told.contains(words), "{place}: {told}");
+    }
+}
