@@ -213,6 +213,17 @@ struct Decided<'d> {
     intents: &'d [String],
 }
 
+/// All that was said, as of one change.
+fn of_all(rulings: &[Ruling]) -> Ruling {
+    let fired = rulings.iter().flat_map(|ruling| &ruling.fired);
+    let shadow = rulings.iter().flat_map(|ruling| &ruling.shadow);
+    Ruling {
+        decision: Decision::Denied,
+        fired: fired.cloned().collect(),
+        shadow: shadow.cloned().collect(),
+    }
+}
+
 fn changing<'a>(items: &'a [Item<'a>]) -> Changing<'a> {
     let changing = items.iter().filter_map(|item| match &item.what {
         What::Change(asked) => Some((item, asked)),
@@ -315,6 +326,10 @@ impl Page<'_> {
                 })
             }
             Together::Denied => {
+                let detail = told("denied", &of_all(&rulings));
+                let record = decided.batch.record;
+                self.append(Event::Refused, Some(own), detail, record)
+                    .await?;
                 let lines = decided.changing.iter().zip(&rulings);
                 for ((item, asked), ruling) in lines {
                     let detail = told("denied", ruling);
@@ -334,10 +349,13 @@ impl Page<'_> {
         rulings: &[Ruling],
     ) -> Result<Timestamp, LedgerError> {
         let own = &decided.change.lease.change;
-        let fired = rulings.iter().flat_map(|ruling| &ruling.fired);
-        let fired: Vec<_> = fired.cloned().collect();
-        let deferred = decided.batch.deferred;
-        let expires_at = self.ask(own, terms, &fired, deferred).await?;
+        let Batch {
+            record, deferred, ..
+        } = decided.batch;
+        let whole = of_all(rulings);
+        let expires_at = self.ask(own, terms, &whole.fired, *deferred).await?;
+        let detail = told("needs_approval", &whole);
+        self.append(Event::Asked, Some(own), detail, record).await?;
         for ((item, asked), ruling) in decided.changing.iter().zip(rulings) {
             let detail = told("needs_approval", ruling);
             self.append(Event::Asked, Some(item.change), detail, asked.record)

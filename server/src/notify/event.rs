@@ -10,6 +10,7 @@ use tenantry_core::policy::decide::{Fired, Verdict};
 use tenantry_ledger::change::ChangeId;
 use tenantry_ledger::line::Event;
 
+use crate::pipeline::set_budgets;
 use crate::summary;
 
 /// What happened to a change.
@@ -130,6 +131,8 @@ struct Own {
     organization: String,
     event: Event,
     #[serde(default)]
+    batch: Option<ChangeId>,
+    #[serde(default)]
     detail: Value,
 }
 
@@ -167,6 +170,8 @@ impl Line {
         let detail = &self.unmapped.detail;
         let word = |of: &Value, name: &str| Some(of.get(name)?.as_str()?.to_owned());
         Some(match self.unmapped.event {
+            // The batch says it of all its changes.
+            Event::Asked | Event::Refused if self.unmapped.batch.is_some() => return None,
             Event::Asked => (What::Asked, decision),
             // What is only in the way of another change is no policy's word.
             Event::Refused if word(decision, "decision")? == "denied" => (What::Denied, decision),
@@ -201,6 +206,7 @@ impl Line {
         let of = match (object, made) {
             (Some(object), _) => format!("{} {}", object.kind.replace('_', " "), object.uid),
             (None, Some((_, kind))) => format!("new {}", kind.replace('_', " ")),
+            (None, None) if self.api.operation == set_budgets::TOOL => "several budgets".to_owned(),
             (None, None) => "a change".to_owned(),
         };
         let data = object.or_else(|| self.resources.first());

@@ -9,10 +9,11 @@ use tenantry_api::mcp_approval::ApprovalVerdict;
 use tenantry_api::mcp_server::{DestinationReport, ReplicaReport};
 use tenantry_core::notification::{Destination, Occasion};
 use tenantry_fakes::meta::{EXPIRED_TOKEN, Fault, Faults};
+use tenantry_server::control_plane::Question;
 use tenantry_server::notify::pace::Pace;
 use tenantry_server::notify::queue;
 
-use super::{AD_SET, budget, budgets, call, new_key, obey, open, policy, set};
+use super::{AD_SET, budgets, call, new_key, obey, open, policy, set};
 use crate::receiver::{Answer, HUSH, OTHER_SECRET, Received, Receiver, SECRET};
 use crate::world::{Setup, TOLD_AT_ONCE, World, logs, until};
 
@@ -160,6 +161,53 @@ async fn a_change_is_told_of_from_the_question_to_what_became_of_it() {
     assert_eq!(ids(&all).len(), 3);
     for occasion in ["Pending", "Decided", "Executed"] {
         counted(&world, &sent(occasion, 1)).await;
+    }
+    end(world).await;
+}
+
+#[tokio::test]
+async fn a_batch_is_one_question_and_as_many_outcomes() {
+    let receiver = Receiver::start(&[]).await;
+    let world = telling(&receiver, |setup| {
+        setup.tenant.guard_proven = true;
+        setup.tenant.policies = vec![policy(asks())];
+    })
+    .await;
+    let changes = json!([
+        {"campaign_id": "12001001001", "daily_budget": {"amount": "53.00", "currency": "EUR"}},
+        {"ad_set_id": AD_SET, "daily_budget": {"amount": "33.00", "currency": "EUR"}},
+    ]);
+    let arguments =
+        json!({"tool": "meta_set_budget", "changes": changes, "idempotency_key": new_key()});
+    let told = call(&world, "set_budgets", arguments).await;
+    assert_eq!(told["status"], "pending_approval", "{told}");
+    let id = told["change_id"].as_str().unwrap();
+    let question = |one: &Question| one.spec.request.change_id == id;
+    let question = world.control.question(question).await;
+    let approve = ApprovalVerdict::Approve;
+    world
+        .control
+        .decide(&question.name, "bob@acme.example", approve);
+    let all = receiver.count(4).await;
+    assert_eq!(
+        titles(&all),
+        [
+            "acme: a change waits for people",
+            "acme: people agreed to a change",
+            "acme: a change was made",
+            "acme: a change was made",
+        ]
+    );
+    let asked = all[0].text();
+    for line in [
+        "several budgets",
+        "Tool: set_budgets",
+        &format!("kubectl mcp approve {} -n acme", question.name),
+    ] {
+        assert!(
+            asked.lines().any(|told| told == line),
+            "{line} is not in {asked}"
+        );
     }
     end(world).await;
 }
@@ -450,18 +498,11 @@ async fn a_rotated_secret_is_taken_up_and_so_is_one_that_comes_late() {
     let all = receiver.count(1).await;
     assert_eq!(all[0].secret, Some(SECRET));
     world.mount_destination(ADS, &receiver.url, OTHER_SECRET);
-    let mut amount = 31;
     // What is mounted is looked at once a second.
     while receiver.received().last().unwrap().secret != Some(OTHER_SECRET) {
-        amount += 1;
         let count = receiver.received().len();
-        let amount = format!("{}.00", 31 + amount % 5);
-        call(
-            &world,
-            "meta_set_budget",
-            budget(AD_SET, &amount, &new_key()),
-        )
-        .await;
+        let told = rename(&world, &format!("Name {count}")).await;
+        assert_eq!(told["status"], "done", "{told}");
         receiver.count(count + 1).await;
     }
     end(world).await;
