@@ -131,7 +131,7 @@ pub struct ApprovalRequest {
     /// The changes of a batch, in the order in which they are decided: people
     /// agree to all of them or to none. Empty for a change that stands alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = 50))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["changeId"]))]
     pub items: Vec<ApprovalItem>,
 
@@ -390,7 +390,8 @@ pub enum ApprovalState {
     Executing,
     /// The change was made.
     Applied,
-    /// People agreed, and the change was not made: the vendor refused it.
+    /// People agreed, and the change was not made, or not all of a batch: the
+    /// vendor refused it.
     Failed,
     /// The change was sent, and only people can find out what became of it.
     NeedsHuman,

@@ -1,6 +1,8 @@
 //! How a question ends: what its key is answered with, and what its object
 //! says. Pure.
 
+use std::borrow::Cow;
+
 use tenantry_api::mcp_approval::ApprovalState;
 use tenantry_core::audit::Stage;
 use tenantry_core::reason::{Reason, Refusal};
@@ -73,6 +75,28 @@ pub fn standing(progress: Progress, ended: Option<End>) -> (ApprovalState, &'sta
             | Progress::Unknown,
         ) => (ApprovalState::Executing, "people agreed; it is on its way"),
     }
+}
+
+/// What an object says of a batch that stands there, by how far its changes have
+/// come: once they were sent, each goes its own way.
+pub fn of_batch(progress: Progress, items: &[Progress]) -> (ApprovalState, Cow<'static, str>) {
+    let is_sent = matches!(
+        progress,
+        Progress::Sending | Progress::Applied | Progress::NotApplied
+    );
+    let made = items.iter().filter(|item| **item == Progress::Applied);
+    let (made, all) = (made.count(), items.len());
+    if is_sent && items.contains(&Progress::NeedsHuman) {
+        let (state, message) = standing(Progress::NeedsHuman, None);
+        return (state, message.into());
+    }
+    let is_mixed = progress.is_final() && made > 0 && made < all;
+    if is_mixed {
+        let message = format!("{made} of {all} changes were made; see the audit record");
+        return (ApprovalState::Failed, message.into());
+    }
+    let (state, message) = standing(progress, None);
+    (state, message.into())
 }
 
 /// What an object says that asks people what became of a change that stands

@@ -1,5 +1,6 @@
 //! Says of every question where it stands, as the ledger has it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
@@ -66,15 +67,18 @@ impl Clerk<'_> {
         if question.status.state == Some(state) {
             return Ok(());
         }
-        self.tell(question, state, message).await
+        self.tell(question, state, &message).await
     }
 
     /// Where a question stands, by the ledger.
     async fn standing(
         &self,
         question: &Question,
-    ) -> Result<(ApprovalState, &'static str), RoundError> {
-        let gone = (ApprovalState::Stale, "the change is not kept any more");
+    ) -> Result<(ApprovalState, Cow<'static, str>), RoundError> {
+        let gone = (
+            ApprovalState::Stale,
+            "the change is not kept any more".into(),
+        );
         let Ok(change) = ChangeId::parse(&question.spec.request.change_id) else {
             return Ok(gone);
         };
@@ -84,9 +88,9 @@ impl Clerk<'_> {
             return Ok(match found.zip(inquiry) {
                 None => gone,
                 Some((_, inquiry)) if form::name(&change, inquiry.asked_at) != question.name => {
-                    (ApprovalState::Superseded, "people were asked anew")
+                    (ApprovalState::Superseded, "people were asked anew".into())
                 }
-                Some((found, _)) => end::found(found.progress),
+                Some((found, _)) => said_so(end::found(found.progress)),
             });
         }
         let (found, approval) = (
@@ -97,12 +101,16 @@ impl Clerk<'_> {
             return Ok(gone);
         };
         if form::name(&change, approval.asked_at) != question.name {
-            return Ok((
-                ApprovalState::Superseded,
-                "it was asked anew, because other rules ask by now",
-            ));
+            let anew = "it was asked anew, because other rules ask by now";
+            return Ok((ApprovalState::Superseded, anew.into()));
         }
-        Ok(end::standing(found.progress, approval.ended))
+        let items = self.ledger.items(&change).await?;
+        let changing = items.iter().filter(|item| item.proposal.is_some());
+        let changing: Vec<_> = changing.map(|item| item.progress).collect();
+        Ok(match approval.ended {
+            None if found.is_batch() => end::of_batch(found.progress, &changing),
+            ended => said_so(end::standing(found.progress, ended)),
+        })
     }
 
     pub(super) async fn tell(
@@ -118,6 +126,10 @@ impl Clerk<'_> {
         };
         within(self.plane.tell(question, &status)).await
     }
+}
+
+fn said_so((state, message): (ApprovalState, &'static str)) -> (ApprovalState, Cow<'static, str>) {
+    (state, message.into())
 }
 
 /// Since when a question has stood where it stands.

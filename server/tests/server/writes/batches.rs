@@ -257,6 +257,52 @@ async fn people_are_asked_once_about_all_and_all_are_made() {
 }
 
 #[tokio::test]
+async fn people_see_what_became_of_each_part_of_what_they_agreed_to() {
+    let world = asking().await;
+    for (answers, meddles, state, says) in [
+        (
+            Answers::Fault(Fault::BadParameter),
+            false,
+            ApprovalState::Failed,
+            "2 of 3 changes were made",
+        ),
+        (
+            Answers::Break,
+            true,
+            ApprovalState::NeedsHuman,
+            "people must find out",
+        ),
+    ] {
+        let order = Order {
+            path: Some(APPS.into()),
+            ..Order::next_write(Applies::Never, answers)
+        };
+        let (_, question) = asked(&world, &new_key()).await;
+        world.fake.order(order);
+        world
+            .control
+            .decide(&question.name, BOB, ApprovalVerdict::Approve);
+        if meddles {
+            came_to(&world, &question.name, ApprovalState::Executing).await;
+            until("the request is lost", || {
+                world.fake.open_orders().is_empty()
+            })
+            .await;
+            meddle(&world, APPS, 13_000).await;
+            looked_at(&world).await;
+            world.clock.advance(QUIET);
+        }
+        let fits = |one: &Question| one.name == question.name && stands(one, state);
+        let seen = world.control.question(fits).await;
+        let message = seen.status.message.unwrap();
+        assert!(message.starts_with(says), "{message}");
+        meddle(&world, SPRING, 5_000).await;
+        meddle(&world, AD_SET, 3_050).await;
+    }
+    world.end().await;
+}
+
+#[tokio::test]
 async fn who_says_no_to_a_batch_ends_all_of_it() {
     let world = asking().await;
     let key = new_key();
