@@ -238,7 +238,12 @@ impl Settler {
         let own = self.ledger.identity().epoch;
         let mut watched = self.watched();
         let mut before = std::mem::take(&mut *watched);
-        for change in unsettled {
+        let hands = &self.counter.book.hands;
+        // What is in hand may be about to leave only now.
+        for change in unsettled
+            .iter()
+            .filter(|change| !hands.hold(&change.lease.change))
+        {
             let (id, stage) = (&change.lease.change, Stage::of(change.progress));
             let is_left_behind = is_first && change.holder != own;
             let credit = if is_left_behind {

@@ -249,12 +249,24 @@ impl Arguments {
             return Self::TooLong(size);
         }
         let mut kept = arguments.clone();
-        for name in redact {
-            if let Some(value) = kept.get_mut(name) {
-                *value = REDACTED.into();
+        redacted(&mut kept, redact);
+        Self::Checked(kept)
+    }
+
+    /// The same of arguments that hold those of several calls, in the list `each`.
+    pub fn checked_each(
+        arguments: &Map<String, Value>,
+        each: &str,
+        redact: &BTreeSet<String>,
+    ) -> Self {
+        let mut kept = arguments.clone();
+        let calls = kept.get_mut(each).and_then(Value::as_array_mut);
+        for call in calls.into_iter().flatten() {
+            if let Value::Object(call) = call {
+                redacted(call, redact);
             }
         }
-        Self::Checked(kept)
+        Self::checked(&kept, redact)
     }
 
     /// Their size alone.
@@ -271,6 +283,14 @@ impl Arguments {
     pub fn unchecked(arguments: &Map<String, Value>) -> Self {
         let short = |name: &String| name.chars().take(64).collect();
         Self::Names(arguments.keys().take(MOST_NAMES).map(short).collect())
+    }
+}
+
+fn redacted(arguments: &mut Map<String, Value>, redact: &BTreeSet<String>) {
+    for name in redact {
+        if let Some(value) = arguments.get_mut(name) {
+            *value = REDACTED.into();
+        }
     }
 }
 

@@ -160,6 +160,9 @@ impl Ledger {
         }
         let lease = page.hand_over(&found).await?;
         page.move_to(&found, Progress::Executing).await?;
+        for item in page.open_items(&found).await? {
+            page.move_to(&item, Progress::Executing).await?;
+        }
         let mut detail = said.clone();
         detail.insert("uid".into(), json!(shown.uid));
         detail.insert("digest".into(), json!(shown.digest));
@@ -308,8 +311,17 @@ impl Page<'_> {
             .await?;
         detail.insert("end".into(), end.as_str().into());
         let detail = Value::Object(detail);
-        self.append(Event::ApprovalEnded, Some(own), detail, &change.record)
-            .await
+        let mut items = Vec::new();
+        if change.is_batch() {
+            items = self.items(own).await?;
+            items.retain(|item| item.proposal.is_some());
+        }
+        for ended in std::iter::once(change).chain(&items) {
+            let own = Some(&ended.lease.change);
+            self.append(Event::ApprovalEnded, own, detail.clone(), &ended.record)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn question(&mut self, change: &ChangeId) -> Result<(Recorded, Approval), LedgerError> {

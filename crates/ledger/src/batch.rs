@@ -494,7 +494,8 @@ impl Page<'_> {
         })
     }
 
-    async fn items(&mut self, batch: &ChangeId) -> Result<Vec<Recorded>, LedgerError> {
+    /// The changes of a batch, in their order.
+    pub(crate) async fn items(&mut self, batch: &ChangeId) -> Result<Vec<Recorded>, LedgerError> {
         let rows = self.tx.rows(ITEMS, args![batch.as_str()]).await?;
         rows.iter().map(Recorded::of).collect()
     }
@@ -556,7 +557,7 @@ impl Page<'_> {
         for item in self.open_items(batch).await? {
             self.free_roots(&item).await?;
             if is_agreed {
-                self.move_to(&item, Progress::Pending).await?;
+                self.move_to(&item, Progress::Executing).await?;
             }
         }
         if is_agreed {
@@ -569,11 +570,18 @@ impl Page<'_> {
         self.tx.run_later(alone, args![own]).await
     }
 
+    /// Puts down that an item could be made at another time.
+    pub(crate) async fn hold_up(&mut self, item: &Recorded) -> Result<(), LedgerError> {
+        let hold = "UPDATE changes SET held_up = 1 WHERE id = $1";
+        let own = item.lease.change.as_str();
+        self.tx.run_later(hold, args![own]).await
+    }
+
     /// Ends a batch whose items have all ended. Its key is free if nothing is kept
     /// of any that was to change something.
     pub(crate) async fn end_batch(&mut self, batch: &ChangeId) -> Result<(), LedgerError> {
-        const KEPT: &str = "SELECT claim FROM claims WHERE change_id IN \
-             (SELECT id FROM changes WHERE batch = $1 AND proposal IS NOT NULL) LIMIT 1";
+        const KEPT: &str = "SELECT claim FROM claims WHERE change_id IN (SELECT id FROM changes \
+             WHERE batch = $1 AND proposal IS NOT NULL AND held_up IS NULL) LIMIT 1";
         let items = self.items(batch).await?;
         if !items.iter().all(|item| item.progress.is_final()) {
             return Ok(());
@@ -581,6 +589,9 @@ impl Page<'_> {
         let whole = Recorded::find(&mut self.tx, batch).await?;
         let whole = whole.ok_or_else(|| LedgerError::damaged("an item has no batch"))?;
         if self.tx.row(KEPT, args![batch.as_str()]).await?.is_none() {
+            for item in &items {
+                self.free_key(item).await?;
+            }
             return self.give_up(&whole).await;
         }
         let is_applied = |item: &Recorded| item.progress == Progress::Applied;

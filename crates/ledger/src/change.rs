@@ -242,6 +242,20 @@ impl Recorded {
         self.membership == Membership::Batch
     }
 
+    /// The change as which people are asked about it, if they are: an item is
+    /// asked about with its batch.
+    pub fn asked_as(&self) -> &ChangeId {
+        match &self.membership {
+            Membership::Item { batch } => batch,
+            Membership::Alone | Membership::Batch => &self.lease.change,
+        }
+    }
+
+    /// Whether it is one of several.
+    pub fn is_item(&self) -> bool {
+        matches!(self.membership, Membership::Item { .. })
+    }
+
     /// Reads a row of `changes`.
     pub(crate) fn of(row: &Row) -> Result<Self, LedgerError> {
         let of = |column| LedgerError::damaged(format!("`{column}` is missing"));

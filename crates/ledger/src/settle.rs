@@ -33,6 +33,14 @@ pub enum Outcome {
         /// without it the key can be claimed again.
         answer: Option<String>,
     },
+    /// The vendor did not make an item of a batch, and might at another time; its
+    /// money is free. The key of the batch is kept only if another item's is.
+    HeldUp {
+        /// Why.
+        why: String,
+        /// What its key is answered with, while its batch is kept.
+        answer: String,
+    },
     /// It never left; its money is free, and its key with it. Of a change that
     /// may have left this is never said, however late it is said.
     NeverSent {
@@ -113,7 +121,14 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let mut page = self.turn(now).await?;
         let mut change = Recorded::held(&mut page.tx, lease).await?;
-        if !outcome.follows(change.progress) {
+        // A batch ends as a whole until it is sent, and then by its items alone.
+        let is_whole = change.progress == Progress::Reserved;
+        let is_another_s = match change.membership {
+            Membership::Alone => false,
+            Membership::Batch => !is_whole,
+            Membership::Item { .. } => is_whole,
+        };
+        if is_another_s || !outcome.follows(change.progress) {
             return Err(change.out_of_order());
         }
         if let Some(record) = record {
@@ -153,13 +168,16 @@ impl Ledger {
         let back = if is_agreed { AGREED } else { BACK };
         page.tx.run_later(back, args).await?;
         page.free_roots(&change).await?;
+        let items = page.open_items(&change).await?;
         if change.is_batch() {
             page.step_items_back(&change, is_agreed).await?;
         }
-        let own = Some(&lease.change);
-        let detail = json!({ "why": why });
-        page.append(Event::SteppedBack, own, detail, &change.record)
-            .await?;
+        for back in std::iter::once(&change).chain(&items) {
+            let own = Some(&back.lease.change);
+            let detail = json!({ "why": why });
+            page.append(Event::SteppedBack, own, detail, &back.record)
+                .await?;
+        }
         page.close().await
     }
 
@@ -196,7 +214,7 @@ impl Ledger {
     pub async fn unsettled(&self) -> Result<Vec<Recorded>, LedgerError> {
         const LIST: &str = select_changes!(
             "WHERE progress IN ('claimed', 'executing', 'reserved', 'sending', 'unknown') \
-             AND NOT (batch IS NOT NULL AND progress = 'reserved') \
+             AND NOT (batch IS NOT NULL AND progress IN ('executing', 'reserved')) \
              AND NOT (items IS NOT NULL AND progress = 'sending') \
              ORDER BY since, id LIMIT $1"
         );
@@ -230,7 +248,7 @@ impl Outcome {
         use Progress::{NeedsHuman, Reserved, Sending, Unknown};
         match self {
             Self::Applied { .. } => matches!(progress, Sending | Unknown | NeedsHuman),
-            Self::NotApplied { .. } => {
+            Self::NotApplied { .. } | Self::HeldUp { .. } => {
                 matches!(progress, Reserved | Sending | Unknown | NeedsHuman)
             }
             Self::NeverSent { .. } => progress == Reserved,
@@ -249,7 +267,7 @@ impl Outcome {
             Self::NotApplied { why, answer } => {
                 json!({"outcome": "not_applied", "why": why, "is_final": answer.is_some()})
             }
-            Self::NeverSent { why } => {
+            Self::NeverSent { why } | Self::HeldUp { why, .. } => {
                 json!({"outcome": "not_applied", "why": why, "is_final": false})
             }
             Self::Unknown { why } => json!({"outcome": "unknown", "why": why}),
@@ -276,6 +294,11 @@ impl Page<'_> {
             Outcome::NotApplied { answer, .. } => {
                 self.void(change).await?;
                 self.answer(change, answer.as_deref()).await
+            }
+            Outcome::HeldUp { answer, .. } => {
+                self.void(change).await?;
+                self.hold_up(change).await?;
+                self.answer(change, Some(answer)).await
             }
             Outcome::Unknown { .. } => self.move_to(change, Progress::Unknown).await,
             Outcome::NeedsHuman { answer, .. } => {

@@ -22,7 +22,7 @@ use tenantry_core::policy::decide::{Fired, Terms};
 use tenantry_core::policy::facts::Proposal;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::approval::{Approval, End};
-use tenantry_ledger::change::{ChangeId, Membership, Progress, Recorded};
+use tenantry_ledger::change::{ChangeId, Progress, Recorded};
 use tenantry_ledger::inquiry::Inquiry;
 use tenantry_ledger::list::{self, Cursor};
 
@@ -196,11 +196,7 @@ pub(super) async fn one(
     let ledger = counter.book.ledger()?;
     let id = ChangeId::parse(&id).map_err(|_| unknown())?;
     let found = ledger.find(&id).await?.ok_or_else(unknown)?;
-    let asked_as = match &found.membership {
-        Membership::Item { batch } => batch,
-        Membership::Alone | Membership::Batch => &id,
-    };
-    let approval = ledger.approval(asked_as).await?;
+    let approval = ledger.approval(found.asked_as()).await?;
     let inquiry = ledger.inquiry(&id).await?;
     Ok(Json(Whole::of(found, approval, inquiry)).into_response())
 }
@@ -214,6 +210,7 @@ impl Entry {
         let object = record.and_then(|record| record.object);
         let known = view.as_ref().zip(doubt.as_ref());
         let summary = known.map(|(view, doubt)| summary::line(object.as_ref(), doubt, view));
+        let (is_item, asked_as) = (change.is_item(), change.asked_as().to_string());
         let proposal = change.proposal;
         let undoes = proposal.as_ref().and_then(|it| it.undoes.as_ref());
         Self {
@@ -222,7 +219,7 @@ impl Entry {
             since: change.since,
             tool: change.tool,
             undoes: undoes.map(|undoes| undoes.change.clone()),
-            batch: proposal.as_ref().and_then(|it| it.batch.clone()),
+            batch: is_item.then_some(asked_as),
             subject: proposal.map(|proposal| Of {
                 class: proposal.subject.class,
                 connector: proposal.subject.connector,

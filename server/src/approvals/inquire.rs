@@ -81,7 +81,7 @@ impl Clerk<'_> {
     /// to. The next round shows it to them.
     async fn ask_anew(&self, change: &Recorded) -> Result<Option<Inquiry>, RoundError> {
         let id = &change.lease.change;
-        let approval = self.ledger.approval(id).await?;
+        let approval = self.ledger.approval(change.asked_as()).await?;
         let fired = approval.map(|approval| approval.fired).unwrap_or_default();
         let asking = fired.into_iter().filter_map(|fired| match fired.verdict {
             Verdict::Ask(terms) => Some(terms),

@@ -171,7 +171,11 @@ impl Line {
         let word = |of: &Value, name: &str| Some(of.get(name)?.as_str()?.to_owned());
         Some(match self.unmapped.event {
             // The batch says it of all its changes.
-            Event::Asked | Event::Refused if self.unmapped.batch.is_some() => return None,
+            Event::Asked | Event::Refused | Event::ApprovalEnded
+                if self.unmapped.batch.is_some() =>
+            {
+                return None;
+            }
             Event::Asked => (What::Asked, decision),
             // What is only in the way of another change is no policy's word.
             Event::Refused if word(decision, "decision")? == "denied" => (What::Denied, decision),

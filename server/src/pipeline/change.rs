@@ -18,7 +18,7 @@ pub mod told;
 use jiff::Timestamp;
 use tenantry_connectors::change::Prepared;
 use tenantry_core::audit::Stage;
-use tenantry_core::authorize::Request;
+use tenantry_core::authorize::{Request, authorize as core_authorize};
 use tenantry_core::cause::chain;
 use tenantry_core::name::AccountId;
 use tenantry_core::reason::{Reason, Refusal};
@@ -29,7 +29,7 @@ use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::settle::Outcome;
 use tokio::time::Instant;
 
-use super::authorize::{Permitted, permit_account};
+use super::authorize::{self, Permitted, permit_account};
 use super::record::Entry;
 use super::wish::Wish;
 use super::{Authenticated, Ended, Stopped, live};
@@ -325,6 +325,28 @@ impl Errand<'_> {
 impl Desk<'_> {
     fn now(&self) -> Timestamp {
         self.counter.clock.now()
+    }
+
+    /// Whether what is known of key, contract and freezes permits it: for what had
+    /// to wait for others after it was confirmed.
+    fn is_known_to_stand(&self, ready: &Ready<'_>) -> Result<(), Stopped> {
+        let refused = |refusal| Stopped::refused(Stage::Authorize, refusal);
+        let Self {
+            counter, caller, ..
+        } = self;
+        let known = counter.knowledge.key(&caller.key.id);
+        let key = known.as_ref().unwrap_or(&caller.key);
+        if let Err(reason) = key.standing(self.now()) {
+            let refusal = Refusal::new(reason, "the key is not good any more");
+            return Err(refused(refusal));
+        }
+        let standing = counter.standing();
+        let in_force = standing.in_force.as_ref().unwrap_or(&caller.in_force);
+        let freezes = counter.knowledge.freezes_now();
+        let freezes = freezes.ok_or_else(|| refused(authorize::stale()))?;
+        let request = ready.request(ready.account());
+        let stands = core_authorize(&in_force.tenant, &freezes, key, &request);
+        stands.map(|_| ()).map_err(refused)
     }
 
     /// Whether key, contract and freezes still permit it, by what stands in the

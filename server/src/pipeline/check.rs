@@ -152,7 +152,8 @@ fn unknown_arguments(names: &[String], known: Option<&Map<String, Value>>) -> St
     told.join("; ")
 }
 
-fn excerpt(text: &str) -> String {
+/// A text that a caller chose, as far as it is repeated.
+pub(super) fn excerpt(text: &str) -> String {
     let visible = text
         .chars()
         .map(|one| if one.is_control() { '\u{fffd}' } else { one });

@@ -13,7 +13,7 @@ use tenantry_ledger::change::{ChangeId, Recorded};
 use tenantry_ledger::ledger::Ledger;
 
 use super::change::claim;
-use super::check::unknown_tool;
+use super::check::{excerpt, unknown_tool};
 use super::record::Entry;
 use super::{Asked, Authenticated, Stopped};
 use crate::book;
@@ -64,7 +64,20 @@ pub(super) fn change_schema(told: &str) -> Map<String, Value> {
 /// What is wanted, by arguments that say that and nothing else.
 pub(super) fn read<W: DeserializeOwned>(arguments: Map<String, Value>) -> Result<W, Refusal> {
     W::deserialize(Value::Object(arguments))
-        .map_err(|error| Refusal::new(Reason::ArgumentsInvalid, error.to_string()))
+        .map_err(|error| Refusal::new(Reason::ArgumentsInvalid, masked(&error.to_string())))
+}
+
+/// What is wrong, without the value that came: it may be a megabyte, or a secret
+/// in the wrong place. A name is what its caller chose.
+fn masked(error: &str) -> String {
+    let is_of_value = ["invalid type: ", "invalid value: "]
+        .iter()
+        .any(|kind| error.starts_with(kind));
+    let expected = error.rfind("expected ").map(|at| &error[at..]);
+    match expected.filter(|_| is_of_value) {
+        Some(expected) => format!("an argument is of the wrong kind: {expected}"),
+        None => excerpt(error),
+    }
 }
 
 /// A change of whoever asks about it, and the book that it stands in.

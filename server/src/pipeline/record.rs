@@ -15,7 +15,7 @@ use tenantry_core::trace::TraceContext;
 use tenantry_ledger::change::ChangeId;
 use tokio::time::Instant;
 
-use super::Ended;
+use super::{Ended, Stopped};
 use crate::audit::AuditSlot;
 use crate::metrics::Metrics;
 
@@ -83,6 +83,10 @@ impl Entry {
     pub fn of_item(&self) -> Self {
         let mut item = Self::without_line(self.call_id().to_owned(), Arc::clone(&self.metrics));
         item.event.trace = self.event.trace;
+        item.event.actor.clone_from(&self.event.actor);
+        item.event.method.clone_from(&self.event.method);
+        item.event.tool.clone_from(&self.event.tool);
+        item.event.class = self.event.class;
         item.vendor_requests = Arc::clone(&self.vendor_requests);
         item
     }
@@ -92,6 +96,18 @@ impl Entry {
         self.event.object.clone_from(&item.event.object);
         self.event.account.clone_from(&item.event.account);
         self.event.connector.clone_from(&item.event.connector);
+    }
+
+    /// Puts the object of a change of a batch on record beside the call, as what
+    /// the change ended on. It is no call of its own, and counts as none.
+    pub fn put_beside(mut self, slot: AuditSlot, stopped: &Stopped) {
+        let event = std::mem::replace(&mut self.event, blank_event(String::new()));
+        slot.put(AuditEvent {
+            outcome: stopped.status,
+            reason: Some(stopped.refusal.reason),
+            stage: stopped.stage,
+            ..event
+        });
     }
 
     /// It calls a tool of that name, whether there is one or not.

@@ -94,7 +94,7 @@ pub(super) fn resolve<'c>(
     let catalog = &counter.workshop.catalog;
     let several = several(catalog, &caller.in_force, tool, own, entry)?;
     let redact = &caller.in_force.tenant.redact;
-    entry.arguments(Arguments::checked(&several.arguments, redact));
+    entry.arguments(several.said(redact));
     Ok((several, wish))
 }
 

@@ -50,7 +50,8 @@ pub(super) async fn withdraw(
     entry: &mut Entry,
 ) -> Ended {
     let found = own(counter, caller, id, ToolClass::Write, entry).await?;
-    if found.change.progress == Progress::Pending {
+    // An item waits with its batch, and is taken back with it.
+    if found.change.progress == Progress::Pending && !found.change.is_item() {
         let why = "who asked took it back";
         let change = &found.change.lease.change;
         let answer = end::answer(change, End::Withdrawn, why);

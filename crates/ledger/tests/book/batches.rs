@@ -14,6 +14,7 @@ use tenantry_ledger::claim::Claimed;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger};
 use tenantry_ledger::reserve::{Deferred, Reservation};
+use tenantry_ledger::settle::Outcome;
 
 use crate::house::{House, at, unique};
 use crate::wish::{self, Wish, claim, day_cap, decide, new, policy, reserved, units};
@@ -23,6 +24,7 @@ on_both_engines!(
     another_change_in_the_way_of_one_holds_up_all,
     each_item_ends_by_itself_and_the_key_opens_all_of_them,
     a_batch_of_which_nothing_is_kept_frees_its_key,
+    what_was_held_up_is_answered_while_its_batch_is,
     what_is_so_already_is_answered_with_the_others,
     people_are_asked_once_and_what_they_agreed_to_is_made,
     a_question_about_a_batch_that_ends_frees_all_its_money,
@@ -34,6 +36,12 @@ on_both_engines!(
     a_batch_is_sent_while_its_permissions_are_good,
     items_are_kept_for_as_long_as_their_batch,
     what_is_foreseen_of_a_batch_is_not_kept,
+    a_newer_question_does_not_end_a_batch_that_is_being_carried_out,
+    an_item_of_a_batch_that_is_being_carried_out_does_not_wait_for_people,
+    each_item_that_was_asked_about_has_a_line_of_its_end,
+    each_item_that_was_not_sent_has_a_line_of_that,
+    a_batch_that_was_sent_ends_by_its_items_alone,
+    an_item_does_not_end_alone_before_its_batch_is_sent,
 );
 
 /// Wishes that are asked for together.
@@ -287,6 +295,33 @@ async fn a_batch_of_which_nothing_is_kept_frees_its_key(house: House) {
     assert!(fits(&ledger, "other", 100).await);
 }
 
+async fn what_was_held_up_is_answered_while_its_batch_is(house: House) {
+    let ledger = house.open().await;
+    let held_up = Outcome::HeldUp {
+        why: "throttled".into(),
+        answer: "later".into(),
+    };
+    for (key, other, is_kept) in [
+        ("some", wish::done(at(1)), true),
+        ("none", held_up.clone(), false),
+    ] {
+        let (lease, _, leases, permitted) = reserved_all(&ledger, key).await;
+        ledger.sending_all(&lease, &permitted, at(1)).await.unwrap();
+        ledger.settle(&leases[0], &held_up, at(1)).await.unwrap();
+        ledger.settle(&leases[1], &other, at(1)).await.unwrap();
+        let opened = claim(&ledger, key, "{}", at(2)).await;
+        let Claimed::Batch { items, .. } = opened else {
+            assert!(!is_kept && matches!(opened, Claimed::New(_)), "{opened:?}");
+            continue;
+        };
+        let Some(Claimed::Replay(replay)) = &items[0].opens else {
+            panic!("{items:?}");
+        };
+        assert!(is_kept && replay.answer == "later", "{replay:?}");
+    }
+    assert!(fits(&ledger, "other", 80).await);
+}
+
 async fn what_is_so_already_is_answered_with_the_others(house: House) {
     let ledger = house.open().await;
     let lease = new(&ledger, "key", at(0)).await;
@@ -473,8 +508,8 @@ async fn a_batch_that_people_agreed_to_is_carried_out_once_more(house: House) {
     let record = seen.record.clone();
     let taken = ledger.take_over(&seen.lease, &record, at(2)).await.unwrap();
     ledger.step_back(&taken, "never sent", at(2)).await.unwrap();
-    let pending = Some(Progress::Pending);
-    assert_eq!(batch.progress(&ledger).await, [pending, pending]);
+    let executing = Some(Progress::Executing);
+    assert_eq!(batch.progress(&ledger).await, [executing, executing]);
     assert!(!fits(&ledger, "other", 71).await);
     let decided = batch.decide(&ledger, &taken, &open_policy(), at(3)).await;
     assert!(
@@ -566,4 +601,143 @@ async fn what_is_foreseen_of_a_batch_is_not_kept(house: House) {
     assert_eq!(rulings[1].fired.len(), 1);
     assert_eq!(ledger.head().await.unwrap(), head);
     assert_eq!(batch.progress(&ledger).await, [None, None]);
+}
+
+/// A change that people agreed to and that is being carried out is not
+/// ended by a newer question about its object (WRITES §7); nor is a batch.
+async fn a_newer_question_does_not_end_a_batch_that_is_being_carried_out(house: House) {
+    let ledger = house.open().await;
+    // As it is with a change that stands alone.
+    let alone = new(&ledger, "alone", at(0)).await;
+    let asked = decide(
+        &ledger,
+        &alone,
+        &Wish::raise("7", 1),
+        &[wish::asks()],
+        at(0),
+    )
+    .await;
+    assert!(
+        matches!(asked, Ok(Reservation::Pending { .. })),
+        "{asked:?}"
+    );
+    ledger
+        .show(&alone.change, &shown(&alone), at(0))
+        .await
+        .unwrap();
+    begun(&ledger, &alone).await;
+    let newer = new(&ledger, "newer of alone", at(1)).await;
+    let asked = decide(
+        &ledger,
+        &newer,
+        &Wish::raise("7", 2),
+        &[wish::asks()],
+        at(1),
+    )
+    .await;
+    assert!(
+        matches!(asked, Ok(Reservation::Pending { .. })),
+        "{asked:?}"
+    );
+    let found = ledger.find(&alone.change).await.unwrap().unwrap();
+    assert_eq!(found.progress, Progress::Executing);
+    // And with a batch.
+    let (lease, batch) = waiting_all(&ledger, "key", raises()).await;
+    let lease = begun(&ledger, &lease).await;
+    let newer = new(&ledger, "newer", at(1)).await;
+    let asked = decide(
+        &ledger,
+        &newer,
+        &Wish::raise("2", 1),
+        &[wish::asks()],
+        at(1),
+    )
+    .await;
+    assert!(
+        matches!(asked, Ok(Reservation::Pending { .. })),
+        "{asked:?}"
+    );
+    let found = ledger.find(&lease.change).await.unwrap().unwrap();
+    assert_eq!(found.progress, Progress::Executing);
+    let decided = batch.decide(&ledger, &lease, &open_policy(), at(2)).await;
+    assert!(
+        matches!(decided, BatchReservation::Reserved { .. }),
+        "{decided:?}"
+    );
+}
+
+/// What people agreed to does not say of its items that they wait.
+async fn an_item_of_a_batch_that_is_being_carried_out_does_not_wait_for_people(house: House) {
+    let ledger = house.open().await;
+    let (lease, batch) = waiting_all(&ledger, "key", raises()).await;
+    begun(&ledger, &lease).await;
+    for item in &batch.names {
+        match ledger.opens(item, at(2)).await.unwrap() {
+            Some(Claimed::InProgress { progress, .. }) => {
+                assert_eq!(progress, Progress::Executing);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The last line of each item, by its event.
+async fn last_events(ledger: &Ledger, batch: &Together) -> Vec<String> {
+    let lines = crate::audit::lines(ledger).await;
+    let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<Value> = lines.collect();
+    let last = batch.names.iter().map(|name| {
+        let own = lines.iter();
+        let own = own.filter(|line| line["metadata"]["correlation_uid"] == name.as_str());
+        let last = own.last().unwrap();
+        last["unmapped"]["event"].as_str().unwrap().to_owned()
+    });
+    last.collect()
+}
+
+/// Outcomes and audit per item (WRITES §8).
+async fn each_item_that_was_asked_about_has_a_line_of_its_end(house: House) {
+    let ledger = house.open().await;
+    let (lease, batch) = waiting_all(&ledger, "key", raises()).await;
+    let said = said();
+    let ended = ledger.end_question(&lease.change, End::Denied, Some("denied"), &said, at(1));
+    ended.await.unwrap();
+    let events = last_events(&ledger, &batch).await;
+    assert!(!events.contains(&"asked".to_owned()), "{events:?}");
+}
+
+/// The same of a reservation that was given up.
+async fn each_item_that_was_not_sent_has_a_line_of_that(house: House) {
+    let ledger = house.open().await;
+    let (lease, batch, ..) = reserved_all(&ledger, "key").await;
+    ledger.step_back(&lease, "it moved", at(1)).await.unwrap();
+    ledger.release(&lease, at(1)).await.unwrap();
+    let events = last_events(&ledger, &batch).await;
+    assert!(!events.contains(&"intent".to_owned()), "{events:?}");
+}
+
+/// Nobody says of a batch what only its items can have become.
+async fn a_batch_that_was_sent_ends_by_its_items_alone(house: House) {
+    let ledger = house.open().await;
+    let (lease, _, _, permitted) = reserved_all(&ledger, "key").await;
+    ledger.sending_all(&lease, &permitted, at(1)).await.unwrap();
+    for outcome in [wish::unknown(), wish::rejected(), wish::done(at(1))] {
+        let settled = ledger.settle(&lease, &outcome, at(1)).await;
+        assert!(
+            matches!(settled, Err(LedgerError::OutOfOrder { .. })),
+            "{outcome:?}: {settled:?}"
+        );
+    }
+}
+
+/// Until it is sent a batch is given up whole.
+async fn an_item_does_not_end_alone_before_its_batch_is_sent(house: House) {
+    let ledger = house.open().await;
+    let (_, batch, leases, _) = reserved_all(&ledger, "key").await;
+    let settled = ledger.settle(&leases[0], &wish::never_sent(), at(1)).await;
+    let progress = batch.progress(&ledger).await;
+    assert!(
+        matches!(settled, Err(LedgerError::OutOfOrder { .. })),
+        "{settled:?}: {progress:?}"
+    );
 }

@@ -208,7 +208,7 @@ async fn a_book_of_the_first_version_gets_room_for_questions(house: House) {
     let ledger = house.open().await;
     let lease = undecided(&ledger, "1").await;
     let first = "DROP INDEX changes_batch; ALTER TABLE changes DROP COLUMN items; \
-        ALTER TABLE changes DROP COLUMN batch; ALTER TABLE changes DROP COLUMN place; \
+        ALTER TABLE changes DROP COLUMN batch; ALTER TABLE changes DROP COLUMN place; ALTER TABLE changes DROP COLUMN held_up; \
         DROP TABLE inquiries; UPDATE schema_version SET version = 1";
     let ledger = house.tamper(ledger, first).await;
     assert_eq!(ledger.inquiry(&lease.change).await.unwrap(), None);

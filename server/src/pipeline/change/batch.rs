@@ -7,6 +7,7 @@ pub mod explain;
 pub mod member;
 mod rehearse;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -39,12 +40,17 @@ use crate::pipeline::record::Entry;
 use crate::pipeline::set_budgets::several;
 use crate::pipeline::wish::Wish;
 use crate::pipeline::{Ended, Stopped};
-use member::{Member, Named, all_prepared, at, in_order, names, permit_all, pinned, prepare_all};
+use member::{
+    Member, Named, all_prepared, apart, at, in_order, names, permit_all, pinned, prepare_all,
+};
 
-/// Changes that are made together at most. Each takes up to seven requests to the
-/// vendor, and all of them must be through before the caller has to hear
-/// something.
+/// Changes that are made together at most. Each takes about thirteen requests to
+/// the vendor, ten of them side by side, and all must be through before the caller
+/// has to hear something: a vendor may take half a second for each.
 pub const MOST_ITEMS: usize = 20;
+
+/// The argument that holds those of each change.
+pub const CHANGES: &str = "changes";
 
 /// What is asked for together.
 pub struct Several<'c> {
@@ -54,6 +60,17 @@ pub struct Several<'c> {
     pub items: Vec<Checked<'c>>,
     /// The arguments, all of them.
     pub arguments: Map<String, Value>,
+}
+
+impl Several<'_> {
+    /// The arguments as they are put on record.
+    pub fn said(&self, redact: &BTreeSet<String>) -> Arguments {
+        said(&self.arguments, redact)
+    }
+}
+
+fn said(arguments: &Map<String, Value>, redact: &BTreeSet<String>) -> Arguments {
+    Arguments::checked_each(arguments, CHANGES, redact)
 }
 
 /// A batch that is claimed.
@@ -80,7 +97,13 @@ enum Decided {
 /// Carries the changes out, or says why not.
 pub async fn carry(desk: Desk<'_>, several: Several<'_>, wish: &Wish, entry: &mut Entry) -> Ended {
     let claims = |refusal| Stopped::refused(Stage::Claim, refusal);
-    let place = desk.caller.in_force.limiter.place(&desk.caller.key.id);
+    let limiter = &desk.caller.in_force.limiter;
+    // The door has charged for one.
+    for _ in 1..several.items.len() {
+        let charged = limiter.charge_call(&desk.caller.key.id);
+        charged.map_err(|refusal| Stopped::refused(Stage::Authorize, refusal))?;
+    }
+    let place = limiter.place(&desk.caller.key.id);
     let _place = place.map_err(|refusal| Stopped::refused(Stage::Authorize, refusal))?;
     let permitted = permit_all(desk, several.items, entry)?;
     let ledger = desk.counter.book.ledger().map_err(claims)?;
@@ -212,7 +235,8 @@ impl Way<'_> {
                     for (member, now) in members.iter_mut().zip(now) {
                         member.ready.prepared = now;
                     }
-                    if let Err(stopped) = self.as_foreseen(&members) {
+                    let seen = self.as_foreseen(&members).and_then(|()| apart(&members));
+                    if let Err(stopped) = seen {
                         return self.errand.release(stopped).await;
                     }
                 }
@@ -384,7 +408,7 @@ impl Way<'_> {
         match ledger.sending_all(lease, permissions, desk.now()).await {
             Ok(()) => {}
             Err(LedgerError::Stale { .. }) => {
-                return self.errand.void(self.errand.too_late()).await;
+                return self.errand.void(too_slow()).await;
             }
             // Whether it was put down is not known. Nothing was sent: whoever looks
             // after them finds the objects as they were.
@@ -392,15 +416,14 @@ impl Way<'_> {
         }
         crash::at(Step::Sending);
         entry.sends(&lease.change);
-        // The disk may have taken its time.
-        let is_good = permissions.iter().all(|one| one.is_good(desk.now()));
-        let mut granted = granted.leases.iter().zip(granted.records);
+        let granted = granted.leases.iter().zip(permissions).zip(granted.records);
+        let mut granted = granted.into_iter();
         let work = members.iter_mut().map(|member| -> BoxFuture<'_, Ended> {
             if !member.changes() {
                 let own = told::of(member.prepared(), Some(&member.change));
                 return std::future::ready(Ok(told::unchanged(own))).boxed();
             }
-            let Some((lease, record)) = granted.next() else {
+            let Some(((lease, permission), record)) = granted.next() else {
                 // INVARIANT: what may be made has a lease.
                 return std::future::ready(Err(stale())).boxed();
             };
@@ -409,8 +432,14 @@ impl Way<'_> {
                 ..self.errand
             };
             let work = async move {
-                if !is_good {
-                    return errand.unsent(member).await;
+                // The disk may have taken its time, and those before it theirs.
+                let kept_back = if permission.is_good(desk.now()) {
+                    desk.is_known_to_stand(&member.ready)
+                } else {
+                    Err(too_slow())
+                };
+                if let Err(stopped) = kept_back {
+                    return errand.unsent(member, stopped).await;
                 }
                 let Member { ready, entry, .. } = member;
                 make::make(&errand, ready, record, entry).await
@@ -446,7 +475,7 @@ impl Way<'_> {
             connector: found.connector.name().clone(),
             account: first.account().clone(),
             object: None,
-            arguments: Arguments::checked(&self.arguments, &desk.caller.in_force.tenant.redact),
+            arguments: said(&self.arguments, &desk.caller.in_force.tenant.redact),
             undoes: None,
             batch: None,
             before: None,
@@ -461,12 +490,27 @@ impl Way<'_> {
 
 impl Errand<'_> {
     /// Ends a change that was put down as leaving and did not leave.
-    async fn unsent(&self, member: &Member<'_>) -> Ended {
-        let stopped = stale();
-        let outcome = Outcome::NotApplied {
-            why: "its permission ended before it was sent".into(),
-            answer: self.kept(member.entry.call_id(), &stopped),
+    async fn unsent(&self, member: &Member<'_>, stopped: Stopped) -> Ended {
+        let change = told::of(member.prepared(), Some(&self.lease.change));
+        let stopped = stopped.of_change(change);
+        let why = format!("it was not sent: {}", stopped.refusal.message);
+        let call_id = member.entry.call_id();
+        let answer = told::kept(call_id, &self.lease.change, stopped.clone());
+        let outcome = match self.agreement {
+            Some(_) => Outcome::NotApplied {
+                why,
+                answer: Some(answer),
+            },
+            None => Outcome::HeldUp { why, answer },
         };
         self.free(&outcome, stopped).await
     }
+}
+
+/// What a permission is good for is over: it says nothing of the objects.
+fn too_slow() -> Stopped {
+    let message = "the vendor took longer than a permission is good for; nothing of this was sent";
+    let refusal = Refusal::new(Reason::DeadlineExceeded, message);
+    let refusal = refusal.with_remedy("ask for fewer changes at once, or later");
+    Stopped::refused(Stage::Decide, refusal)
 }

@@ -37,10 +37,19 @@ pub(super) async fn make(
     let now = errand.desk.now();
     let record = told::with_requests(record, &sent, &ready.prepared);
     let (mut outcome, ended) = outcome(sent.made, change.clone(), entry.call_id(), now);
-    if let (Outcome::NotApplied { answer, .. }, Err(stopped)) = (&mut outcome, &ended)
-        && answer.is_none()
-    {
-        *answer = errand.kept(entry.call_id(), stopped);
+    if let (Outcome::NotApplied { why, answer: None }, Err(stopped)) = (&outcome, &ended) {
+        let (why, call_id) = (why.clone(), entry.call_id());
+        outcome = match errand.kept(call_id, stopped) {
+            Some(answer) => Outcome::NotApplied {
+                why,
+                answer: Some(answer),
+            },
+            None if record.contains_key("batch") => {
+                let answer = told::kept(call_id, &errand.lease.change, stopped.clone());
+                Outcome::HeldUp { why, answer }
+            }
+            None => Outcome::NotApplied { why, answer: None },
+        };
     }
     let settled = errand
         .ledger

@@ -16,7 +16,8 @@ use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{Fired, Ruling, Verdict};
 use tenantry_core::policy::facts::Proposal;
 use tenantry_core::reason::{Reason, Refusal};
-use tenantry_ledger::change::{ChangeId, Intent, Progress};
+use tenantry_ledger::approval::Approval;
+use tenantry_ledger::change::{ChangeId, Intent, Membership, Progress, Recorded};
 use tenantry_ledger::claim::{Claimed, Replay};
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
@@ -157,12 +158,9 @@ pub(crate) async fn met(ledger: &Ledger, policies: &[Policy], claimed: Claimed) 
         Claimed::InProgress { change, progress } => {
             let mut told = on_its_way(&change, progress);
             if progress == Progress::Pending {
-                let approval = ledger.approval(&change).await;
-                let approval = approval
-                    .map_err(|error| Stopped::refused(Stage::Claim, book::refusal(&error)))?;
-                let items = ledger.items(&change).await;
-                let items =
-                    items.map_err(|error| Stopped::refused(Stage::Claim, book::refusal(&error)))?;
+                let asked = waiting(ledger, &change).await;
+                let (approval, items) =
+                    asked.map_err(|error| Stopped::refused(Stage::Claim, book::refusal(&error)))?;
                 if let (Some(told), Some(approval)) = (told.change.as_mut(), approval) {
                     told.expires_at = Some(approval.expires_at);
                     told.rules = RuleAnswer::of_all(&approval.fired, policies);
@@ -194,7 +192,22 @@ pub(crate) async fn met(ledger: &Ledger, policies: &[Policy], claimed: Claimed) 
     }
 }
 
-/// What a change was decided over; of a batch, its first change.
+/// What people are asked of a change that waits, and the changes that it is made
+/// of, where it is a batch.
+async fn waiting(
+    ledger: &Ledger,
+    change: &ChangeId,
+) -> Result<(Option<Approval>, Vec<Recorded>), LedgerError> {
+    let found = ledger.find(change).await?;
+    let asked_as = found.as_ref().map_or(change, Recorded::asked_as);
+    Ok((
+        ledger.approval(asked_as).await?,
+        ledger.items(change).await?,
+    ))
+}
+
+/// What a change was decided over; of a batch and of an item that changes nothing,
+/// the first that does.
 pub(crate) async fn proposal(
     ledger: &Ledger,
     change: &ChangeId,
@@ -202,10 +215,10 @@ pub(crate) async fn proposal(
     let Some(found) = ledger.find(change).await? else {
         return Ok(None);
     };
-    if !found.is_batch() {
+    if found.proposal.is_some() || found.membership == Membership::Alone {
         return Ok(found.proposal);
     }
-    let items = ledger.items(change).await?;
+    let items = ledger.items(found.asked_as()).await?;
     Ok(items.into_iter().find_map(|item| item.proposal))
 }
 

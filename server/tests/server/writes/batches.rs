@@ -1,7 +1,9 @@
 //! Budgets that are set together: all of them or none, and each its own change
 //! (WRITES §8).
 
+mod in_turn;
 mod refused;
+mod told;
 
 use serde_json::{Value, json};
 use tenantry_api::mcp_approval::{ApprovalState, ApprovalVerdict};

@@ -53,7 +53,9 @@ pub(super) fn item(member: Option<&Member<'_>>, ended: Ended) -> ItemAnswer {
 
 /// The whole, by its changes.
 pub(super) fn together(change: Option<&ChangeId>, items: Vec<ItemAnswer>) -> Ended {
-    let whole = whole(change, items);
+    // What was not made moves nothing.
+    let moves = |item: &ItemAnswer| !matches!(item.status, Status::Refused | Status::Failed);
+    let whole = whole(change, items, moves);
     let placed = whole.items.iter().enumerate();
     let worst = placed.max_by_key(|(place, item)| (rank(item.status), std::cmp::Reverse(*place)));
     let Some((place, worst)) = worst else {
@@ -100,9 +102,14 @@ fn rank(status: Status) -> u8 {
 }
 
 /// What there is to say of all: the sum of what moves, and every rule once.
-fn whole(change: Option<&ChangeId>, items: Vec<ItemAnswer>) -> ChangeAnswer {
+fn whole(
+    change: Option<&ChangeId>,
+    items: Vec<ItemAnswer>,
+    counts: impl Fn(&ItemAnswer) -> bool,
+) -> ChangeAnswer {
     let currency = items.iter().find_map(|item| item.change.currency.clone());
-    let moved = items.iter().filter_map(|item| item.change.delta.as_ref());
+    let moved = items.iter().filter(|item| counts(item));
+    let moved = moved.filter_map(|item| item.change.delta.as_ref());
     let moved: Vec<_> = moved
         .filter_map(|delta| Moved::deserialize(delta).ok())
         .collect();
@@ -149,7 +156,7 @@ pub(super) fn needs_approval(
     policies: &[Policy],
 ) -> Stopped {
     let items = ruled(members, rulings, policies, false, Status::PendingApproval);
-    asking(whole(None, items))
+    asking(whole(None, items, |_| true))
 }
 
 /// People must agree, to all of them.
@@ -163,7 +170,7 @@ pub(super) fn pending(
     let items = ruled(members, rulings, policies, true, Status::PendingApproval);
     let whole = ChangeAnswer {
         expires_at: Some(expires_at),
-        ..whole(Some(change), items)
+        ..whole(Some(change), items, |_| true)
     };
     asking(whole)
 }
@@ -177,7 +184,7 @@ fn asking(whole: ChangeAnswer) -> Stopped {
 /// A policy refuses one of them, and so all.
 pub(super) fn denied(members: &[Member<'_>], rulings: &[Ruling], policies: &[Policy]) -> Stopped {
     let items = ruled(members, rulings, policies, false, Status::Refused);
-    let whole = whole(None, items);
+    let whole = whole(None, items, |_| true);
     let placed = changing(members).zip(rulings);
     let denied = placed.filter(|(_, ruling)| ruling.decision == Decision::Denied);
     let denied: Vec<_> = denied
@@ -208,7 +215,7 @@ pub(super) fn foreseen(
     key: Option<String>,
 ) -> Done {
     let items = ruled(members, rulings, policies, false, Status::Done);
-    of_dry_run(whole(None, items), dry_run, key)
+    of_dry_run(whole(None, items, |_| true), dry_run, key)
 }
 
 /// The answer of a dry run.

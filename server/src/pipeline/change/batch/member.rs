@@ -21,7 +21,7 @@ use crate::pipeline::record::Entry;
 use crate::pipeline::wish::Wish;
 
 /// Changes of a batch that a vendor is asked about, or sent, at the same time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 10;
 
 /// The name of a change, and what its lines carry, where people were asked.
 pub(super) type Named = (ChangeId, Option<Map<String, Value>>);
@@ -100,16 +100,23 @@ pub(super) async fn prepare_all<'c>(
         work.boxed()
     });
     let prepared = in_order(work.collect()).await;
-    let mut members = Vec::new();
+    let (mut members, mut failed) = (Vec::new(), Vec::new());
     for (place, member) in prepared.into_iter().enumerate() {
         match member {
             Ok(member) => members.push(member),
-            Err((stopped, own)) => {
-                // What it failed on is on record.
-                entry.as_item(&own);
-                return Err(at(place, stopped));
+            Err((stopped, own)) => failed.push((at(place, stopped), own)),
+        }
+    }
+    let mut failed = failed.into_iter();
+    if let Some((stopped, own)) = failed.next() {
+        // What it failed on is on record, and what else was asked about in vain.
+        entry.as_item(&own);
+        for (stopped, own) in failed {
+            if let Ok(slot) = desk.counter.audit.reserve().await {
+                own.put_beside(slot, &stopped);
             }
         }
+        return Err(stopped);
     }
     apart(&members)?;
     if let Some(first) = members.first() {
@@ -119,7 +126,7 @@ pub(super) async fn prepare_all<'c>(
 }
 
 /// Refuses changes of several accounts, and two of one spend root.
-fn apart(members: &[Member<'_>]) -> Result<(), Stopped> {
+pub(super) fn apart(members: &[Member<'_>]) -> Result<(), Stopped> {
     let refused = |place, message: String| {
         let refusal = Refusal::new(Reason::ArgumentsInvalid, message);
         Err(at(place, Stopped::refused(Stage::Prepare, refusal)))
