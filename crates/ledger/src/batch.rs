@@ -48,8 +48,13 @@ pub struct Item<'a> {
 pub enum What<'a> {
     /// This is to be decided.
     Change(Asked<'a>),
-    /// It is so already: its key opens this answer.
-    Unchanged(&'a str),
+    /// It is so already.
+    Unchanged {
+        /// What its key opens.
+        answer: &'a str,
+        /// What its lines would carry.
+        record: &'a Map<String, Value>,
+    },
 }
 
 /// What became of the question.
@@ -227,7 +232,7 @@ fn of_all(rulings: &[Ruling]) -> Ruling {
 fn changing<'a>(items: &'a [Item<'a>]) -> Changing<'a> {
     let changing = items.iter().filter_map(|item| match &item.what {
         What::Change(asked) => Some((item, asked)),
-        What::Unchanged(_) => None,
+        What::Unchanged { .. } => None,
     });
     changing.collect()
 }
@@ -408,14 +413,16 @@ impl Page<'_> {
         item: &Item<'_>,
     ) -> Result<(), LedgerError> {
         const BEGIN: &str = "INSERT INTO changes (id, epoch, holder, progress, since, principal, \
-             tool, batch, place) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8)";
+             tool, batch, place, record) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9)";
         // No caller has such a key: a key is known by its digest.
         const CLAIM: &str = "INSERT INTO claims (claim, change_id, fingerprint, answer, \
              answered_at, is_expired) VALUES ($1, $2, 'item', $3, $4, 0)";
         let own = item.change.as_str();
-        let (progress, answer) = match item.what {
-            What::Change(_) => (Progress::Claimed, None),
-            What::Unchanged(answer) => (Progress::NotApplied, Some(answer)),
+        let (progress, answer, record) = match item.what {
+            What::Change(_) => (Progress::Claimed, None, None),
+            What::Unchanged { answer, record } => {
+                (Progress::NotApplied, Some(answer), Some(json(record)))
+            }
         };
         let place = i64::try_from(place).unwrap_or(i64::MAX);
         let args = args![
@@ -427,6 +434,7 @@ impl Page<'_> {
             item.tool.as_str(),
             batch.lease.change.as_str(),
             place,
+            record.as_deref(),
         ];
         self.tx.run_later(BEGIN, args).await?;
         let answered_at = answer.map(|_| self.now);

@@ -328,10 +328,14 @@ async fn what_is_so_already_is_answered_with_the_others(house: House) {
     let mut batch = Together::new(&lease, raises());
     let so_already = ChangeId::of_random(unique());
     let tool = batch.tool.clone();
+    let record = batch.record.clone();
     let unchanged = Item {
         change: &so_already,
         tool: &tool,
-        what: What::Unchanged("it is so"),
+        what: What::Unchanged {
+            answer: "it is so",
+            record: &record,
+        },
     };
     batch.names.truncate(1);
     batch.wishes.truncate(1);

@@ -281,7 +281,10 @@ impl Way<'_> {
                 change: &member.change,
                 tool: &member.ready.checked().found.tool.name,
                 what: match so_already {
-                    Some(answer) => What::Unchanged(answer),
+                    Some(answer) => What::Unchanged {
+                        answer,
+                        record: &question.record,
+                    },
                     None => What::Change(question.asked(in_force)),
                 },
             })

@@ -202,15 +202,15 @@ async fn the_quiet_time_of_an_item_begins_when_it_leaves() {
         })
         .await;
         looked_at(&world).await;
-        world.clock.advance(SignedDuration::from_secs(9));
+        world.clock.advance(SignedDuration::from_secs(5));
         way.open.add_permits(100);
     };
     let (told, ()) = tokio::join!(made, later);
     let mut expected = vec!["done"; 10];
     expected.push("settling");
     assert_eq!(statuses(&told), expected, "{told}");
-    // The vendor's changes need 90 s; the last one left 85 s ago.
-    world.clock.advance(SignedDuration::from_secs(85));
+    // The vendor's changes need 90 s; the last one left 86 s ago.
+    world.clock.advance(SignedDuration::from_secs(86));
     looked_at(&world).await;
     let told = set_all(&world, batch(&changes, &key)).await;
     assert_eq!(statuses(&told).last(), Some(&"settling"), "{told}");
