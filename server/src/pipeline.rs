@@ -37,6 +37,7 @@ use crate::counter::Counter;
 use crate::crash::{self, Step};
 use crate::in_force::InForce;
 use record::Entry;
+use undo::Resolved;
 
 /// From the arrival of a request to its answer (WRITES §1).
 pub const CALL_LIMIT: Duration = Duration::from_secs(25);
@@ -211,8 +212,10 @@ async fn walk(counter: &Counter, caller: &Authenticated, call: Call, entry: &mut
         return Box::pin(change::batch::carry(desk, several, &wish, entry)).await;
     }
     let (checked, wish) = if asked.tool == undo::TOOL {
-        let (checked, wish) = undo::resolve(counter, caller, asked, entry).await?;
-        (checked, Some(wish))
+        match undo::resolve(counter, caller, asked, entry).await? {
+            Resolved::Turned(turned) => (turned.0, Some(turned.1)),
+            Resolved::Ended(ended) => return ended,
+        }
     } else {
         let catalog = &counter.workshop.catalog;
         let mut checked = check::check(catalog, &caller.in_force, asked, entry)?;

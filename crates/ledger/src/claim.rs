@@ -107,7 +107,7 @@ impl Ledger {
         const FIND: &str = "SELECT change_id, fingerprint, answer, answered_at, is_expired \
              FROM claims WHERE claim = $1";
         let mut page = self.turn(now).await?;
-        let name = claim.name();
+        let name = name(claim.principal, claim.key);
         let claimed = match page.tx.row(FIND, args![name.as_str()]).await? {
             Some(found) => page.meet(&found, claim).await?,
             None => Claimed::New(page.claim_anew(&name, claim).await?),
@@ -133,6 +133,33 @@ impl Ledger {
         }
     }
 
+    /// What a key opens that was used for just that, whichever tool came of it;
+    /// nothing where it was used for nothing. Nothing is written down.
+    pub async fn meets(
+        &self,
+        principal: &Principal,
+        key: &str,
+        fingerprint: Digest,
+        now: Timestamp,
+    ) -> Result<Option<Claimed>, LedgerError> {
+        const FIND: &str = "SELECT change_id, fingerprint, answer, answered_at, is_expired \
+             FROM claims WHERE claim = $1";
+        let mut page = self.turn(now).await?;
+        let name = name(principal, key);
+        let Some(found) = page.tx.row(FIND, args![name]).await? else {
+            return Ok(None);
+        };
+        if page.is_past(&found).await? {
+            return Ok(Some(Claimed::Expired));
+        }
+        let kept = found.text("fingerprint")?;
+        let is_same = kept.rsplit(' ').next() == Some(fingerprint.to_string().as_str());
+        if !is_same {
+            return Ok(Some(Claimed::Mismatch));
+        }
+        page.open(&found).await.map(Some)
+    }
+
     /// Gives a key back, for a change of which nothing is to be kept: its
     /// arguments were wrong, its vendor could not be asked.
     pub async fn release(&self, lease: &Lease, now: Timestamp) -> Result<(), LedgerError> {
@@ -146,14 +173,28 @@ impl Ledger {
     }
 }
 
-impl Claim<'_> {
-    /// What stands for the key in the book: the key of one principal. JSON, so
-    /// that no two run into one another.
-    fn name(&self) -> String {
-        let Principal { owner, agent } = self.principal;
-        Digest::of(json(&(owner, agent, self.key)).as_bytes()).to_string()
-    }
+/// What stands for a key in the book: the key of one principal. JSON, so that no
+/// two run into one another.
+fn name(principal: &Principal, key: &str) -> String {
+    let Principal { owner, agent } = principal;
+    Digest::of(json(&(owner, agent, key)).as_bytes()).to_string()
+}
 
+impl Claimed {
+    /// The change, where it may be spoken of.
+    pub fn change(&self) -> Option<&ChangeId> {
+        match self {
+            Self::New(lease) => Some(&lease.change),
+            Self::Replay(Replay { change, .. })
+            | Self::InProgress { change, .. }
+            | Self::Batch { change, .. }
+            | Self::Superseded { change } => Some(change),
+            Self::Mismatch | Self::Expired => None,
+        }
+    }
+}
+
+impl Claim<'_> {
     /// The same key for another tool is not the same change.
     fn fingerprint(&self) -> String {
         format!("{} {}", self.tool, self.fingerprint)

@@ -23,7 +23,7 @@ use tenantry_core::cause::chain;
 use tenantry_core::name::AccountId;
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::change::Lease;
-use tenantry_ledger::claim::{Claimed, Replay};
+use tenantry_ledger::claim::Claimed;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::settle::Outcome;
@@ -125,11 +125,7 @@ async fn may_hear(
     permitted: &Permitted<'_>,
     met: &Claimed,
 ) -> Result<(), Stopped> {
-    let (Claimed::Replay(Replay { change, .. })
-    | Claimed::InProgress { change, .. }
-    | Claimed::Batch { change, .. }
-    | Claimed::Superseded { change }) = met
-    else {
+    let Some(change) = met.change() else {
         return Ok(());
     };
     let refused = |refusal| Stopped::refused(Stage::Claim, refusal);

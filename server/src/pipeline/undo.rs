@@ -2,6 +2,8 @@
 //! (WRITES §8). What it finds out is which tool of the vendor sets what was there
 //! before; from then on it is a change as any other.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,18 +12,21 @@ use tenantry_connectors::change::doubt::Doubt;
 use tenantry_connectors::change::view::View;
 use tenantry_core::access::ToolClass;
 use tenantry_core::audit::{Arguments, Stage};
-use tenantry_core::authorize;
+use tenantry_core::authorize::{self, Request};
 use tenantry_core::idempotency::KEY_ARGUMENT;
 use tenantry_core::name::ToolName;
-use tenantry_core::policy::facts::{Subject, Undoes};
+use tenantry_core::policy::facts::{Proposal, Subject, Undoes};
 use tenantry_core::reason::{Reason, Refusal};
 use tenantry_ledger::change::{Progress, Recorded};
 
+use super::authorize::stale;
+use super::change::{claim, told};
 use super::check::{self, Checked};
 use super::own_tool::{self, OwnChange};
 use super::record::Entry;
 use super::wish::Wish;
-use super::{Asked, Authenticated, Stopped};
+use super::{Asked, Authenticated, Ended, Stopped};
+use crate::book;
 use crate::counter::Counter;
 
 /// Its name.
@@ -71,17 +76,97 @@ pub fn input_schema() -> Map<String, Value> {
     own_tool::change_schema("the change that is taken back, as its answer named it")
 }
 
-/// The call that takes the change back, checked as if it had been asked for
-/// itself, and the wish of the caller.
+/// What a call comes to.
+pub(super) enum Resolved<'c> {
+    /// The call that takes the change back, checked as if it had been asked for
+    /// itself, and the wish of the caller.
+    Turned(Box<(Checked<'c>, Wish)>),
+    /// What was answered before, of a change that is not kept any more.
+    Ended(Ended),
+}
+
+/// Finds the change, and turns it around. One that is not kept any more has been
+/// taken back, if the key says so: whoever repeats a call meets its answer, which
+/// is kept for longer (WRITES §1).
 pub(super) async fn resolve<'c>(
     counter: &'c Counter,
     caller: &Authenticated,
     asked: Asked,
     entry: &mut Entry,
-) -> Result<(Checked<'c>, Wish), Stopped> {
+) -> Result<Resolved<'c>, Stopped> {
     let said = read(caller, asked, entry)?;
-    let OwnChange { change, .. } = own_tool::own_change(counter, caller, &said.change_id).await?;
-    turn(counter, caller, said, &change, entry)
+    match own_tool::own_change(counter, caller, &said.change_id).await {
+        Ok(OwnChange { change, .. }) => {
+            let turned = turn(counter, caller, said, &change, entry)?;
+            Ok(Resolved::Turned(Box::new(turned)))
+        }
+        Err(gone) if gone.refusal.reason == Reason::NotFound => {
+            let met = met(counter, caller, &said.wish).await?;
+            met.map(Resolved::Ended).ok_or(gone)
+        }
+        Err(stopped) => Err(stopped),
+    }
+}
+
+/// What the key of a wish opens, if it opens anything. The claim has the name of
+/// the vendor's tool, which only the change that is gone could tell; what stands
+/// for the arguments says that it is this wish.
+async fn met(
+    counter: &Counter,
+    caller: &Authenticated,
+    wish: &Wish,
+) -> Result<Option<Ended>, Stopped> {
+    let refused = |refusal| Stopped::refused(Stage::Claim, refusal);
+    let failed = |error| refused(book::refusal(&error));
+    let (Some(key), false) = (&wish.key, wish.is_dry_run) else {
+        return Ok(None);
+    };
+    let place = caller.in_force.limiter.place(&caller.key.id);
+    let _place = place.map_err(|refusal| Stopped::refused(Stage::Authorize, refusal))?;
+    let ledger = counter.book.ledger().map_err(refused)?;
+    let principal = claim::principal(&caller.key);
+    let now = counter.clock.now();
+    let met = ledger.meets(&principal, key.as_str(), wish.fingerprint, now);
+    let Some(met) = met.await.map_err(failed)? else {
+        return Ok(None);
+    };
+    let decided = match met.change() {
+        Some(change) => told::proposal(&ledger, change).await.map_err(failed)?,
+        None => None,
+    };
+    if let Some(proposal) = decided {
+        may_hear(counter, caller, &proposal).map_err(refused)?;
+    }
+    let policies = &caller.in_force.tenant.policies;
+    Ok(Some(told::met(&ledger, policies, met).await))
+}
+
+/// Whether the key might still do what was done, as it is asked before each
+/// answer that is repeated.
+fn may_hear(counter: &Counter, caller: &Authenticated, proposal: &Proposal) -> Result<(), Refusal> {
+    let Subject {
+        connector,
+        account,
+        tool,
+        class,
+        ..
+    } = &proposal.subject;
+    let in_force = &caller.in_force;
+    let found = counter.workshop.catalog.find(tool.as_str());
+    let found = found.filter(|_| in_force.uses(connector) && in_force.tenant.tools.permits(tool));
+    let found = found.ok_or_else(|| check::unknown_tool(tool.as_str()))?;
+    let stops = found.tool.only_stops();
+    let freezes = counter.knowledge.freezes_now();
+    let freezes = freezes.filter(|_| stops || !counter.is_stale(Instant::now()));
+    let freezes = freezes.ok_or_else(stale)?;
+    let request = Request {
+        tool,
+        connector,
+        class: *class,
+        stops,
+        account: Some(account.as_str()),
+    };
+    authorize::authorize(&in_force.tenant, &freezes, &caller.key, &request).map(|_| ())
 }
 
 /// Reads what is wanted.

@@ -1,19 +1,25 @@
 //! Changes that are taken back (WRITES §8).
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tenantry_api::mcp_approval::{ApprovalState, ApprovalVerdict};
 use tenantry_core::key::{KeyRecord, Scope};
-use tenantry_core::name::ToolName;
+use tenantry_core::ledger_mark::LedgerId;
+use tenantry_core::name::{Organization, ToolName};
 use tenantry_core::policy::decide::UNDO_WITHIN;
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
+use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger, MOST_WAITING, Opening};
 
 use super::record::lines;
 use super::{
     AD_SET, budgets, call, eur, meddle, new_key, open, policy, set, settled, strangers, world,
     world_with,
 };
-use crate::world::{World, record};
+use crate::world::Ledger::At;
+use crate::world::{World, record, sqlite};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 fn undo(change: &Value, key: &str) -> Value {
     json!({"change_id": change, "idempotency_key": key})
@@ -135,6 +141,70 @@ async fn a_repeated_call_takes_back_once() {
     assert_eq!(other["reason"], "IdempotencyMismatch", "{other}");
     let other = set(&world, "30.50", &key).await;
     assert_eq!(other["reason"], "IdempotencyMismatch", "{other}");
+    world.end().await;
+}
+
+/// What has been kept long enough at that moment is out of the ledger of `dir`.
+async fn swept(dir: &TempDir, now: Timestamp) {
+    let opening = Opening {
+        place: &sqlite(dir.path(), 0),
+        organization: &Organization::parse("acme").unwrap(),
+        expected: None,
+        id_if_new: LedgerId::of_random([1; 16]),
+        retention: LEAST_RETENTION,
+        most_waiting: MOST_WAITING,
+    };
+    let ledger = Ledger::open(opening, now).await.unwrap();
+    assert_eq!(ledger.sweep(now).await.unwrap().changes, 1);
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_repeated_call_meets_its_answer_when_what_it_took_back_is_gone() {
+    let dir = TempDir::new().unwrap();
+    let later = |after: SignedDuration| {
+        let dir = dir.path().to_owned();
+        World::start_with(move |setup| {
+            open(setup);
+            setup.keys.extend(strangers());
+            setup.ledger = At(dir);
+            setup.clock.advance(after);
+        })
+    };
+    let world = later(SignedDuration::ZERO).await;
+    let (change, key) = (made(&world, "31.00").await, new_key());
+    world.clock.advance(UNDO_WITHIN - DAY);
+    let done = call(&world, "undo_change", undo(&change, &key)).await;
+    assert_eq!(done["status"], "done", "{done}");
+    world.clock.advance(LEAST_RETENTION - DAY);
+    let now = world.clock.now();
+    world.end().await;
+    swept(&dir, now).await;
+
+    let world = later(UNDO_WITHIN + LEAST_RETENTION - DAY - DAY).await;
+    let gone = take_back(&world, &change).await;
+    assert_eq!(gone["reason"], "NotFound", "{gone}");
+    let again = call(&world, "undo_change", undo(&change, &key)).await;
+    assert_eq!(
+        (&again["status"], &again["replayed"], &again["change_id"]),
+        (&json!("done"), &json!(true), &done["change_id"]),
+        "{again}"
+    );
+    let question = json!({"change_id": change, "idempotency_key": key, "dry_run": true});
+    let told = call(&world, "undo_change", question).await;
+    assert_eq!(told["reason"], "NotFound", "{told}");
+    let another = json!("00000000000000000000000000000000");
+    let other = call(&world, "undo_change", undo(&another, &key)).await;
+    assert_eq!(other["reason"], "IdempotencyMismatch", "{other}");
+    for (caller, reason) in [("mallory", "NotFound"), ("narrow", "AccountRefused")] {
+        let client = world.client(caller);
+        let told = client.call("undo_change", undo(&change, &key)).await;
+        assert_eq!(told["structuredContent"]["reason"], reason, "{told}");
+    }
+    assert!(world.fake.requests().is_empty());
+    world.clock.advance(DAY + DAY);
+    let told = call(&world, "undo_change", undo(&change, &key)).await;
+    assert_eq!(told["reason"], "IdempotencyExpired", "{told}");
     world.end().await;
 }
 
