@@ -202,7 +202,11 @@ impl Clerk<'_> {
         };
         crash::at(Step::Shown);
         let now = self.counter.clock.now();
-        settled(self.ledger.show(&approval.change, &shown, now).await)?;
+        let shown = self.ledger.show(approval, &shown, now).await;
+        let Some(()) = settled(shown)? else {
+            // It does not wait any more, or is asked about anew.
+            return Ok(());
+        };
         self.tell(&question, ApprovalState::Pending, "people must agree")
             .await
     }
@@ -218,7 +222,7 @@ impl Clerk<'_> {
         let said = Map::from_iter([("why".to_owned(), Value::from(why))]);
         let ended = self
             .ledger
-            .end_question(&approval.change, end, Some(&answer), &said, now);
+            .end_question(approval, end, Some(&answer), &said, now);
         settled(ended.await)?;
         crash::at(Step::Ended);
         self.counter.book.written.notify_one();

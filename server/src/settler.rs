@@ -294,10 +294,10 @@ impl Settler {
             let answer = verdict::expired(&late.change);
             let ended = self
                 .ledger
-                .end_question(&late.change, End::Expired, Some(&answer), &Map::new(), now)
+                .end_question(&late, End::Expired, Some(&answer), &Map::new(), now)
                 .await;
             match ended {
-                // Somebody else was faster.
+                // Somebody else was faster, or it was asked anew.
                 Ok(()) | Err(LedgerError::OutOfOrder { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -114,25 +114,23 @@ impl Ledger {
         rows.iter().map(Approval::of).collect()
     }
 
-    /// Writes down in which object people see the question: once, and never
-    /// another.
+    /// Writes down in which object people see the question of that moment: once,
+    /// and never another.
     pub async fn show(
         &self,
-        change: &ChangeId,
+        asked: &Approval,
         shown: &Shown,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         const SHOW: &str = "UPDATE approvals SET uid = $1, digest = $2 WHERE change_id = $3";
         let mut page = self.turn(now).await?;
-        let (found, approval) = page.question(change).await?;
-        let is_open = found.progress == Progress::Pending;
-        if !is_open || approval.shown.as_ref().is_some_and(|known| known != shown) {
+        let (found, standing) = page.question(&asked.change).await?;
+        let is_other = standing.shown.as_ref().is_some_and(|known| known != shown);
+        if !found.waits_for(&standing, asked) || is_other {
             return Err(found.out_of_order());
         }
-        let digest = shown.digest.to_string();
-        page.tx
-            .run_later(SHOW, args![&shown.uid, digest, change.as_str()])
-            .await?;
+        let args = args![&shown.uid, shown.digest.to_string(), asked.change.as_str()];
+        page.tx.run_later(SHOW, args).await?;
         page.close().await
     }
 
@@ -187,20 +185,21 @@ impl Ledger {
         page.close().await
     }
 
-    /// Ends a question that waits; its money is free, and its key is answered
-    /// with `answer`, or free without one. `said` is why, for the audit.
+    /// Ends the question of that moment, if it waits; its money is free, and its
+    /// key is answered with `answer`, or free without one. `said` is why, for the
+    /// audit.
     pub async fn end_question(
         &self,
-        change: &ChangeId,
+        asked: &Approval,
         end: End,
         answer: Option<&str>,
         said: &Map<String, Value>,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let mut page = self.turn(now).await?;
-        let (found, approval) = page.question(change).await?;
-        let is_early = end == End::Expired && page.now < approval.expires_at;
-        if found.progress != Progress::Pending || is_early {
+        let (found, standing) = page.question(&asked.change).await?;
+        let is_early = end == End::Expired && page.now < standing.expires_at;
+        if !found.waits_for(&standing, asked) || is_early {
             return Err(found.out_of_order());
         }
         page.end(&found, end, answer, said).await?;
@@ -342,6 +341,14 @@ impl Page<'_> {
     ) -> Result<Option<Approval>, LedgerError> {
         let row = self.tx.row(READ, args![change.as_str()]).await?;
         row.as_ref().map(Approval::of).transpose()
+    }
+}
+
+impl Recorded {
+    /// Whether it waits for what people were `asked`: a change that was carried
+    /// out and asks anew has another question, of another moment.
+    fn waits_for(&self, standing: &Approval, asked: &Approval) -> bool {
+        self.progress == Progress::Pending && standing.asked_at == asked.asked_at
     }
 }
 

@@ -50,21 +50,24 @@ pub(super) async fn withdraw(
     entry: &mut Entry,
 ) -> Ended {
     let found = own(counter, caller, id, ToolClass::Write, entry).await?;
+    let change = &found.change.lease.change;
+    let failed = |error| Stopped::refused(Stage::Claim, book::refusal(&error));
+    let asked = found.ledger.approval(change).await.map_err(failed)?;
+    let asked = asked.filter(|_| found.change.progress == Progress::Pending);
     // An item waits with its batch, and is taken back with it.
-    if found.change.progress == Progress::Pending && !found.change.is_item() {
+    if let Some(asked) = asked {
         let why = "who asked took it back";
-        let change = &found.change.lease.change;
         let answer = end::answer(change, End::Withdrawn, why);
         let key = caller.key.id.as_str();
         let said = [("why", why), ("key", key)].map(|(name, text)| (name.into(), text.into()));
         let said = Map::from_iter(said);
         let now = counter.clock.now();
         let ledger = &found.ledger;
-        let ended = ledger.end_question(change, End::Withdrawn, Some(&answer), &said, now);
+        let ended = ledger.end_question(&asked, End::Withdrawn, Some(&answer), &said, now);
         match ended.await {
             // People were faster, or its time.
             Ok(()) | Err(LedgerError::OutOfOrder { .. }) => {}
-            Err(error) => return Err(Stopped::refused(Stage::Claim, book::refusal(&error))),
+            Err(error) => return Err(failed(error)),
         }
         counter.book.written.notify_one();
         counter.book.asked.notify_one();

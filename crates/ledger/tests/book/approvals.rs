@@ -14,7 +14,7 @@ use tenantry_ledger::ledger::Ledger;
 use tenantry_ledger::reserve::{Moment, Reservation};
 
 use crate::house::{House, at};
-use crate::wish::{self, Wish, claim, decide, new, policy, reserved, units};
+use crate::wish::{self, Wish, claim, decide, new, policy, question, reserved, units};
 
 on_both_engines!(
     of_many_executions_exactly_one_begins,
@@ -22,6 +22,7 @@ on_both_engines!(
     only_what_people_were_shown_is_carried_out,
     an_execution_is_decided_without_its_own_reservation,
     an_execution_that_asks_again_waits_again,
+    what_was_meant_for_a_question_does_not_befall_the_next,
     an_execution_that_limits_deny_ends_with_an_answer,
     an_execution_waits_for_its_root,
     an_execution_that_was_not_sent_is_carried_out_once_more,
@@ -62,10 +63,8 @@ async fn asked(ledger: &Ledger, key: &str, wish: &Wish, now: jiff::Timestamp) ->
 /// The same, shown to people.
 async fn waiting(ledger: &Ledger, key: &str, wish: &Wish, now: jiff::Timestamp) -> Lease {
     let lease = asked(ledger, key, wish, now).await;
-    ledger
-        .show(&lease.change, &shown(&lease), now)
-        .await
-        .unwrap();
+    let approval = question(ledger, &lease.change).await;
+    ledger.show(&approval, &shown(&lease), now).await.unwrap();
     lease
 }
 
@@ -121,14 +120,9 @@ async fn an_execution_is_too_late_at_the_very_moment(house: House) {
         .await;
     assert_eq!(execute.unwrap(), Execution::Expired);
     // What began in time is not ended by the sweeper that comes late.
+    let begun = question(&ledger, &just.change).await;
     let end = ledger
-        .end_question(
-            &just.change,
-            End::Expired,
-            Some("late"),
-            &said(),
-            at(0) + hour,
-        )
+        .end_question(&begun, End::Expired, Some("late"), &said(), at(0) + hour)
         .await;
     assert!(
         matches!(end, Err(LedgerError::OutOfOrder { .. })),
@@ -147,8 +141,9 @@ async fn only_what_people_were_shown_is_carried_out(house: House) {
             .unwrap()
     };
     assert_eq!(execute(&right).await, Execution::OtherShown);
-    ledger.show(&lease.change, &right, at(0)).await.unwrap();
-    ledger.show(&lease.change, &right, at(0)).await.unwrap();
+    let approval = question(&ledger, &lease.change).await;
+    ledger.show(&approval, &right, at(0)).await.unwrap();
+    ledger.show(&approval, &right, at(0)).await.unwrap();
     let other_uid = Shown {
         uid: "forged".into(),
         ..right.clone()
@@ -159,7 +154,7 @@ async fn only_what_people_were_shown_is_carried_out(house: House) {
     };
     for other in [other_uid, other_digest] {
         assert_eq!(execute(&other).await, Execution::OtherShown);
-        let show = ledger.show(&lease.change, &other, at(0)).await;
+        let show = ledger.show(&approval, &other, at(0)).await;
         assert!(
             matches!(show, Err(LedgerError::OutOfOrder { .. })),
             "{show:?}"
@@ -242,8 +237,37 @@ async fn an_execution_that_asks_again_waits_again(house: House) {
         .await
         .unwrap();
     assert_eq!(execute, Execution::OtherShown);
-    let approval = ledger.approval(&lease.change).await.unwrap().unwrap();
+    let approval = question(&ledger, &lease.change).await;
     assert_eq!((approval.asked_at, approval.shown), (at(1), None));
+}
+
+async fn what_was_meant_for_a_question_does_not_befall_the_next(house: House) {
+    let ledger = house.open().await;
+    let wish = Wish::raise("1", 1);
+    let lease = waiting(&ledger, "key", &wish, at(0)).await;
+    let first = question(&ledger, &lease.change).await;
+    let lease = begun(&ledger, &lease, at(1)).await;
+    decide(&ledger, &lease, &wish, &[wish::asks()], at(1))
+        .await
+        .unwrap();
+    let second = question(&ledger, &lease.change).await;
+    // Whoever was slow comes with what belongs to the first.
+    let show = ledger.show(&first, &shown(&lease), at(2)).await;
+    assert!(
+        matches!(show, Err(LedgerError::OutOfOrder { .. })),
+        "{show:?}"
+    );
+    for end in [End::Denied, End::Unavailable, End::Expired] {
+        let said = said();
+        let ended = ledger.end_question(&first, end, Some("late"), &said, at(7200));
+        let ended = ended.await;
+        assert!(
+            matches!(ended, Err(LedgerError::OutOfOrder { .. })),
+            "{end:?}: {ended:?}"
+        );
+    }
+    assert_eq!(question(&ledger, &lease.change).await, second);
+    ledger.show(&second, &shown(&lease), at(3)).await.unwrap();
 }
 
 async fn an_execution_that_limits_deny_ends_with_an_answer(house: House) {
@@ -341,8 +365,9 @@ async fn a_question_that_ends_frees_its_money(house: House) {
             matches!(pending, Reservation::Pending { .. }),
             "{end:?}: {pending:?}"
         );
+        let approval = question(&ledger, &lease.change).await;
         ledger
-            .end_question(&lease.change, end, Some(end.as_str()), &said(), at(0))
+            .end_question(&approval, end, Some(end.as_str()), &said(), at(0))
             .await
             .unwrap();
         match claim(&ledger, &key, "{}", at(1)).await {
@@ -355,9 +380,10 @@ async fn a_question_that_ends_frees_its_money(house: House) {
 async fn a_question_does_not_expire_early_nor_end_twice(house: House) {
     let ledger = house.open().await;
     let lease = waiting(&ledger, "key", &Wish::raise("1", 1), at(0)).await;
+    let approval = question(&ledger, &lease.change).await;
     let expire = async |second| {
         let said = said();
-        let end = ledger.end_question(&lease.change, End::Expired, Some("late"), &said, at(second));
+        let end = ledger.end_question(&approval, End::Expired, Some("late"), &said, at(second));
         end.await.is_ok()
     };
     assert!(!expire(3599).await);
@@ -373,8 +399,9 @@ async fn a_question_does_not_expire_early_nor_end_twice(house: House) {
 async fn a_question_that_nobody_can_see_frees_its_key(house: House) {
     let ledger = house.open().await;
     let lease = asked(&ledger, "key", &Wish::raise("1", 1), at(0)).await;
+    let approval = question(&ledger, &lease.change).await;
     ledger
-        .end_question(&lease.change, End::Unavailable, None, &said(), at(0))
+        .end_question(&approval, End::Unavailable, None, &said(), at(0))
         .await
         .unwrap();
     new(&ledger, "key", at(0)).await;

@@ -166,7 +166,8 @@ async fn waiting_all(ledger: &Ledger, key: &str, wishes: Vec<Wish>) -> (Lease, T
         panic!("{pending:?}");
     };
     let change = &lease.change;
-    ledger.show(change, &shown(&lease), at(0)).await.unwrap();
+    let approval = wish::question(ledger, change).await;
+    ledger.show(&approval, &shown(&lease), at(0)).await.unwrap();
     (lease, batch)
 }
 
@@ -416,7 +417,8 @@ async fn a_question_about_a_batch_that_ends_frees_all_its_money(house: House) {
     let (lease, batch) = waiting_all(&ledger, "key", raises()).await;
     assert!(!fits(&ledger, "before", 71).await);
     let said = said();
-    let ended = ledger.end_question(&lease.change, End::Denied, Some("denied"), &said, at(1));
+    let approval = wish::question(&ledger, &lease.change).await;
+    let ended = ledger.end_question(&approval, End::Denied, Some("denied"), &said, at(1));
     ended.await.unwrap();
     let not_made = Some(Progress::NotApplied);
     assert_eq!(batch.progress(&ledger).await, [not_made, not_made]);

@@ -10,6 +10,7 @@ use tenantry_core::name::{ObjectId, ToolName};
 use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{self, Agreed, Permitted, Ruling};
 use tenantry_core::policy::facts::Proposal;
+use tenantry_ledger::approval::Approval;
 use tenantry_ledger::change::{ChangeId, Intent, Lease, Principal};
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::error::LedgerError;
@@ -261,6 +262,11 @@ pub async fn applied(ledger: &Ledger, key: &str, wish: &Wish, now: Timestamp) ->
     let lease = sent(ledger, key, wish, now).await;
     ledger.settle(&lease, &done(now), now).await.unwrap();
     lease
+}
+
+/// What people are asked about a change.
+pub async fn question(ledger: &Ledger, change: &ChangeId) -> Approval {
+    ledger.approval(change).await.unwrap().unwrap()
 }
 
 pub fn done(at: Timestamp) -> Outcome {
