@@ -15,15 +15,17 @@ use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, oneshot};
 use crate::error::LedgerError;
 use crate::page::Book;
 use crate::place::QUEUE;
-use crate::sql::{Engine, Tx, args};
+use crate::sql::{Engine, Fault, Tx, args};
 
 /// Where each turn after the first begins. Names are nested: going back goes to
-/// the latest, and leaves it there.
+/// the latest, and leaves it there. That of a turn that was closed is let go of,
+/// so that thousands in one transaction do not pile up.
 const BEGIN: &str = "SAVEPOINT turn";
+const BEGIN_NEXT: &str = "RELEASE SAVEPOINT turn; SAVEPOINT turn";
 const UNDO: &str = "ROLLBACK TO SAVEPOINT turn";
 
 type Shared = Option<Open>;
-type Committed = Result<(), Arc<sqlx::Error>>;
+type Committed = Result<(), Fault>;
 
 /// What all turns of a process go through, in the order in which they asked.
 #[derive(Debug, Clone)]
@@ -42,6 +44,8 @@ struct Open {
     waiting: Vec<oneshot::Sender<Committed>>,
     /// Whether another turn has begun to write and was not closed.
     is_torn: bool,
+    /// Whether the latest savepoint is known to be there.
+    is_marked: bool,
 }
 
 /// One turn. Dropped, it is undone.
@@ -103,7 +107,7 @@ impl GroupCommit {
         let begun = if open.is_torn {
             open.undo().await
         } else {
-            open.tx.execute(BEGIN, args![]).await.map(drop)
+            open.mark().await
         };
         if let Err(error) = begun {
             lose(shared, error);
@@ -133,29 +137,45 @@ impl GroupCommit {
                 Ok(()) => tx.commit().await,
                 Err(error) => Err(error),
             };
-            tell(waiting, &committed.map_err(Arc::new));
+            tell(waiting, &committed);
         }
     }
 }
 
 impl Open {
+    /// Marks where a turn begins. Cut off, it is not known whether the mark of the
+    /// turn before is still there, and one more stands in it.
+    async fn mark(&mut self) -> Result<(), Fault> {
+        let begin = if self.is_marked { BEGIN_NEXT } else { BEGIN };
+        self.is_marked = false;
+        self.tx.execute_script(begin).await?;
+        self.is_marked = true;
+        Ok(())
+    }
+
     /// Undoes what a turn has left that was not closed. Cut off, it is done
     /// again. On PostgreSQL the first answer may be that to a statement which
     /// nobody waits for any more.
-    async fn undo(&mut self) -> Result<(), sqlx::Error> {
+    ///
+    /// Where there is nothing to go back to, SQLite has ended the transaction by
+    /// itself: why, it told that turn alone, and it is told to all.
+    async fn undo(&mut self) -> Result<(), Fault> {
         self.tx.forget_later();
+        let why = self.tx.fault();
         if self.tx.execute(UNDO, args![]).await.is_err() {
-            self.tx.execute(UNDO, args![]).await?;
+            let undone = self.tx.execute(UNDO, args![]).await;
+            undone.map_err(|error| why.unwrap_or(error))?;
         }
+        self.tx.forget_fault();
         self.is_torn = false;
         Ok(())
     }
 }
 
 /// The transaction came to nothing, and all that was closed in it.
-fn lose(shared: &mut Shared, error: sqlx::Error) {
+fn lose(shared: &mut Shared, error: Fault) {
     if let Some(open) = shared.take() {
-        tell(open.waiting, &Err(Arc::new(error)));
+        tell(open.waiting, &Err(error));
     }
 }
 
@@ -186,6 +206,7 @@ impl Turn {
                     book,
                     waiting: vec![sender],
                     is_torn: false,
+                    is_marked: false,
                 });
                 drop(shared);
                 tokio::spawn(async move { commit.commit().await });

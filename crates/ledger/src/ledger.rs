@@ -19,7 +19,7 @@ use crate::page::{Book, Page};
 use crate::place::Place;
 use crate::place::sqlite::Space;
 use crate::schema;
-use crate::sql::{Engine, Tx, args};
+use crate::sql::{Engine, Fault, Tx, args};
 use crate::tally::Tally;
 
 /// Keys and settled changes are kept at least this long (WRITES §2).
@@ -318,7 +318,7 @@ async fn recognize(
 
 impl Book {
     /// Writes down what may have changed.
-    pub(crate) async fn keep(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
+    pub(crate) async fn keep(&self, tx: &mut Tx) -> Result<(), Fault> {
         const KEEP: &str = "UPDATE book SET epoch = $1, clock = $2, sequence = $3, digest = $4, \
              emitted = $5, erased = $6, accepted_at = $7, accepted_over = $8 WHERE one = 1";
         let over = self.accepted_over.as_ref().map(json);

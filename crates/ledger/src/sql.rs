@@ -2,6 +2,7 @@
 //! alone, run on either. Knows nothing of what they are about.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,11 +24,17 @@ pub(crate) enum Engine {
     Postgres(PgPool),
 }
 
+/// The engine's own error, which may be told to several.
+pub(crate) type Fault = Arc<sqlx::Error>;
+
 /// A transaction; dropped, it is undone.
 #[derive(Debug)]
 pub(crate) struct Tx {
     open: Open,
     later: Later,
+    /// Why a statement did not go well. SQLite may have ended the transaction
+    /// over it, and says so to that statement alone.
+    fault: Option<Fault>,
 }
 
 #[derive(Debug)]
@@ -105,7 +112,26 @@ impl Tx {
         Self {
             open,
             later: Later::default(),
+            fault: None,
         }
+    }
+
+    /// Why a statement did not go well since that was last forgotten.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault.clone()
+    }
+
+    /// Forgets it: what was done by then is undone, and the transaction goes on.
+    pub(crate) fn forget_fault(&mut self) {
+        self.fault = None;
+    }
+
+    fn noted<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, Fault> {
+        done.map_err(|error| {
+            let fault = Arc::new(error);
+            self.fault.get_or_insert_with(|| Arc::clone(&fault));
+            fault
+        })
     }
 
     pub(crate) fn is_postgres(&self) -> bool {
@@ -122,13 +148,17 @@ impl Tx {
     }
 
     /// The same, with the engine's own error.
-    pub(crate) async fn execute(
-        &mut self,
-        sql: &'static str,
-        args: &[Arg],
-    ) -> Result<u64, sqlx::Error> {
+    pub(crate) async fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<u64, Fault> {
         self.catch_up().await?;
-        self.open.execute(sql, args).await
+        let done = self.open.execute(sql, args).await;
+        self.noted(done)
+    }
+
+    /// Runs statements without arguments, on one way there and back.
+    pub(crate) async fn execute_script(&mut self, sql: &'static str) -> Result<(), Fault> {
+        self.catch_up().await?;
+        let done = answered(self.open.script(sql)).await;
+        self.noted(done)
     }
 
     /// Runs a statement before anything else is asked of this transaction, at
@@ -149,9 +179,10 @@ impl Tx {
     }
 
     /// Writes what was left for later.
-    pub(crate) async fn catch_up(&mut self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn catch_up(&mut self) -> Result<(), Fault> {
         let writes = self.later.take();
-        self.open.execute_all(writes).await
+        let done = self.open.execute_all(writes).await;
+        self.noted(done)
     }
 
     /// Leaves undone what was left for later.
@@ -166,16 +197,8 @@ impl Tx {
         args: &[Arg],
     ) -> Result<Vec<Row>, LedgerError> {
         self.catch_up().await?;
-        Ok(match &mut self.open {
-            Open::Sqlite(tx) => {
-                let rows = bound!(sql, args).fetch_all(&mut **tx).await?;
-                rows.into_iter().map(Row::Sqlite).collect()
-            }
-            Open::Postgres(tx) => {
-                let rows = answered(bound!(sql, args).fetch_all(&mut **tx)).await?;
-                rows.into_iter().map(Row::Postgres).collect()
-            }
-        })
+        let rows = self.open.rows(sql, args).await;
+        Ok(self.noted(rows)?)
     }
 
     /// The row that a statement finds, if it finds one.
@@ -190,19 +213,16 @@ impl Tx {
     /// Runs a script of several statements.
     pub(crate) async fn script(&mut self, sql: &'static str) -> Result<(), LedgerError> {
         self.catch_up().await?;
-        match &mut self.open {
-            Open::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
-            Open::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
-        }
-        Ok(())
+        Ok(self.open.script(sql).await?)
     }
 
-    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn commit(mut self) -> Result<(), Fault> {
         self.catch_up().await?;
-        match self.open {
+        let committed = match self.open {
             Open::Sqlite(tx) => tx.commit().await,
             Open::Postgres(tx) => answered(tx.commit()).await,
-        }
+        };
+        Ok(committed?)
     }
 }
 
@@ -218,6 +238,27 @@ impl Open {
                 done.rows_affected()
             }
         })
+    }
+
+    async fn rows(&mut self, sql: &'static str, args: &[Arg]) -> Result<Vec<Row>, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite(tx) => {
+                let rows = bound!(sql, args).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::Postgres(tx) => {
+                let rows = answered(bound!(sql, args).fetch_all(&mut **tx)).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    async fn script(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        let done = match self {
+            Self::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop),
+            Self::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop),
+        };
+        done
     }
 
     async fn execute_all(&mut self, writes: Vec<Write>) -> Result<(), sqlx::Error> {

@@ -85,8 +85,12 @@ enum Step {
     Fail,
     /// The same, when it closes.
     FailLater,
-    /// Ends the whole transaction, as SQLite does when the disk is full.
+    /// Ends the whole transaction, and nobody hears why.
     End,
+    /// Finds the disk full, which ends it as well.
+    Fill,
+    /// Finds that its own beginning is the only one.
+    Alone,
     /// Finds that one ended it before, and is the first of another.
     KeepAnew,
 }
@@ -120,6 +124,22 @@ impl Step {
             Self::Fail => {
                 write(&mut turn, "failed").await;
                 turn.run("INSERT INTO nowhere VALUES (1)", args![]).await?;
+                close(turn).await
+            }
+            Self::Fill => {
+                let most = "PRAGMA max_page_count = 1";
+                turn.execute(most, args![]).await?;
+                let much = "INSERT INTO words (word, parent) VALUES (hex(zeroblob(100000)), NULL)";
+                turn.run(much, args![]).await?;
+                close(turn).await
+            }
+            Self::Alone => {
+                let release = "RELEASE SAVEPOINT turn";
+                turn.execute(release, args![]).await?;
+                let more = turn.execute(release, args![]).await;
+                assert!(more.is_err(), "there is another");
+                turn.execute(BEGIN, args![]).await?;
+                write(&mut turn, "alone").await;
                 close(turn).await
             }
             Self::End => {
@@ -211,6 +231,44 @@ async fn one_that_ends_the_transaction_by_itself_takes_the_group_with_it() {
     let went_well: Vec<_> = told.iter().map(Result::is_ok).collect();
     assert_eq!(went_well, [false, false, true]);
     assert_eq!(bench.words().await, ["kept"]);
+}
+
+#[tokio::test]
+async fn what_ended_the_transaction_is_told_to_all_whom_it_concerns() {
+    let bench = Bench::new().await;
+    let steps = [
+        Step::Keep,
+        Step::Fail,
+        Step::Keep,
+        Step::Fill,
+        Step::KeepAnew,
+    ];
+    let (mut first, tasks) = bench.before(&steps).await;
+    write(&mut first, "first").await;
+    let mut told_all = vec![close(first).await];
+    told_all.extend(told(tasks).await);
+    assert!(told_all.pop().unwrap().is_ok());
+    // One that failed by itself has ended nothing.
+    let failed = told_all.remove(2);
+    assert!(matches!(failed, Err(LedgerError::Refused(_))), "{failed:?}");
+    for told in told_all {
+        assert!(matches!(told, Err(LedgerError::Full(_))), "{told:?}");
+    }
+    assert_eq!(bench.words().await, ["kept"]);
+}
+
+#[tokio::test]
+async fn however_many_were_closed_the_next_begins_in_none_of_them() {
+    let bench = Bench::new().await;
+    let mut steps = vec![Step::Keep; 20];
+    steps.extend([Step::Forget, Step::Keep, Step::Alone]);
+    let (mut first, tasks) = bench.before(&steps).await;
+    write(&mut first, "first").await;
+    close(first).await.unwrap();
+    for told in told(tasks).await {
+        told.unwrap();
+    }
+    assert_eq!(bench.words().await.len(), 23);
 }
 
 #[tokio::test]
