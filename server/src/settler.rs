@@ -326,9 +326,7 @@ impl Settler {
         let lease = if change.holder == self.ledger.identity().epoch {
             change.lease.clone()
         } else {
-            self.ledger
-                .take_over(&change.lease, &change.record, now)
-                .await?
+            self.ledger.take_over(change, now).await?
         };
         crash::at(Step::TakenOver);
         match change.progress {

@@ -182,16 +182,13 @@ impl Ledger {
     }
 
     /// Takes a change over from an owner that is gone, as it was seen: if
-    /// anybody else was faster, this fails. The old owner can write no more.
-    pub async fn take_over(
-        &self,
-        seen: &Lease,
-        record: &Map<String, Value>,
-        now: Timestamp,
-    ) -> Result<Lease, LedgerError> {
+    /// anybody else was faster, or it has come further since, this fails, for its
+    /// owner is not gone. The old owner can write no more.
+    pub async fn take_over(&self, seen: &Recorded, now: Timestamp) -> Result<Lease, LedgerError> {
         let mut page = self.turn(now).await?;
-        let change = Recorded::held(&mut page.tx, seen).await?;
-        if change.progress.is_final() {
+        let change = Recorded::held(&mut page.tx, &seen.lease).await?;
+        let has_moved = (change.progress, change.since) != (seen.progress, seen.since);
+        if change.progress.is_final() || has_moved {
             return Err(change.out_of_order());
         }
         let lease = page.hand_over(&change).await?;
@@ -200,8 +197,13 @@ impl Ledger {
             "from": change.holder,
             "to": self.identity.epoch,
         });
-        page.append(Event::TakenOver, Some(&lease.change), detail, record)
-            .await?;
+        page.append(
+            Event::TakenOver,
+            Some(&lease.change),
+            detail,
+            &change.record,
+        )
+        .await?;
         page.close().await?;
         Ok(lease)
     }

@@ -112,7 +112,7 @@ impl Clerk<'_> {
             let stays = self.ledger.carry_on(&change.lease, now).await;
             settled(stays)?.map(|()| change.lease.clone())
         } else {
-            let taken = self.ledger.take_over(&change.lease, &change.record, now);
+            let taken = self.ledger.take_over(&change, now);
             settled(taken.await)?
         };
         let Some(lease) = lease else {

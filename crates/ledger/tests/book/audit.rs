@@ -62,10 +62,8 @@ async fn each_step_of_a_change_leaves_its_line(house: House) {
         .settle(&lease, &wish::unknown(), at(3))
         .await
         .unwrap();
-    let lease = ledger
-        .take_over(&lease, &serde_json::Map::new(), at(4))
-        .await
-        .unwrap();
+    let seen = wish::seen(&ledger, &lease).await;
+    let lease = ledger.take_over(&seen, at(4)).await.unwrap();
     ledger
         .settle(&lease, &wish::done(at(5)), at(5))
         .await

@@ -511,8 +511,7 @@ async fn a_batch_that_people_agreed_to_is_carried_out_once_more(house: House) {
     );
     let ledger = house.reopen(ledger).await;
     let seen = ledger.find(&lease.change).await.unwrap().unwrap();
-    let record = seen.record.clone();
-    let taken = ledger.take_over(&seen.lease, &record, at(2)).await.unwrap();
+    let taken = ledger.take_over(&seen, at(2)).await.unwrap();
     ledger.step_back(&taken, "never sent", at(2)).await.unwrap();
     let executing = Some(Progress::Executing);
     assert_eq!(batch.progress(&ledger).await, [executing, executing]);
@@ -528,8 +527,7 @@ async fn who_takes_a_batch_over_fences_its_owner(house: House) {
     let ledger = house.open().await;
     let (lease, batch, leases, permitted) = reserved_all(&ledger, "key").await;
     let seen = ledger.find(&lease.change).await.unwrap().unwrap();
-    let record = seen.record.clone();
-    let taken = ledger.take_over(&seen.lease, &record, at(1)).await.unwrap();
+    let taken = ledger.take_over(&seen, at(1)).await.unwrap();
     let sent = ledger.sending_all(&lease, &permitted, at(1)).await;
     assert!(matches!(sent, Err(LedgerError::Fenced { .. })), "{sent:?}");
     let settled = ledger.settle(&leases[0], &wish::never_sent(), at(1)).await;

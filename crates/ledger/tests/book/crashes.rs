@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::json;
 use tenantry_core::audit::chain::Head;
 use tenantry_core::name::Organization;
 use tenantry_ledger::change::{ChangeId, Lease, Progress};
@@ -76,10 +76,7 @@ async fn whoever_dies_between_two_steps_is_followed_by_another(house: House) {
     assert_eq!(found[2].intent.as_ref(), Some(&wanted.intent));
     assert_eq!(found[2].principal, wish::principal());
     for change in &found {
-        let lease = ledger
-            .take_over(&change.lease, &Map::new(), at(9))
-            .await
-            .unwrap();
+        let lease = ledger.take_over(change, at(9)).await.unwrap();
         match change.progress {
             Progress::Claimed => ledger.release(&lease, at(9)).await.unwrap(),
             Progress::Reserved => ledger
@@ -268,10 +265,7 @@ async fn nothing_that_was_confirmed_is_lost_to_kill_9(house: House) {
             assert_eq!(is_listed, !found.progress.is_final(), "{found:?}");
         }
         for change in unsettled {
-            let lease = ledger
-                .take_over(&change.lease, &Map::new(), at(1))
-                .await
-                .unwrap();
+            let lease = ledger.take_over(&change, at(1)).await.unwrap();
             all.retain(|step| !step.starts_with(lease.change.as_str()));
             match change.progress {
                 Progress::Claimed => ledger.release(&lease, at(1)).await.unwrap(),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, json};
+use serde_json::json;
 use tenantry_core::policy::decide::GOOD_FOR;
-use tenantry_ledger::change::{ChangeId, Lease, Progress};
+use tenantry_ledger::change::{ChangeId, Lease, Progress, Recorded};
 use tenantry_ledger::claim::Claimed;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::outbox::{OffBook, OffSending, OffStep};
@@ -12,7 +12,7 @@ use tenantry_ledger::reserve::Reservation;
 use tenantry_ledger::settle::Outcome;
 
 use crate::house::{House, at};
-use crate::wish::{self, Wish, claim, decide, new, permission, policy, reserved, sent};
+use crate::wish::{self, Wish, claim, decide, new, permission, policy, reserved, seen, sent};
 
 on_both_engines!(
     of_many_settlements_at_once_one_counts,
@@ -20,6 +20,7 @@ on_both_engines!(
     a_wrong_epoch_opens_nothing,
     whoever_takes_over_fences_the_owner_before,
     of_many_who_take_over_one_does,
+    what_has_moved_on_since_it_was_seen_is_not_taken_over,
     nothing_is_applied_that_was_not_sent,
     what_may_have_left_is_never_called_unsent,
     a_request_leaves_once_and_only_while_it_is_permitted,
@@ -92,7 +93,7 @@ async fn a_settled_change_is_settled_for_good(house: House) {
             "{outcome:?}: {again:?}"
         );
     }
-    let taken = ledger.take_over(&lease, &Map::new(), at(1)).await;
+    let taken = ledger.take_over(&seen(&ledger, &lease).await, at(1)).await;
     assert!(is_out_of_order(&taken, Progress::Applied), "{taken:?}");
 }
 
@@ -111,9 +112,11 @@ async fn a_wrong_epoch_opens_nothing(house: House) {
             &ledger.settle(&wrong, &wish::never_sent(), at(0)).await
         ));
         assert!(is_fenced(&ledger.step_back(&wrong, "", at(0)).await));
-        assert!(is_fenced(
-            &ledger.take_over(&wrong, &Map::new(), at(0)).await
-        ));
+        let seen = Recorded {
+            lease: wrong.clone(),
+            ..seen(&ledger, &lease).await
+        };
+        assert!(is_fenced(&ledger.take_over(&seen, at(0)).await));
         assert!(is_fenced(&ledger.release(&wrong, at(0)).await));
     }
     let found = ledger.find(&lease.change).await.unwrap().unwrap();
@@ -124,7 +127,10 @@ async fn whoever_takes_over_fences_the_owner_before(house: House) {
     let replicas = house.replicas().await;
     let (old, new) = (&replicas[0], replicas.last().unwrap());
     let lease = sent(old, "key", &Wish::raise("1", 1), at(0)).await;
-    let taken = new.take_over(&lease, &Map::new(), at(1)).await.unwrap();
+    let taken = new
+        .take_over(&seen(new, &lease).await, at(1))
+        .await
+        .unwrap();
     assert_eq!((&taken.change, taken.epoch), (&lease.change, 2));
     let late = old.settle(&lease, &wish::rejected(), at(2)).await;
     assert!(is_fenced(&late), "{late:?}");
@@ -136,11 +142,12 @@ async fn whoever_takes_over_fences_the_owner_before(house: House) {
 async fn of_many_who_take_over_one_does(house: House) {
     let replicas = house.replicas().await;
     let lease = sent(&replicas[0], "key", &Wish::raise("1", 1), at(0)).await;
+    let seen = seen(&replicas[0], &lease).await;
     let tasks: Vec<_> = (0..12)
         .map(|number| {
             let ledger = Arc::clone(&replicas[number % replicas.len()]);
-            let lease = lease.clone();
-            tokio::spawn(async move { ledger.take_over(&lease, &Map::new(), at(1)).await })
+            let seen = seen.clone();
+            tokio::spawn(async move { ledger.take_over(&seen, at(1)).await })
         })
         .collect();
     let mut owners = Vec::new();
@@ -151,6 +158,29 @@ async fn of_many_who_take_over_one_does(house: House) {
         }
     }
     assert_eq!(owners, [2]);
+}
+
+/// Whoever listed it a while ago finds its owner at work.
+async fn what_has_moved_on_since_it_was_seen_is_not_taken_over(house: House) {
+    let ledger = house.open().await;
+    let lease = reserved(&ledger, "key", &Wish::raise("1", 1), at(0)).await;
+    let before = seen(&ledger, &lease).await;
+    ledger.step_back(&lease, "", at(1)).await.unwrap();
+    let back = seen(&ledger, &lease).await;
+    let policies = [policy(&json!({}))];
+    decide(&ledger, &lease, &Wish::raise("1", 1), &policies, at(2))
+        .await
+        .unwrap();
+    for late in [&before, &back] {
+        let taken = ledger.take_over(late, at(3)).await;
+        assert!(is_out_of_order(&taken, Progress::Reserved), "{taken:?}");
+    }
+    ledger
+        .sending(&lease, &permission(at(3)), at(3))
+        .await
+        .unwrap();
+    let now = seen(&ledger, &lease).await;
+    assert!(ledger.take_over(&now, at(4)).await.is_ok());
 }
 
 async fn nothing_is_applied_that_was_not_sent(house: House) {
@@ -231,7 +261,7 @@ async fn what_needs_people_is_answered_so_until_they_settle_it(house: House) {
     let waiting = ledger.needing_people().await.unwrap();
     assert_eq!(waiting.len(), 1);
     assert_eq!(ledger.unsettled().await.unwrap(), []);
-    let taken = ledger.take_over(&lease, &Map::new(), at(2)).await.unwrap();
+    let taken = ledger.take_over(&waiting[0], at(2)).await.unwrap();
     let back = ledger.settle(&taken, &wish::unknown(), at(2)).await;
     assert!(is_out_of_order(&back, Progress::NeedsHuman), "{back:?}");
     ledger

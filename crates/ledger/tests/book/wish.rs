@@ -11,7 +11,7 @@ use tenantry_core::policy::Policy;
 use tenantry_core::policy::decide::{self, Agreed, Permitted, Ruling};
 use tenantry_core::policy::facts::Proposal;
 use tenantry_ledger::approval::Approval;
-use tenantry_ledger::change::{ChangeId, Intent, Lease, Principal};
+use tenantry_ledger::change::{ChangeId, Intent, Lease, Principal, Recorded};
 use tenantry_ledger::claim::{Claim, Claimed};
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
@@ -262,6 +262,11 @@ pub async fn applied(ledger: &Ledger, key: &str, wish: &Wish, now: Timestamp) ->
     let lease = sent(ledger, key, wish, now).await;
     ledger.settle(&lease, &done(now), now).await.unwrap();
     lease
+}
+
+/// A change as somebody sees it who looks now.
+pub async fn seen(ledger: &Ledger, lease: &Lease) -> Recorded {
+    ledger.find(&lease.change).await.unwrap().unwrap()
 }
 
 /// What people are asked about a change.
