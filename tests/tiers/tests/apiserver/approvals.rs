@@ -83,6 +83,44 @@ fn only_the_server_says_where_an_approval_stands() {
 }
 
 #[test]
+fn what_is_on_its_way_is_denied_or_withdrawn_and_not_agreed_to() {
+    let court = Court::new("court-executing");
+    let stands = |name: &str, state: &str| {
+        let patch = json!([{"op": "add", "path": "/status", "value": {"state": state}}]);
+        let told = court.patch_below(&court.server(), name, &patch, &["--subresource=status"]);
+        assert_eq!(told, "");
+    };
+    let withdraw = |name: &str| {
+        let patch = json!([{"op": "add", "path": "/spec/withdrawn", "value": true}]);
+        court.patch(OWNER, name, &patch)
+    };
+    let deny = json!({"by": BOTH, "verdict": "Deny"});
+    for name in ["denied", "withdrawn", "made"] {
+        court.ask(name, &["finance"]);
+        court.is_let_decide(FINANCE, name, &approve(FINANCE));
+        stands(name, "Executing");
+        court.is_refused(
+            BOTH,
+            name,
+            "enough have agreed, and it is on its way: a Deny alone, or withdrawing it, is still heard",
+        );
+    }
+    // Others than those who could before do not say no either.
+    let told = court.decide(ADS, "denied", &json!({"by": ADS, "verdict": "Deny"}));
+    assert!(told.contains("may not decide for finance"), "{told}");
+    court.is_let_decide(BOTH, "denied", &deny);
+    assert_eq!(court.decisions("denied"), json!([approve(FINANCE), deny]));
+    assert_eq!(withdraw("withdrawn"), "");
+    for state in ["Applied", "NeedsHuman"] {
+        stands("made", state);
+        let over = format!("there is nothing to decide any more: it is {state}");
+        for told in [court.decide(BOTH, "made", &deny), withdraw("made")] {
+            assert!(told.contains(&over), "{told}");
+        }
+    }
+}
+
+#[test]
 fn who_has_the_class_decides_and_nobody_else() {
     let court = Court::new("court-deciding");
     court.ask("one", &["finance"]);
