@@ -9,9 +9,10 @@ mod inquire;
 mod tell;
 pub mod word;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use serde_json::{Map, Value};
 use tenantry_api::mcp_approval::{ApprovalRequest, ApprovalState};
 use tenantry_core::cause::chain;
@@ -37,6 +38,12 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 /// For one request to the control plane.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// Questions that are looked after at the same time. An API server hardly feels
+/// eight requests, and twenty questions, as many as an organisation may have if
+/// its policies do not say otherwise, are gone through in three times the limit
+/// where it answers none.
+const QUESTIONS_AT_ONCE: usize = 8;
+
 /// Why a question was not looked after; it is tried again.
 #[derive(Debug, thiserror::Error)]
 enum RoundError {
@@ -56,7 +63,8 @@ struct Clerk<'k> {
     ledger: &'k Arc<Ledger>,
     plane: &'k dyn Approvals,
     questions: Arc<Questions>,
-    tries: &'k mut Tries,
+    /// Each change is looked after once at a time, so no two look at one entry.
+    tries: &'k Mutex<Tries>,
 }
 
 /// Looks after the questions of `ledger` for as long as it is polled.
@@ -67,18 +75,18 @@ pub async fn keep(counter: &Arc<Counter>, ledger: &Arc<Ledger>) {
     };
     counter.knowledge.keys_and_freezes_known().await;
     let mut seen = counter.knowledge.questions();
-    let mut tries = Tries::new();
+    let tries = Mutex::default();
     loop {
         let questions = seen.borrow_and_update().clone();
         // Of a ledger that is not the expected one nothing is believed.
         let questions = questions.filter(|_| ledger.recognition().is_trusted());
         if let Some(questions) = questions {
-            let mut clerk = Clerk {
+            let clerk = Clerk {
                 counter,
                 ledger,
                 plane,
                 questions,
-                tries: &mut tries,
+                tries: &tries,
             };
             Box::pin(clerk.round()).await;
         }
@@ -94,14 +102,17 @@ pub async fn keep(counter: &Arc<Counter>, ledger: &Arc<Ledger>) {
 }
 
 impl Clerk<'_> {
-    /// Looks after each question once; one that fails keeps no other waiting.
-    async fn round(&mut self) {
+    /// Looks after each question once; one that fails, or is not answered, keeps
+    /// no other waiting.
+    async fn round(&self) {
         match self.ledger.waiting().await {
             Ok(waiting) => {
                 self.count(waiting.len());
-                for approval in waiting {
+                let attend = async |approval: Approval| {
                     said(self.attend(&approval).await, "a question");
-                }
+                };
+                let waiting = futures::stream::iter(waiting);
+                waiting.for_each_concurrent(QUESTIONS_AT_ONCE, attend).await;
             }
             Err(error) => said(Err(error.into()), "what waits for people"),
         }
@@ -117,7 +128,7 @@ impl Clerk<'_> {
         self.counter.pending_approvals.send_replace(Some(waiting));
     }
 
-    async fn attend(&mut self, approval: &Approval) -> Result<(), RoundError> {
+    async fn attend(&self, approval: &Approval) -> Result<(), RoundError> {
         let Some(change) = self.ledger.find(&approval.change).await? else {
             return Ok(());
         };

@@ -2,8 +2,10 @@
 //! and taken up by others when its process is gone or something was in its way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 use tenantry_ledger::approval::{Approval, End, Execution, Shown};
@@ -11,7 +13,7 @@ use tenantry_ledger::change::{ChangeId, Progress, Recorded};
 use tokio::time::Instant;
 
 use super::word::Word;
-use super::{Clerk, RoundError, end, form, said, settled, within};
+use super::{Clerk, QUESTIONS_AT_ONCE, RoundError, end, form, said, settled, within};
 use crate::control_plane::Question;
 use crate::crash::{self, Step};
 use crate::pipeline::change::agreed;
@@ -30,7 +32,7 @@ pub type Tries = BTreeMap<ChangeId, (Instant, Duration)>;
 
 impl Clerk<'_> {
     pub(super) async fn execute(
-        &mut self,
+        &self,
         change: &Recorded,
         approval: &Approval,
         shown: &Shown,
@@ -59,36 +61,46 @@ impl Clerk<'_> {
         self.tell(question, state, message).await
     }
 
-    fn begin(&mut self, work: agreed::Work) {
+    fn begin(&self, work: agreed::Work) {
         let id = work.change.lease.change.clone();
-        let pause = self.tries.get(&id).map_or(FIRST_PAUSE, |(_, pause)| *pause);
+        let mut tries = self.tries();
+        let pause = tries.get(&id).map_or(FIRST_PAUSE, |(_, pause)| *pause);
         let next = (Instant::now() + pause, LONGEST_PAUSE.min(pause * 2));
-        self.tries.insert(id, next);
+        tries.insert(id, next);
+        drop(tries);
         agreed::begin(self.counter, self.ledger, work);
     }
 
     /// Takes up executions whose process is gone, or in whose way something was.
     /// Nothing of them was sent: what is, is settled.
-    pub(super) async fn resume(&mut self) -> Result<(), RoundError> {
+    pub(super) async fn resume(&self) -> Result<(), RoundError> {
         let unsettled = self.ledger.unsettled().await?;
         let ids: BTreeSet<_> = unsettled
             .iter()
             .map(|change| &change.lease.change)
             .collect();
-        self.tries.retain(|id, _| ids.contains(id));
+        self.tries().retain(|id, _| ids.contains(id));
         let executing = unsettled
             .into_iter()
             .filter(|change| change.progress == Progress::Executing);
-        for change in executing {
+        let take_up = async |change| {
             said(self.take_up(change).await, "what people agreed to");
-        }
+        };
+        let executing = futures::stream::iter(executing);
+        executing
+            .for_each_concurrent(QUESTIONS_AT_ONCE, take_up)
+            .await;
         Ok(())
     }
 
-    async fn take_up(&mut self, change: Recorded) -> Result<(), RoundError> {
+    fn tries(&self) -> MutexGuard<'_, Tries> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn take_up(&self, change: Recorded) -> Result<(), RoundError> {
         let id = &change.lease.change;
         let now = self.counter.clock.now();
-        let next = self.tries.get(id).map(|(next, _)| *next);
+        let next = self.tries().get(id).map(|(next, _)| *next);
         let is_early = next.is_some_and(|next| Instant::now() < next);
         let is_own = change.holder == self.ledger.identity().epoch;
         let is_abandoned = now.duration_since(change.since) >= ABANDONED_AFTER;

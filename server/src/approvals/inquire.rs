@@ -1,6 +1,7 @@
 //! Asks people what became of the changes of which nobody else can tell, and
 //! settles them by what they say (WRITES §6). Nothing is ever sent again.
 
+use futures::StreamExt as _;
 use serde::Deserialize as _;
 use serde_json::{Map, json};
 use tenantry_api::mcp_approval::{ApprovalState, ApprovalVerdict};
@@ -17,7 +18,7 @@ use tenantry_ledger::claim::{Claimed, Replay};
 use tenantry_ledger::inquiry::Inquiry;
 use tenantry_ledger::settle::Outcome;
 
-use super::{Clerk, RoundError, end, form, said, settled, within, word};
+use super::{Clerk, QUESTIONS_AT_ONCE, RoundError, end, form, said, settled, within, word};
 use crate::control_plane::{AskError, Question};
 use crate::crash::{self, Step};
 use crate::pipeline::change::told::{named, of_view, stored, value};
@@ -41,9 +42,13 @@ impl Clerk<'_> {
     /// Looks after each change that needs people; one that fails keeps no other
     /// waiting.
     pub(super) async fn inquire_all(&self) -> Result<(), RoundError> {
-        for change in self.ledger.needing_people().await? {
+        let inquire = async |change: Recorded| {
             said(self.inquire(&change).await, "a change that needs people");
-        }
+        };
+        let needing = futures::stream::iter(self.ledger.needing_people().await?);
+        needing
+            .for_each_concurrent(QUESTIONS_AT_ONCE, inquire)
+            .await;
         Ok(())
     }
 

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use futures::StreamExt as _;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tenantry_api::mcp_approval::{ApprovalQuestion, ApprovalState, McpApprovalStatus};
 use tenantry_ledger::change::ChangeId;
 
-use super::{Clerk, RoundError, end, form, said, within};
+use super::{Clerk, QUESTIONS_AT_ONCE, RoundError, end, form, said, within};
 use crate::control_plane::Question;
 
 /// For how long a question that has ended is still there to be seen, and how
@@ -20,25 +22,34 @@ impl Clerk<'_> {
     /// Says of every question where it stands, and takes away those that were
     /// there for long enough; one that fails keeps no other waiting.
     pub(super) async fn tell_all(&self) {
-        for question in self.questions.values() {
-            if !question.status.state.is_some_and(end::is_final) {
-                said(
-                    self.tell_of(question).await,
-                    "what people see of a question",
-                );
-            }
-        }
+        let open = self.questions.values();
+        let open = open.filter(|question| !question.status.state.is_some_and(end::is_final));
+        let tell = async |question: &Arc<Question>| {
+            let told = self.tell_of(question).await;
+            said(told, "what people see of a question");
+        };
+        let open = futures::stream::iter(open);
+        open.for_each_concurrent(QUESTIONS_AT_ONCE, tell).await;
+        let clear = async |question| {
+            let cleared = within(self.plane.clear(question)).await;
+            said(cleared, "a question that has ended");
+        };
+        let over = futures::stream::iter(self.over());
+        over.for_each_concurrent(QUESTIONS_AT_ONCE, clear).await;
+    }
+
+    /// The questions that were there for long enough, or are too many.
+    fn over(&self) -> Vec<&Question> {
         let now = self.counter.clock.now();
         let ended = self.ended();
         let too_many = ended.len().saturating_sub(MOST_KEPT);
-        for (index, question) in ended.into_iter().enumerate() {
+        let is_old = |question| {
             let since = since(question);
-            let is_old = since.is_none_or(|since| now.duration_since(since) >= KEPT_FOR);
-            if index < too_many || is_old {
-                let cleared = within(self.plane.clear(question)).await;
-                said(cleared, "a question that has ended");
-            }
-        }
+            since.is_none_or(|since| now.duration_since(since) >= KEPT_FOR)
+        };
+        let over = ended.into_iter().enumerate();
+        let over = over.filter(|(index, question)| *index < too_many || is_old(question));
+        over.map(|(_, question)| question).collect()
     }
 
     /// Takes away the question that has ended before all others; answers whether

@@ -2,6 +2,7 @@
 //! the reports.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -31,6 +32,9 @@ pub struct InMemory {
     asks_people: bool,
     /// How many questions there may be.
     room: Mutex<usize>,
+    /// Whether it is slow to take questions, and how many it has not taken yet.
+    is_slow: watch::Sender<bool>,
+    asking: AtomicUsize,
     /// Told, following it fails.
     fails: Notify,
 }
@@ -58,6 +62,22 @@ pub enum LiveAnswer {
     Silent,
 }
 
+/// A question that is not answered yet, whether or not somebody waits for it.
+struct Asking<'c>(&'c AtomicUsize);
+
+impl<'c> Asking<'c> {
+    fn of(count: &'c AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// The contract as the operator would write it.
 pub fn raw(tenant: &TenantConfig, generation: i64) -> RawContract {
     RawContract {
@@ -82,6 +102,8 @@ impl InMemory {
             questions: watch::Sender::default(),
             asks_people: true,
             room: Mutex::new(usize::MAX),
+            is_slow: watch::Sender::new(false),
+            asking: AtomicUsize::new(0),
             reports: watch::Sender::new(Vec::new()),
         }
     }
@@ -103,6 +125,16 @@ impl InMemory {
     /// From now on there may be so many questions.
     pub fn leave_room_for(&self, questions: usize) {
         *self.room.lock().unwrap() = questions;
+    }
+
+    /// From now on it does not answer who asks, or does again.
+    pub fn be_slow(&self, is_slow: bool) {
+        self.is_slow.send_replace(is_slow);
+    }
+
+    /// How many questions it was asked that it has not answered.
+    pub fn asking(&self) -> usize {
+        self.asking.load(Ordering::SeqCst)
     }
 
     /// The first question that fits.
@@ -267,6 +299,10 @@ impl Approvals for InMemory {
         request: &'a ApprovalRequest,
     ) -> BoxFuture<'a, Result<Question, AskError>> {
         Box::pin(async move {
+            let asking = Asking::of(&self.asking);
+            let mut is_slow = self.is_slow.subscribe();
+            is_slow.wait_for(|is_slow| !is_slow).await.unwrap();
+            drop(asking);
             let standing = self.questions.borrow().get(name).cloned();
             if let Some(standing) = standing {
                 return Ok((*standing).clone());

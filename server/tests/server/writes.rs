@@ -5,6 +5,7 @@ mod activity;
 mod answers;
 mod approvals;
 mod batches;
+mod clerk;
 mod creates;
 mod describe;
 mod explain;
