@@ -5,7 +5,7 @@
 pub mod turns;
 pub mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,13 +24,15 @@ use tenantry_ledger::change::{ChangeId, Lease, Progress, Recorded};
 use tenantry_ledger::claim::CLAIM_LASTS;
 use tenantry_ledger::error::LedgerError;
 use tenantry_ledger::ledger::Ledger;
-use tenantry_ledger::settle::Outcome;
+use tenantry_ledger::list::Cursor;
+use tenantry_ledger::settle::{LONGEST_LIST, Outcome};
 use tokio::time::Instant;
 
 use crate::book::keeper::duty::Duty;
 use crate::counter::Counter;
 use crate::crash::{self, Step};
 use crate::pipeline::change::told::with_object;
+use turns::Open;
 use verdict::{Seen, Sightings, Verdict};
 
 /// For one reading of an object.
@@ -40,6 +42,11 @@ const LOOK_LIMIT: Duration = Duration::from_secs(10);
 /// and a thousand changes of one that does not answer are gone through in ten
 /// minutes.
 const AT_ONCE: usize = 32;
+
+/// Lists of the ledger that are gone through in a round, each of
+/// [`LONGEST_LIST`]: of fifty thousand changes some hundred bytes each are kept,
+/// and no account has so many at a vendor that answers nothing.
+const MOST_LISTS: usize = 50;
 
 /// In one round nothing is begun later than this after its beginning, so that
 /// what answers is not kept waiting for long by what does not.
@@ -152,7 +159,7 @@ impl Settler {
             );
         }
         let mut left = self.end_what_nobody_decided().await?;
-        let unsettled = self.ledger.unsettled().await?;
+        let unsettled = self.all_unsettled().await?;
         self.watch(&unsettled);
         let order = turns::in_turns(unsettled, |change| self.turns(change));
         let until = Instant::now() + ROUND;
@@ -171,10 +178,29 @@ impl Settler {
         failed.map_or(Ok(left), Err)
     }
 
+    /// All that is unsettled, the oldest first: those of a vendor that does not
+    /// answer may be more than one list holds, and must not hide the others.
+    async fn all_unsettled(&self) -> Result<Vec<Open>, LedgerError> {
+        let mut unsettled: Vec<Open> = Vec::new();
+        let mut after = None;
+        for _ in 0..MOST_LISTS {
+            let list = self.ledger.unsettled_after(after.as_ref()).await?;
+            after = list.last().map(Cursor::behind);
+            unsettled.extend(list.iter().map(Open::of));
+            if list.len() < LONGEST_LIST as usize {
+                break;
+            }
+        }
+        // What went on between two lists is in both; it is looked after once.
+        let mut seen = BTreeSet::new();
+        unsettled.retain(|change| seen.insert(change.id.clone()));
+        Ok(unsettled)
+    }
+
     /// Looks after one change, whatever is wrong with it: the others must not be
     /// kept waiting by it in each round.
-    async fn guarded(&self, change: Recorded, until: Instant) -> Result<bool, LedgerError> {
-        let id = change.lease.change.clone();
+    async fn guarded(&self, change: Open, until: Instant) -> Result<bool, LedgerError> {
+        let id = change.id.clone();
         // What is shared is behind locks that outlive a panic.
         let attended = AssertUnwindSafe(self.attend(change, until)).catch_unwind();
         let Ok(ended) = attended.await else {
@@ -187,18 +213,22 @@ impl Settler {
 
     /// Looks after one change, unless the round is over or others do; answers
     /// whether it is settled.
-    async fn attend(&self, change: Recorded, until: Instant) -> Result<bool, LedgerError> {
-        let id = &change.lease.change;
+    async fn attend(&self, open: Open, until: Instant) -> Result<bool, LedgerError> {
+        let id = &open.id;
         // What people agreed to is looked after by who brings it before them.
-        let is_others = change.progress == Progress::Executing
+        let is_others = open.progress == Progress::Executing
             || self.counter.book.hands.hold(id)
-            || !self.is_ours(&change);
+            || !self.is_ours(&open);
         if is_others || Instant::now() >= until {
             return Ok(false);
         }
         if let Some(watched) = self.watched().get_mut(id) {
             watched.turns += 1;
         }
+        let change = self.ledger.find(id).await?;
+        let Some(change) = change.filter(|change| open.is_still(change)) else {
+            return Ok(false);
+        };
         match self.settle(&change).await {
             Ok(true) => {
                 crash::at(Step::FoundOut);
@@ -232,7 +262,7 @@ impl Settler {
 
     /// Forgets what is settled, and begins to watch what is new. Called after
     /// it was listed: what is there now was there for as long at least.
-    fn watch(&self, unsettled: &[Recorded]) {
+    fn watch(&self, unsettled: &[Open]) {
         let running = self.counter.clock.running();
         let is_first = self.is_first.swap(false, Ordering::Relaxed);
         let own = self.ledger.identity().epoch;
@@ -240,11 +270,8 @@ impl Settler {
         let mut before = std::mem::take(&mut *watched);
         let hands = &self.counter.book.hands;
         // What is in hand may be about to leave only now.
-        for change in unsettled
-            .iter()
-            .filter(|change| !hands.hold(&change.lease.change))
-        {
-            let (id, stage) = (&change.lease.change, Stage::of(change.progress));
+        for change in unsettled.iter().filter(|change| !hands.hold(&change.id)) {
+            let (id, stage) = (&change.id, Stage::of(change.progress));
             let is_left_behind = is_first && change.holder != own;
             let credit = if is_left_behind {
                 self.credit
@@ -307,11 +334,11 @@ impl Settler {
 
     /// Whether nobody else is looking after it. A file has one process, so
     /// whoever had a change of it before is gone.
-    fn is_ours(&self, change: &Recorded) -> bool {
+    fn is_ours(&self, change: &Open) -> bool {
         // A clock that was ahead for a while makes the first of the two small;
         // one that jumps makes it large, and then the epoch stops the owner.
         let age = self.counter.clock.now().duration_since(change.since);
-        let age = age.max(self.watched_for(&change.lease.change));
+        let age = age.max(self.watched_for(&change.id));
         if change.progress == Progress::Claimed {
             // Its call may be about to take it into hand.
             return age >= CLAIM_LASTS;

@@ -53,6 +53,11 @@ impl Cursor {
             change: change.lease.change.clone(),
         }
     }
+
+    /// Moment and id, in the words of the book.
+    pub(crate) fn place(&self) -> (i64, &str) {
+        (self.since_micros, self.change.as_str())
+    }
 }
 
 impl fmt::Display for Cursor {
@@ -76,10 +81,7 @@ impl Ledger {
              AND COALESCE(object, '') = COALESCE($6, object, '') \
              ORDER BY since DESC, id DESC LIMIT $7"
         );
-        let (since, id) = match wanted.after {
-            Some(cursor) => (cursor.since_micros, cursor.change.as_str()),
-            None => (i64::MAX, ""),
-        };
+        let (since, id) = wanted.after.map_or((i64::MAX, ""), Cursor::place);
         let args = args![
             since,
             id,

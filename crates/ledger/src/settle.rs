@@ -9,6 +9,7 @@ use crate::change::{ChangeId, Lease, Membership, Progress, Recorded, json, selec
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::line::Event;
+use crate::list::Cursor;
 use crate::page::Page;
 use crate::sql::args;
 
@@ -214,12 +215,33 @@ impl Ledger {
     /// (`Recorded::holder`) is gone is for the caller to know; with SQLite,
     /// every other's is.
     pub async fn unsettled(&self) -> Result<Vec<Recorded>, LedgerError> {
+        self.unsettled_after(None).await
+    }
+
+    /// The same behind the end of an earlier list. Whoever goes on until a list is
+    /// not full has missed nothing that was there from the first on: what goes on
+    /// meanwhile comes later, and may be listed twice.
+    pub async fn unsettled_after(
+        &self,
+        after: Option<&Cursor>,
+    ) -> Result<Vec<Recorded>, LedgerError> {
         const LIST: &str = select_changes!(
             "WHERE progress IN ('claimed', 'executing', 'reserved', 'sending', 'unknown') \
              AND NOT (batch IS NOT NULL AND progress IN ('executing', 'reserved')) \
              AND NOT (items IS NOT NULL AND progress = 'sending') \
-             ORDER BY since, id LIMIT $1"
+             AND (since > $1 OR (since = $1 AND id > $2)) \
+             ORDER BY since, id LIMIT $3"
         );
+        let (since, id) = after.map_or((i64::MIN, ""), Cursor::place);
+        let mut tx = self.engine.look().await?;
+        let rows = tx.rows(LIST, args![since, id, LONGEST_LIST]).await?;
+        rows.iter().map(Recorded::of).collect()
+    }
+
+    /// What people agreed to and what is to be decided again, the oldest first.
+    pub async fn executing(&self) -> Result<Vec<Recorded>, LedgerError> {
+        const LIST: &str =
+            select_changes!("WHERE progress = 'executing' ORDER BY since, id LIMIT $1");
         self.list(LIST).await
     }
 

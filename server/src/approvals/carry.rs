@@ -74,15 +74,15 @@ impl Clerk<'_> {
     /// Takes up executions whose process is gone, or in whose way something was.
     /// Nothing of them was sent: what is, is settled.
     pub(super) async fn resume(&self) -> Result<(), RoundError> {
-        let unsettled = self.ledger.unsettled().await?;
-        let ids: BTreeSet<_> = unsettled
+        let executing = self.ledger.executing().await?;
+        let ids: BTreeSet<_> = executing
             .iter()
             .map(|change| &change.lease.change)
             .collect();
-        self.tries().retain(|id, _| ids.contains(id));
-        let executing = unsettled
-            .into_iter()
-            .filter(|change| change.progress == Progress::Executing);
+        let hands = &self.counter.book.hands;
+        // What is in hand may come back.
+        self.tries()
+            .retain(|id, _| ids.contains(id) || hands.hold(id));
         let take_up = async |change| {
             said(self.take_up(change).await, "what people agreed to");
         };

@@ -7,9 +7,10 @@ use tenantry_core::policy::decide::GOOD_FOR;
 use tenantry_ledger::change::{ChangeId, Lease, Progress, Recorded};
 use tenantry_ledger::claim::Claimed;
 use tenantry_ledger::error::LedgerError;
+use tenantry_ledger::list::Cursor;
 use tenantry_ledger::outbox::{OffBook, OffSending, OffStep};
 use tenantry_ledger::reserve::Reservation;
-use tenantry_ledger::settle::Outcome;
+use tenantry_ledger::settle::{LONGEST_LIST, Outcome};
 
 use crate::house::{House, at};
 use crate::wish::{self, Wish, claim, decide, new, permission, policy, reserved, seen, sent};
@@ -21,6 +22,7 @@ on_both_engines!(
     whoever_takes_over_fences_the_owner_before,
     of_many_who_take_over_one_does,
     what_has_moved_on_since_it_was_seen_is_not_taken_over,
+    more_is_listed_than_one_list_holds,
     nothing_is_applied_that_was_not_sent,
     what_may_have_left_is_never_called_unsent,
     a_request_leaves_once_and_only_while_it_is_permitted,
@@ -181,6 +183,31 @@ async fn what_has_moved_on_since_it_was_seen_is_not_taken_over(house: House) {
         .unwrap();
     let now = seen(&ledger, &lease).await;
     assert!(ledger.take_over(&now, at(4)).await.is_ok());
+}
+
+async fn more_is_listed_than_one_list_holds(house: House) {
+    let ledger = house.open().await;
+    new(&ledger, "key", at(0)).await;
+    ledger.close().await;
+    // As many as one list holds, of a moment before and of the same moment.
+    let more = "WITH RECURSIVE numbers (number) AS \
+        (SELECT 1000 UNION ALL SELECT number + 1 FROM numbers WHERE number < 1999) \
+        INSERT INTO changes (id, epoch, holder, progress, since, principal, tool) \
+        SELECT '0000000000000000000000000000' || CAST(number AS TEXT), epoch, holder, progress, \
+        since - number % 2, principal, tool FROM numbers, changes";
+    house.run(more).await;
+    let ledger = house.open().await;
+    let first = ledger.unsettled().await.unwrap();
+    assert_eq!(first.len(), LONGEST_LIST as usize);
+    let behind = Cursor::behind(first.last().unwrap());
+    let second = ledger.unsettled_after(Some(&behind)).await.unwrap();
+    let mut all: Vec<_> = first.iter().chain(&second).collect();
+    assert_eq!(all.len(), 1001);
+    assert!(all.is_sorted_by_key(|change| (change.since, &change.lease.change)));
+    all.dedup_by_key(|change| &change.lease.change);
+    assert_eq!(all.len(), 1001);
+    let end = Cursor::behind(all.last().unwrap());
+    assert_eq!(ledger.unsettled_after(Some(&end)).await.unwrap(), []);
 }
 
 async fn nothing_is_applied_that_was_not_sent(house: House) {

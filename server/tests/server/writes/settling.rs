@@ -5,19 +5,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Request;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tenantry_connectors::call_error::CallError;
 use tenantry_connectors::corridor::CorridorLimits;
 use tenantry_connectors::transport::{Network, Received, Transport};
+use tenantry_core::digest::Digest;
+use tenantry_core::ledger_mark::LedgerId;
+use tenantry_core::name::{Organization, ToolName};
 use tenantry_fakes::meta::{Answers, Applies, Fault, Order};
+use tenantry_ledger::change::{ChangeId, Principal};
+use tenantry_ledger::claim::Claim;
+use tenantry_ledger::ledger::{LEAST_RETENTION, Ledger, MOST_WAITING, Opening};
+use tenantry_ledger::settle::LONGEST_LIST;
 
 use super::{
     AD_SET, QUIET, budget, budgets, call, looked_at, meddle, new_key, open, policy, set, world,
 };
-use crate::world::{PATIENCE, World, until};
+use crate::world::Ledger::At;
+use crate::world::{PATIENCE, World, sqlite, until};
 
 /// Ad sets of other campaigns. Each of their readings takes ten seconds when
 /// the vendor does not answer.
@@ -67,6 +77,53 @@ async fn what_was_made_without_an_answer_is_found_made() {
         assert_eq!(end["replayed"], true);
         assert_eq!(budgets(&world).len(), made + 1, "{answers:?}");
     }
+    world.end().await;
+}
+
+/// Claims of another process in the ledger of `dir`, that many, of this moment.
+async fn claimed(dir: &TempDir, count: u32) {
+    let opening = Opening {
+        place: &sqlite(dir.path(), 0),
+        organization: &Organization::parse("acme").unwrap(),
+        expected: None,
+        id_if_new: LedgerId::of_random([1; 16]),
+        retention: LEAST_RETENTION,
+        most_waiting: MOST_WAITING,
+    };
+    let now = Timestamp::now();
+    let ledger = Ledger::open(opening, now).await.unwrap();
+    let claim = async |number: u32| {
+        let claim = Claim {
+            principal: &Principal {
+                owner: "ann".into(),
+                agent: None,
+            },
+            key: &number.to_string(),
+            tool: &ToolName::parse("meta_set_budget").unwrap(),
+            fingerprint: Digest::of(b"{}"),
+            change: &ChangeId::of_random(u128::from(number).to_be_bytes()),
+        };
+        ledger.claim(&claim, now).await.unwrap();
+    };
+    futures::stream::iter(0..count)
+        .for_each_concurrent(64, claim)
+        .await;
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn as_many_as_a_list_holds_hide_no_change_behind_them() {
+    let dir = TempDir::new().unwrap();
+    claimed(&dir, LONGEST_LIST).await;
+    let world = World::start_with(|setup| {
+        open(setup);
+        setup.ledger = At(dir.path().to_owned());
+    })
+    .await;
+    // Nobody looks after them for a minute, and they are older.
+    let (key, _) = in_doubt(&world, Applies::AtOnce, Answers::Break).await;
+    let end = settled(&world, "40.00", &key).await;
+    assert_eq!(end["status"], "done", "{end}");
     world.end().await;
 }
 
