@@ -336,6 +336,7 @@ async fn open(
     let opening = Opening {
         place,
         organization: &tenant.organization,
+        tenant_uid: &tenant.tenant_uid,
         expected,
         id_if_new: LedgerId::of_random(id),
         retention: longest_window(&tenant.policies),

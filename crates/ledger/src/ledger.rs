@@ -29,6 +29,9 @@ pub const LEAST_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// changes before the disk is full of what nobody has seen.
 pub const MOST_WAITING: u64 = 10_000;
 
+/// Characters of a tenant's UID that are in a line; a UID has 36.
+const LONGEST_TENANT_UID: usize = 128;
+
 /// What a book is opened with.
 #[derive(Debug)]
 pub struct Opening<'o> {
@@ -36,6 +39,8 @@ pub struct Opening<'o> {
     pub place: &'o Place,
     /// Whose it is.
     pub organization: &'o Organization,
+    /// The UID of the tenant's object, for the lines that are written from now on.
+    pub tenant_uid: &'o str,
     /// What was last reported of it, if that was kept.
     pub expected: Option<&'o LedgerMark>,
     /// Its name, if it is made now.
@@ -53,6 +58,7 @@ pub struct Ledger {
     pub(crate) engine: Engine,
     group_commit: GroupCommit,
     pub(crate) identity: Identity,
+    pub(crate) tenant_uid: String,
     retention_ms: AtomicI64,
     pub(crate) most_waiting: u64,
     space: Option<Space>,
@@ -81,6 +87,7 @@ impl Ledger {
         let Opening {
             place,
             organization,
+            tenant_uid,
             expected,
             id_if_new,
             retention,
@@ -108,6 +115,8 @@ impl Ledger {
                 organization: book.organization,
                 epoch: book.epoch,
             },
+            // As in the lines of the process, which have room for no more.
+            tenant_uid: tenant_uid.chars().take(LONGEST_TENANT_UID).collect(),
             retention_ms: AtomicI64::new(millis(retention.max(LEAST_RETENTION))),
             most_waiting,
             space,

@@ -56,6 +56,7 @@ pub enum Event {
 pub(crate) struct Draft<'d> {
     pub ledger: &'d LedgerId,
     pub organization: &'d Organization,
+    pub tenant_uid: &'d str,
     pub time: Timestamp,
     pub event: Event,
     pub change: Option<&'d ChangeId>,
@@ -186,7 +187,7 @@ impl Draft<'_> {
             metadata: Metadata::of(MetadataParts {
                 event_code: KIND,
                 sequence: head.sequence + 1,
-                tenant_uid: None,
+                tenant_uid: Some(self.tenant_uid),
                 correlation_uid: self.change.map(ChangeId::as_str),
                 is_truncated,
                 is_controlled: policy.is_some() || result.control.is_some(),

@@ -123,6 +123,7 @@ impl<'l> Page<'l> {
         let draft = Draft {
             ledger: &self.book.id,
             organization: &self.book.organization,
+            tenant_uid: &self.ledger.tenant_uid,
             time: self.now,
             event,
             change,

@@ -54,6 +54,7 @@ async fn put_down(dir: &Path, case: &Case, charges: &[Charge]) -> Result<(), Led
     let opening = Opening {
         place: &place,
         organization: &organization,
+        tenant_uid: "tenant-uid",
         expected: None,
         id_if_new: LedgerId::of_random([7; 16]),
         retention: LEAST_RETENTION,

@@ -105,6 +105,7 @@ async fn open(house: &House) -> Result<Ledger> {
     let opening = Opening {
         place: &house.place,
         organization: &house.organization,
+        tenant_uid: "tenant-uid",
         expected: None,
         id_if_new: LedgerId::of_random([0; 16]),
         retention: LEAST_RETENTION,

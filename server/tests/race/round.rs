@@ -194,6 +194,7 @@ impl<'p> Round<'p> {
         let opening = Opening {
             place: &self.place,
             organization: &self.organization,
+            tenant_uid: "tenant-uid",
             expected: None,
             id_if_new: LedgerId::of_random([0; 16]),
             retention: LEAST_RETENTION,

@@ -54,6 +54,7 @@ impl Changes {
         let opening = Opening {
             place,
             organization: &organization,
+            tenant_uid: "tenant-uid",
             expected: None,
             id_if_new: LedgerId::of_random([1; 16]),
             retention: LEAST_RETENTION,

@@ -29,6 +29,7 @@ fn draft<'d>(
     Draft {
         ledger,
         organization: acme,
+        tenant_uid: "0d9c",
         time: "2026-06-01T12:00:00Z".parse().unwrap(),
         event: Event::Intent,
         change: None,

@@ -81,6 +81,7 @@ impl House {
         let opening = Opening {
             place: &self.place,
             organization: &self.organization,
+            tenant_uid: "tenant-uid",
             expected,
             id_if_new: LedgerId::of_random(unique()),
             retention: LEAST_RETENTION,

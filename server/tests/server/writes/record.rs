@@ -36,6 +36,7 @@ async fn a_change_leaves_its_intent_before_and_its_outcome_after() {
     assert_eq!(events, ["intent", "outcome"]);
     for line in &read {
         assert_eq!(line["metadata"]["correlation_uid"], told["change_id"]);
+        assert_eq!(line["metadata"]["tenant_uid"], "tenant-uid");
         assert_eq!(line["actor"]["user"]["name"], "alice@acme.example");
         assert_eq!(line["actor"]["app_name"], "reporter");
         assert_eq!(line["src_endpoint"]["ip"], "127.0.0.1");

@@ -85,6 +85,7 @@ async fn claimed(dir: &TempDir, count: u32) {
     let opening = Opening {
         place: &sqlite(dir.path(), 0),
         organization: &Organization::parse("acme").unwrap(),
+        tenant_uid: "tenant-uid",
         expected: None,
         id_if_new: LedgerId::of_random([1; 16]),
         retention: LEAST_RETENTION,

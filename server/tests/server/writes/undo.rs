@@ -149,6 +149,7 @@ async fn swept(dir: &TempDir, now: Timestamp) {
     let opening = Opening {
         place: &sqlite(dir.path(), 0),
         organization: &Organization::parse("acme").unwrap(),
+        tenant_uid: "tenant-uid",
         expected: None,
         id_if_new: LedgerId::of_random([1; 16]),
         retention: LEAST_RETENTION,
