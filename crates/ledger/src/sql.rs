@@ -254,11 +254,10 @@ impl Open {
     }
 
     async fn script(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        let done = match self {
+        match self {
             Self::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop),
             Self::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop),
-        };
-        done
+        }
     }
 
     async fn execute_all(&mut self, writes: Vec<Write>) -> Result<(), sqlx::Error> {
