@@ -240,8 +240,9 @@ impl Ledger {
 
     /// What people agreed to and what is to be decided again, the oldest first.
     pub async fn executing(&self) -> Result<Vec<Recorded>, LedgerError> {
-        const LIST: &str =
-            select_changes!("WHERE progress = 'executing' ORDER BY since, id LIMIT $1");
+        const LIST: &str = select_changes!(
+            "WHERE progress = 'executing' AND batch IS NULL ORDER BY since, id LIMIT $1"
+        );
         self.list(LIST).await
     }
 
