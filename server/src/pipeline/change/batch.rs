@@ -30,10 +30,12 @@ use tenantry_ledger::reserve::Deferred;
 use tenantry_ledger::settle::Outcome;
 
 use super::agreed::{Agreement, Work};
+use super::decide::Question;
 use super::prepare::{self, UNFORESEEN};
 use super::{DECISIONS, Desk, Errand, claim, make, may_hear, stale, told};
 use crate::book;
 use crate::crash::{self, Step};
+use crate::in_force::InForce;
 use crate::pipeline::authorize::Permitted;
 use crate::pipeline::check::Checked;
 use crate::pipeline::record::Entry;
@@ -275,20 +277,7 @@ impl Way<'_> {
             .map(|member| member.question(desk, key))
             .collect();
         let so_already = answer::so_already(members, entry.call_id());
-        let placed = members.iter().zip(&questions).zip(&so_already);
-        let items: Vec<_> = placed
-            .map(|((member, question), so_already)| Item {
-                change: &member.change,
-                tool: &member.ready.checked().found.tool.name,
-                what: match so_already {
-                    Some(answer) => What::Unchanged {
-                        answer,
-                        record: &question.record,
-                    },
-                    None => What::Change(question.asked(in_force)),
-                },
-            })
-            .collect();
+        let items = placed(members, &questions, &so_already, in_force);
         let record = self.record(members, entry);
         let batch = Batch {
             items: &items,
@@ -489,6 +478,28 @@ impl Way<'_> {
         };
         record.to_map()
     }
+}
+
+/// Each as the ledger decides over it.
+fn placed<'a>(
+    members: &'a [Member<'_>],
+    questions: &'a [Question],
+    so_already: &'a [Option<String>],
+    in_force: &'a InForce,
+) -> Vec<Item<'a>> {
+    let placed = members.iter().zip(questions).zip(so_already);
+    let items = placed.map(|((member, question), so_already)| Item {
+        change: &member.change,
+        tool: &member.ready.checked().found.tool.name,
+        what: match so_already {
+            Some(answer) => What::Unchanged {
+                answer,
+                record: &question.record,
+            },
+            None => What::Change(question.asked(in_force)),
+        },
+    });
+    items.collect()
 }
 
 impl Errand<'_> {
