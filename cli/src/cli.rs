@@ -51,68 +51,76 @@ pub struct Cli {
     pub color: Color,
 }
 
-/// What to do.
+/// What to do. The line of the list stands at what a command takes, as the first
+/// of its page: one that stood here would be all of the page.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the changes that wait for people
     Approvals(ListApprovals),
-    /// Show all of one of them
     Show(ShowApproval),
     /// Say yes to a change, in your own name
+    ///
+    /// A decision is made in your own name and stays. Saying the same once more
+    /// changes nothing. Exits with 1 if you may not decide, or somebody else has to.
+    /// With --wait also with 1 if the change is not made, and with 2 if that is not
+    /// known by then; what you said is said all the same.
+    #[command(after_help = approvals::APPROVE)]
     Approve(Decision),
     /// Say no to a change, which is final
+    ///
+    /// A decision is made in your own name and stays. Saying the same once more
+    /// changes nothing. Exits with 1 if you may not decide. With --wait also with 1
+    /// if the change is made all the same, and with 2 if that is not known by then.
+    #[command(after_help = approvals::DENY)]
     Deny(Decision),
-    /// Say what became of a change that was sent and that nobody else can tell, in your own name
     Resolve(Resolve),
-    /// Take back a change that you have asked for
     Withdraw(Withdraw),
-    /// Stop an organisation, a connector or an account of it
     Freeze(Freeze),
-    /// Lift a freeze
     Thaw(Thaw),
     /// Make, list, revoke and replace the keys of AI clients
+    ///
+    /// A key is shown once and kept nowhere: the cluster has its digest.
     Key {
         /// What with them.
         #[command(subcommand)]
         command: KeyCommand,
     },
-    /// Say what agents have called and changed, and what is left of the limits
     Activity(Activity),
-    /// Say what would become of a call, and why it would be refused
     Explain(Explain),
-    /// Say what an edit of policies would change: whom they bind, and what of the past would have been decided otherwise
     Plan(Plan),
-    /// Say how an organisation is, and what needs somebody
     Status(Status),
-    /// Look whether what keeps organisations apart is there and works
     Check(Check),
-    /// Put together what somebody needs who helps from afar
     Report(Report),
     /// Decide what becomes of a ledger that is not the one that was expected
+    ///
+    /// A server changes nothing while its ledger is another than the one that was
+    /// expected; reads and stops go on.
     Ledger {
         /// What with it.
         #[command(subcommand)]
         command: LedgerCommand,
     },
-    /// Write the whole YAML of a new organisation, to be read, kept and applied
     Onboard(Onboard),
     /// Try safety policies before they are applied
+    ///
+    /// In files, without a cluster; `plan` holds an edit against a cluster.
     Policy {
         /// What with them.
         #[command(subcommand)]
         command: PolicyCommand,
     },
-    /// Check documents as API server and operator would
     Lint(Lint),
-    /// Print the contract that the operator makes of an McpTenant
     Render(Render),
     /// Prove the record of a server
+    ///
+    /// From its audit lines in a file, without a cluster.
     Audit {
         /// What with it.
         #[command(subcommand)]
         command: AuditCommand,
     },
     /// Write what completes this command line in a shell
+    ///
+    /// Prints a script to stdout, which the shell reads.
     #[command(after_help = COMPLETION)]
     Completion {
         /// Which shell
@@ -161,8 +169,45 @@ mod tests {
 
     use super::*;
 
+    /// Each command, with the words that lead to it.
+    fn commands(words: &str, command: &clap::Command) -> Vec<(String, clap::Command)> {
+        let below = command.get_subcommands();
+        let below = below.filter(|below| below.get_name() != "help");
+        let below = below.flat_map(|below| {
+            let words = format!("{words} {}", below.get_name());
+            commands(&words, below)
+        });
+        let itself = (words.to_owned(), command.clone());
+        std::iter::once(itself).chain(below).collect()
+    }
+
+    fn all() -> Vec<(String, clap::Command)> {
+        let mut command = Cli::command();
+        command.build();
+        commands("tenantry", &command)
+    }
+
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_page_of_help_says_more_than_its_line_and_how_it_is_used() {
+        for (words, mut command) in all() {
+            assert!(command.get_long_about().is_some(), "{words}: only a line");
+            let page = command.render_long_help().to_string();
+            let is_used = command.has_subcommands() || page.contains("Examples:");
+            assert!(is_used, "{words}: no example");
+        }
+    }
+
+    #[test]
+    fn the_pages_of_help_are_as_they_were_read() {
+        let pages = all().into_iter().map(|(words, mut command)| {
+            let page = command.render_long_help();
+            format!("=== {words}\n{page}")
+        });
+        insta::assert_snapshot!("help", pages.collect::<Vec<_>>().join("\n"));
     }
 }

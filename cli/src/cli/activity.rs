@@ -8,12 +8,13 @@ use clap::Args;
 use super::place::Place;
 use crate::cluster::Output;
 
-/// `tenantry activity`.
+/// Say what agents have called and changed, and what is left of the limits
 ///
-/// The changes of the organisation, the newest first, by a port-forward to its
-/// server: that takes the verbs get and create on pods/portforward with its name.
+/// The changes of the organisation, the newest first, by a port-forward to its server:
+/// that takes the verbs get and create on pods/portforward with its name. Exits with 1
+/// if you may not, or there is no such change, and with 2 if the server does not answer.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("what").args(["calls", "limits", "change"])))]
+#[command(after_help = ACTIVITY, group(clap::ArgGroup::new("what").args(["calls", "limits", "change"])))]
 pub struct Activity {
     /// Where.
     #[command(flatten)]
@@ -72,15 +73,21 @@ pub struct Activity {
     pub output: Output,
 }
 
-/// `tenantry explain`.
+const ACTIVITY: &str = "\
+Examples:
+  tenantry activity -n acme --progress needs_human
+  tenantry activity -n acme --calls --outcome refused
+  tenantry activity -n acme --limits";
+
+/// Say what would become of a call, and why it would be refused
 ///
-/// Asks the server what would become of the call if that key made it now: which
-/// room would stop it and why, what the change would do, what every rule says, in
-/// Enforce and in Shadow, and who would be asked. Nothing is changed, claimed or
-/// charged; the vendor is asked whose the object is and what is there. It takes a
-/// port-forward to the server, as `activity` does. Exits with 0 if the call would
-/// be made or there is nothing to change, with 1 if it would be refused, wait for
-/// people or meet another change, and with 2 if that could not be told.
+/// Asks the server what would become of the call if that key made it now: which room
+/// would stop it and why, what the change would do, what every rule says, in Enforce and
+/// in Shadow, and who would be asked. Nothing is changed, claimed or charged; the vendor
+/// is asked whose the object is and what is there. It takes a port-forward to the
+/// server, as `activity` does. Exits with 0 if the call would be made or there is
+/// nothing to change, with 1 if it would be refused, wait for people or meet another
+/// change, and with 2 if that could not be told.
 #[derive(Debug, Args)]
 #[command(after_help = EXPLAIN)]
 pub struct Explain {
@@ -114,23 +121,18 @@ pub struct Explain {
 }
 
 const EXPLAIN: &str = "\
-Nothing is changed, claimed or charged; the vendor is asked whose the object is and what is there.
-It takes a port-forward to the server, as `activity` does.
-
-Exits with 0 if the call would be made or there is nothing to change, with 1 if it would be refused,
-wait for people or meet another change, and with 2 if that could not be told.
-
 Examples:
   tenantry explain meta_pause --key planner --arguments '{\"campaign_id\": \"12001001004\"}'
   tenantry explain meta_set_budget --key planner -f arguments.json -n acme";
 
-/// `tenantry plan`.
+/// Say what an edit of policies would change: whom they bind, and what of the past would have been decided otherwise
 ///
-/// Decides over the changes that the ledger has once more, by the policies in
-/// force and by those with the edit, each on what had happened before it. What was
-/// denied outright is not kept, so it is not among them. Exits with 1 if any of
-/// them would have been decided otherwise.
+/// Decides over the changes that the ledger has once more, by the policies in force and
+/// by those with the edit, each on what had happened before it. What was denied outright
+/// is not kept, so it is not among them. Exits with 1 if any of them would have been
+/// decided otherwise, and with 2 if that could not be told.
 #[derive(Debug, Args)]
+#[command(after_help = PLAN)]
 pub struct Plan {
     /// Where.
     #[command(flatten)]
@@ -156,3 +158,8 @@ pub struct Plan {
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
 }
+
+const PLAN: &str = "\
+Examples:
+  tenantry plan ads-budget.yaml -n acme
+  tenantry plan --without ads-budget -n acme --limit 2000";

@@ -5,8 +5,12 @@ use clap::Args;
 use super::place::Place;
 use crate::cluster::Output;
 
-/// `tenantry approvals`.
+/// List the changes that wait for people
+///
+/// Those that wait, the one that expires first at the top. That there are none is
+/// said on stderr, and is as it should be.
 #[derive(Debug, Args)]
+#[command(after_help = LIST)]
 pub struct ListApprovals {
     /// Where.
     #[command(flatten)]
@@ -25,8 +29,18 @@ pub struct ListApprovals {
     pub output: Output,
 }
 
-/// `tenantry show`.
+const LIST: &str = "\
+Examples:
+  tenantry approvals -n acme
+  tenantry approvals -A --all -o wide";
+
+/// Show all of one of them
+///
+/// Each setting before and after, by how much more can be spent, the arguments, the
+/// rules that ask and why, who asks with which key, and what was said so far. Exits
+/// with 1 if there is no such approval.
 #[derive(Debug, Args)]
+#[command(after_help = SHOW)]
 pub struct ShowApproval {
     /// Where.
     #[command(flatten)]
@@ -41,10 +55,12 @@ pub struct ShowApproval {
     pub output: Output,
 }
 
-/// `tenantry approve` and `tenantry deny`.
-///
-/// A decision is made in your own name and stays. Saying the same once more
-/// changes nothing.
+const SHOW: &str = "\
+Examples:
+  tenantry show 5c1f0a2be9d4 -n acme
+  tenantry show 5c1f0a2be9d4 -n acme -o yaml";
+
+/// What somebody says of one of them: `tenantry approve` and `tenantry deny`.
 #[derive(Debug, Args)]
 pub struct Decision {
     /// Where.
@@ -68,12 +84,25 @@ pub struct Decision {
     pub wait: Option<u64>,
 }
 
-/// `tenantry resolve`.
+/// The end of the page of `tenantry approve`.
+pub const APPROVE: &str = "\
+Examples:
+  tenantry approve 5c1f0a2be9d4 -n acme --comment 'as planned' --wait
+  tenantry approve 5c1f0a2be9d4 -n acme --class finance";
+
+/// The end of the page of `tenantry deny`.
+pub const DENY: &str = "\
+Examples:
+  tenantry deny 5c1f0a2be9d4 -n acme --comment 'not before Monday'";
+
+/// Say what became of a change that was sent and that nobody else can tell, in your own name
 ///
 /// Look at the object at the vendor first: what you say frees the money of the
-/// change, or counts it. Nothing is sent again.
+/// change, or counts it. Nothing is sent again. Exits with 1 if you may not say so.
+/// With --wait also with 1 if it ends otherwise, and with 2 if that is not known by
+/// then.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("finding").required(true).args(["applied", "not_applied"])))]
+#[command(after_help = RESOLVE, group(clap::ArgGroup::new("finding").required(true).args(["applied", "not_applied"])))]
 pub struct Resolve {
     /// Which, for whom and why.
     #[command(flatten)]
@@ -88,8 +117,17 @@ pub struct Resolve {
     pub not_applied: bool,
 }
 
-/// `tenantry withdraw`.
+const RESOLVE: &str = "\
+Examples:
+  tenantry resolve 7a20e41b09cd -n acme --applied --comment 'it has 40.00 in Ads Manager'
+  tenantry resolve 7a20e41b09cd -n acme --not-applied";
+
+/// Take back a change that you have asked for
+///
+/// Waits some seconds for the server to take it back. Exits with 1 if it was too late
+/// or you did not ask for it, and with 2 if that is not known by then.
 #[derive(Debug, Args)]
+#[command(after_help = WITHDRAW)]
 pub struct Withdraw {
     /// Where.
     #[command(flatten)]
@@ -99,3 +137,7 @@ pub struct Withdraw {
     #[arg(value_name = "NAME")]
     pub name: String,
 }
+
+const WITHDRAW: &str = "\
+Examples:
+  tenantry withdraw 5c1f0a2be9d4 -n acme";

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use tenantry_core::digest::Digest;
 
-/// What to do with the record.
+/// What to do with the record. What it is for stands at what it takes.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Say whether the audit lines of a server are as it wrote them
     Verify(AuditVerify),
 }
 
-/// `tenantry audit verify`.
+/// Say whether the audit lines of a server are as it wrote them
 ///
 /// The file holds the lines of one process from its start, as text and to the
 /// byte. The first line that was edited, deleted, inserted, swapped or forked is
-/// named; what cannot be known without a public key or a head is said.
+/// named; what cannot be known without a public key or a head is said. Exits with 1 if
+/// a line is not as it was written, and with 2 if the file cannot be read.
 #[derive(Debug, Args)]
 #[command(after_help = AUDIT)]
 pub struct AuditVerify {

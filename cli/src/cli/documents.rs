@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// `tenantry lint`.
+/// Check documents as API server and operator would
 ///
 /// McpTenants, McpApiKeys, McpFreezes and SafetyPolicies are held against the
 /// schema and its CEL rules, against what the operator makes of them, and
 /// against each other: what stands twice, what two tenants claim, keys that one
 /// text opens, policies that are required and missing. Policies must pass the
-/// cases that they carry along. Other kinds say nothing here.
+/// cases that they carry along. Other kinds say nothing here. Exits with 1 if there
+/// is a finding, and with 2 if the files cannot be read or hold nothing to check.
 #[derive(Debug, Args)]
 #[command(after_help = LINT)]
 pub struct Lint {
@@ -30,12 +31,13 @@ Examples:
 
 One line a finding: PATH:LINE: KIND/NAME: what is wrong, and what to do.";
 
-/// `tenantry render`.
+/// Print the contract that the operator makes of an McpTenant
 ///
 /// Prints what McpServer/server would hold: the whole of what a server obeys,
 /// with every default. The API server's UID is not known here, so a made-up one
 /// stands there; and what an operator adds of its own (guardProven, canary, a
-/// sandbox's addresses) is as if there were none.
+/// sandbox's addresses) is as if there were none. Exits with 2 if there is no such
+/// contract.
 #[derive(Debug, Args)]
 #[command(after_help = RENDER)]
 pub struct Render {

@@ -5,11 +5,13 @@ use tenantry_api::mcp_freeze::FrozenAccess;
 
 use super::place::Place;
 
-/// `tenantry freeze`.
+/// Stop an organisation, a connector or an account of it
 ///
-/// It holds as soon as the server has heard of it, and for as long as the
-/// McpFreeze is there.
+/// It holds as soon as the server has heard of it, and for as long as the McpFreeze is
+/// there. Exits with 0 if it is stopped as far already, and with 1 if nothing was
+/// stopped.
 #[derive(Debug, Args)]
+#[command(after_help = FREEZE)]
 pub struct Freeze {
     /// Where.
     #[command(flatten)]
@@ -35,6 +37,11 @@ pub struct Freeze {
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 }
+
+const FREEZE: &str = "\
+Examples:
+  tenantry freeze -n acme --reason 'the agent runs wild'
+  tenantry freeze -n acme --connector meta --account act_1001 --access disabled";
 
 /// What a freeze still allows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -69,8 +76,12 @@ impl From<Access> for FrozenAccess {
     }
 }
 
-/// `tenantry thaw`.
+/// Lift a freeze
+///
+/// Deletes the McpFreeze of that name, and says what is still in force. Exits with 1 if
+/// there is none.
 #[derive(Debug, Args)]
+#[command(after_help = THAW)]
 pub struct Thaw {
     /// Where.
     #[command(flatten)]
@@ -80,3 +91,7 @@ pub struct Thaw {
     #[arg(value_name = "NAME")]
     pub name: String,
 }
+
+const THAW: &str = "\
+Examples:
+  tenantry thaw everything -n acme";

@@ -6,21 +6,21 @@ use tenantry_core::key::Scope;
 use super::place::Place;
 use crate::cluster::Output;
 
-/// What to do with keys.
+/// What to do with keys. What each of them is for stands at what it takes.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// Make a key and print it, the one time that anybody sees it
     Create(CreateKey),
-    /// List them
     List(ListKeys),
-    /// Revoke a key, for good
     Revoke(RevokeKey),
-    /// Make another key that may do the same, and print it
     Rotate(RotateKey),
 }
 
-/// `tenantry key create`.
+/// Make a key and print it, the one time that anybody sees it
+///
+/// The key alone goes to stdout. One that cannot be printed is revoked. Exits with 1 if
+/// no key was made, or it was revoked again.
 #[derive(Debug, Args)]
+#[command(after_help = CREATE)]
 pub struct CreateKey {
     /// Where.
     #[command(flatten)]
@@ -55,8 +55,17 @@ pub struct CreateKey {
     pub yaml: bool,
 }
 
-/// `tenantry key list`.
+const CREATE: &str = "\
+Examples:
+  tenantry key create planner --scope meta:read --scope meta:spend --expires 90d -n acme
+  tenantry key create reader --scope meta:read --owner alice@example.com --yaml -n acme";
+
+/// List the keys
+///
+/// What each may do, who answers for it and for how long it is good. The keys
+/// themselves are kept nowhere.
 #[derive(Debug, Args)]
+#[command(after_help = LIST)]
 pub struct ListKeys {
     /// Where.
     #[command(flatten)]
@@ -67,8 +76,16 @@ pub struct ListKeys {
     pub output: Output,
 }
 
-/// `tenantry key revoke`.
+const LIST: &str = "\
+Examples:
+  tenantry key list -n acme";
+
+/// Revoke a key, for good
+///
+/// Servers refuse it within seconds, and it never becomes good again. Exits with 1 if it
+/// was not revoked.
 #[derive(Debug, Args)]
+#[command(after_help = REVOKE)]
 pub struct RevokeKey {
     /// Where.
     #[command(flatten)]
@@ -79,8 +96,17 @@ pub struct RevokeKey {
     pub name: String,
 }
 
-/// `tenantry key rotate`.
+const REVOKE: &str = "\
+Examples:
+  tenantry key revoke planner -n acme";
+
+/// Make another key that may do the same, and print it
+///
+/// For as long as the old one was good, or as said. The old one stays good unless
+/// --revoke ends it. Exits with 1 if no key was made, or if the old one could not be
+/// revoked, which stderr tells apart.
 #[derive(Debug, Args)]
+#[command(after_help = ROTATE)]
 pub struct RotateKey {
     /// Where.
     #[command(flatten)]
@@ -102,6 +128,11 @@ pub struct RotateKey {
     #[arg(long)]
     pub revoke: bool,
 }
+
+const ROTATE: &str = "\
+Examples:
+  tenantry key rotate planner -n acme
+  tenantry key rotate planner --new-name planner-june --revoke -n acme";
 
 /// A length of time of whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

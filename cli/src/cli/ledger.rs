@@ -4,18 +4,18 @@ use clap::{Args, Subcommand};
 
 use super::place::Place;
 
-/// What to do with a ledger.
+/// What to do with a ledger. What it is for stands at what it takes.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
-    /// Accept the ledger that was found in the place of the one that was expected
     Accept(AcceptLedger),
 }
 
-/// `tenantry ledger accept`.
+/// Accept the ledger that was found in the place of the one that was expected
 ///
 /// Without a word it says what was found, what was expected, and the word that
-/// accepts it.
+/// accepts it, and exits with 1: nothing was accepted.
 #[derive(Debug, Args)]
+#[command(after_help = ACCEPT)]
 pub struct AcceptLedger {
     /// Where.
     #[command(flatten)]
@@ -25,3 +25,7 @@ pub struct AcceptLedger {
     #[arg(value_name = "WORD")]
     pub word: Option<String>,
 }
+
+const ACCEPT: &str = "\
+Examples:
+  tenantry ledger accept -n acme";

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::place::label;
 
-/// `tenantry onboard`.
+/// Write the whole YAML of a new organisation, to be read, kept and applied
 ///
 /// Prints to stdout what one `kubectl apply` takes: the namespace, the way in for
 /// the operator, the McpTenant, and with read-write a policy to begin with and who

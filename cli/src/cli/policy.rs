@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-/// What to do with policies.
+/// What to do with policies. What it is for stands at what it takes.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Decide over cases with SafetyPolicies, by the very code that the server decides with
     Test(PolicyTest),
 }
 
-/// `tenantry policy test`.
+/// Decide over cases with SafetyPolicies, by the very code that the server decides with
 ///
 /// All policies given are taken to bind the organisation together, so that one
 /// that denies denies; one with a namespaceSelector is the platform's. The
@@ -21,6 +20,9 @@ pub enum PolicyCommand {
 ///
 /// A case is one of spec.tests with more to say: who changes what, what the
 /// vendor has now, and what was changed before.
+///
+/// Exits with 1 if a case is decided otherwise than it expects, and with 2 if policies
+/// or cases cannot be read.
 #[derive(Debug, Args)]
 #[command(after_help = CASES)]
 pub struct PolicyTest {

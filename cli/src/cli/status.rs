@@ -5,11 +5,12 @@ use clap::Args;
 use super::place::{Place, label};
 use crate::cluster::Output;
 
-/// `tenantry status`.
+/// Say how an organisation is, and what needs somebody
 ///
-/// Exits with 0 while the organisation is Ready, with 1 while it is not, and with
-/// 2 while the operator has not said so of what stands in the McpTenant now.
+/// Exits with 0 while the organisation is Ready, with 1 while it is not, and with 2
+/// while the operator has not said so of what stands in the McpTenant now.
 #[derive(Debug, Args)]
+#[command(after_help = STATUS)]
 pub struct Status {
     /// Where.
     #[command(flatten)]
@@ -20,7 +21,12 @@ pub struct Status {
     pub output: Output,
 }
 
-/// `tenantry check`.
+const STATUS: &str = "\
+Examples:
+  tenantry status -n acme
+  tenantry status -n acme -o json";
+
+/// Look whether what keeps organisations apart is there and works
 ///
 /// Definitions, admission policies and their bindings, the operator, and of the
 /// organisation in the namespace its conditions and whether its audit lines are
@@ -29,6 +35,7 @@ pub struct Status {
 /// customresourcedefinitions, validatingadmissionpolicies, their bindings, the
 /// operator's deployments and the organisation's mcptenants, and to get pods/log.
 #[derive(Debug, Args)]
+#[command(after_help = CHECK)]
 pub struct Check {
     /// Where.
     #[command(flatten)]
@@ -43,13 +50,20 @@ pub struct Check {
     pub output: Output,
 }
 
-/// `tenantry report`.
+const CHECK: &str = "\
+Examples:
+  tenantry check -n acme
+  tenantry check -n acme --operator-namespace platform";
+
+/// Put together what somebody needs who helps from afar
 ///
 /// Prints YAML to stdout: what `check` says, and the objects, events and logs of
 /// the organisation and the operator, as far as whoever asks may read them. No
 /// Secret is read; digests of keys, arguments of calls, values of environment
-/// variables and audit lines are left out.
+/// variables and audit lines are left out. Exits with 0 whatever
+/// `check` says.
 #[derive(Debug, Args)]
+#[command(after_help = REPORT)]
 pub struct Report {
     /// Where.
     #[command(flatten)]
@@ -59,3 +73,7 @@ pub struct Report {
     #[arg(long, value_name = "NS", default_value = "tenantry-system", value_parser = label)]
     pub operator_namespace: String,
 }
+
+const REPORT: &str = "\
+Examples:
+  tenantry report -n acme > report.yaml";
