@@ -11,6 +11,7 @@ pub mod freeze;
 pub mod key;
 pub mod ledger;
 pub mod plan;
+mod proxy;
 pub mod report;
 pub mod status;
 mod tenant;
@@ -75,6 +76,7 @@ impl Cluster {
             None => Kubeconfig::read(),
         };
         let kubeconfig = kubeconfig.map_err(|error| failed(&error))?;
+        let named = proxy::named(&kubeconfig, place.context.as_deref());
         let options = KubeConfigOptions {
             context: place.context.clone(),
             ..KubeConfigOptions::default()
@@ -88,20 +90,16 @@ impl Cluster {
             config.auth_info.impersonate_groups = Some(place.groups.clone());
             config.auth_info.impersonate_user_extra = None;
         }
-        if config.proxy_url.is_some() {
-            // Its address may hold a password, so it is not repeated.
-            return Err(Unusable::because(
-                "the cluster would be reached by a proxy, which this release cannot: unset HTTPS_PROXY, or take proxy-url out of the kubeconfig",
-            ));
-        }
+        let env = |name: &str| std::env::var(name).ok();
+        config.proxy_url = proxy::leading_to(&config.cluster_url, named.as_deref(), env)?;
         // What was carried out and not answered must not be carried out again.
         config.default_retry = false;
         config.connect_timeout = Some(LIMIT);
         config.read_timeout = Some(LIMIT);
         // Of a variable that is not set, or a context that names none.
-        let named = place.namespace.clone().into_iter();
-        let mut named = named.chain([config.default_namespace.clone()]);
-        let namespace = named.find(|name| !name.is_empty());
+        let meant = place.namespace.clone().into_iter();
+        let mut meant = meant.chain([config.default_namespace.clone()]);
+        let namespace = meant.find(|name| !name.is_empty());
         let namespace = namespace.unwrap_or_else(|| "default".into());
         let client = Client::try_from(config).map_err(|error| unreachable(&error))?;
         let there = place.again(&namespace);

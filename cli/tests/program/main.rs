@@ -9,4 +9,5 @@ mod lint;
 mod onboard;
 mod policy;
 mod program;
+mod proxy;
 mod render;
