@@ -9,6 +9,7 @@ pub mod explain;
 mod forward;
 pub mod freeze;
 pub mod key;
+mod kind;
 pub mod ledger;
 pub mod plan;
 mod proxy;
@@ -16,6 +17,8 @@ pub mod report;
 pub mod status;
 mod tenant;
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -63,6 +66,8 @@ pub struct Cluster {
     namespace: String,
     /// What leads there once more, for the commands that are suggested.
     there: String,
+    /// Whether it was said that definitions there are newer.
+    is_newer: Rc<Cell<bool>>,
 }
 
 impl Cluster {
@@ -107,6 +112,7 @@ impl Cluster {
             client,
             namespace,
             there,
+            is_newer: Rc::default(),
         })
     }
 

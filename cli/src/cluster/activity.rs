@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use kube::api::Api;
 use serde_json::{Value, json};
 use tenantry_api::label;
 use tenantry_api::mcp_server::{McpServer, ReplicaReport};
 use url::form_urlencoded::Serializer;
 
-use super::{Cluster, Output, cell, for_programs, forward, listed, tenant};
+use super::kind::Kind;
+use super::{Cluster, Output, cell, for_programs, forward, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::activity::Activity;
 use crate::columns::aligned;
@@ -108,8 +108,8 @@ pub async fn pods(cluster: &Cluster, pod: Option<&str>) -> Result<Vec<String>, U
     if let Some(pod) = pod {
         return Ok(vec![pod.to_owned()]);
     }
-    let servers: Api<McpServer> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let servers = listed(&servers).await?.unwrap_or_default();
+    let servers = Kind::<McpServer>::here(cluster).listed().await?;
+    let servers = servers.unwrap_or_default();
     Ok(of_replicas(tenant::replicas(servers)))
 }
 

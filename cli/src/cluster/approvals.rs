@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams};
 use tenantry_api::mcp_approval::{
     ApprovalDecision, ApprovalQuestion, ApprovalRequest, ApprovalState, ApprovalVerdict,
     McpApproval, Requester,
 };
 use tenantry_core::text;
 
-use super::{Cluster, Output, away, cell, failed, find, for_programs};
+use super::kind::{Kind, Known};
+use super::{Cluster, Output, away, cell, for_programs};
 use crate::answer::{Answer, Unusable};
 use crate::cli::approvals::{ListApprovals, ShowApproval};
 use crate::columns::aligned;
@@ -29,13 +29,12 @@ pub async fn list(
     asked: &ListApprovals,
     now: Timestamp,
 ) -> Result<Answer, Unusable> {
-    let approvals: Api<McpApproval> = if asked.all_namespaces {
-        Api::all(cluster.client.clone())
+    let approvals = if asked.all_namespaces {
+        Kind::everywhere(cluster)
     } else {
-        Api::namespaced(cluster.client.clone(), &cluster.namespace)
+        of(cluster)
     };
-    let found = approvals.list(&ListParams::default()).await;
-    let mut found = found.map_err(|error| failed(&error))?.items;
+    let mut found = approvals.all().await?;
     if !asked.all {
         found.retain(|approval| is_open(state(approval)));
     }
@@ -101,7 +100,7 @@ pub async fn show(
     asked: &ShowApproval,
     now: Timestamp,
 ) -> Result<Answer, Unusable> {
-    let approval = get(cluster, &asked.name).await?;
+    let approval = get(cluster, &asked.name).await?.form;
     if let Some(text) = for_programs(&approval, asked.output) {
         return Ok(Answer::good(text?));
     }
@@ -126,8 +125,8 @@ pub async fn show(
 }
 
 /// The approval of that name.
-pub async fn get(cluster: &Cluster, name: &str) -> Result<McpApproval, Unusable> {
-    let found = find(&of(cluster), name).await?;
+pub async fn get(cluster: &Cluster, name: &str) -> Result<Known<McpApproval>, Unusable> {
+    let found = of(cluster).known(name).await?;
     found.ok_or_else(|| {
         let namespace = &cluster.namespace;
         Unusable::refused(format!(
@@ -138,8 +137,8 @@ pub async fn get(cluster: &Cluster, name: &str) -> Result<McpApproval, Unusable>
 }
 
 /// The approvals of the namespace.
-pub fn of(cluster: &Cluster) -> Api<McpApproval> {
-    Api::namespaced(cluster.client.clone(), &cluster.namespace)
+pub fn of(cluster: &Cluster) -> Kind<McpApproval> {
+    Kind::here(cluster)
 }
 
 /// Where it stands; a new one waits.

@@ -22,6 +22,7 @@ use tenantry_api::crd::crds;
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_core::audit::read::AuditLine;
 
+use super::kind::Kind;
 use super::{Cluster, away, cell, failed, for_programs, listed, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::status::Check;
@@ -142,7 +143,15 @@ async fn seen<K>(check: &str, what: &str, api: &Api<K>) -> Result<Vec<K>, Looked
 where
     K: Clone + std::fmt::Debug + DeserializeOwned,
 {
-    match listed(api).await {
+    told(check, what, listed(api).await)
+}
+
+fn told<K>(
+    check: &str,
+    what: &str,
+    listed: Result<Option<Vec<K>>, Unusable>,
+) -> Result<Vec<K>, Looked> {
+    match listed {
         Ok(Some(found)) => Ok(found),
         Ok(None) => {
             let detail = format!("you may not list {what}");
@@ -274,8 +283,8 @@ async fn operator(cluster: &Cluster, namespace: &str) -> Result<Looked, Looked> 
 /// What the organisation of the namespace says, and whether its record arrives.
 async fn organisation(cluster: &Cluster, now: Timestamp) -> Result<Vec<Looked>, Looked> {
     let (check, namespace) = ("organisation", &cluster.namespace);
-    let api: Api<McpTenant> = Api::namespaced(cluster.client.clone(), namespace);
-    let tenants = seen(check, &format!("mcptenants in `{namespace}`"), &api).await?;
+    let listed = Kind::<McpTenant>::here(cluster).listed().await;
+    let tenants = told(check, &format!("mcptenants in `{namespace}`"), listed)?;
     let Some(tenant) = tenant::served(&tenants) else {
         let detail = format!("there is none in the namespace `{namespace}`: name it with -n");
         return Err(looked(check, Found::Unknown, detail));

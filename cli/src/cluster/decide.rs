@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 use tenantry_api::mcp_approval::{
     ApprovalDecision, ApprovalQuestion, ApprovalRequest, ApprovalState, ApprovalVerdict,
@@ -13,7 +13,7 @@ use tenantry_api::mcp_approval::{
 };
 
 use super::approvals::{get, of, state, word};
-use super::{Cluster, cell, failed, find, tenant};
+use super::{Cluster, cell, tenant};
 use crate::answer::{self, Answer, Unusable};
 use crate::cli::approvals::{Decision, Withdraw};
 
@@ -30,6 +30,11 @@ pub async fn decide(
     verdict: ApprovalVerdict,
 ) -> Result<Answer, Unusable> {
     let approval = get(cluster, &asked.name).await?;
+    let approval = match verdict {
+        // A brake that needs no more than is seen.
+        ApprovalVerdict::Deny => approval.form,
+        _ => approval.whole()?,
+    };
     let me = cluster.me().await?;
     let request = &approval.spec.request;
     is_asked(cluster, &approval, verdict)?;
@@ -149,7 +154,7 @@ async fn say(
 
 /// Takes back what somebody has asked for.
 pub async fn withdraw(cluster: &Cluster, asked: &Withdraw) -> Result<Answer, Unusable> {
-    let approval = get(cluster, &asked.name).await?;
+    let approval = get(cluster, &asked.name).await?.form;
     let take = json!({"op": "add", "path": "/spec/withdrawn", "value": true});
     patch(cluster, &approval, &take).await?;
     let summary = cell(&approval.spec.request.summary);
@@ -168,11 +173,7 @@ async fn patch(cluster: &Cluster, approval: &McpApproval, change: &Value) -> Res
     let patch = serde_json::from_value(json!([is_it, change]));
     let patch = patch.map_err(|error| Unusable::because(error.to_string()))?;
     let patch = Patch::Json::<()>(patch);
-    let name = approval.name_any();
-    let patched = of(cluster)
-        .patch(&name, &PatchParams::default(), &patch)
-        .await;
-    patched.map(|_| ()).map_err(|error| failed(&error))
+    of(cluster).patch(&approval.name_any(), &patch).await
 }
 
 /// What becomes of it, and why. A cluster that does not answer for a moment is
@@ -184,7 +185,7 @@ async fn wait_for(
 ) -> Result<(ApprovalState, String), Unusable> {
     let until = Instant::now() + limit;
     loop {
-        let seen = match find(&of(cluster), &approval.name_any()).await {
+        let seen = match of(cluster).find(&approval.name_any()).await {
             Ok(Some(now)) if now.uid() == approval.uid() => {
                 let message = now
                     .status

@@ -1,10 +1,11 @@
 //! The brake: stops an organisation, a connector or an account, and lets it go.
 
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Preconditions};
 use tenantry_api::mcp_freeze::{FrozenAccess, McpFreeze, McpFreezeSpec, Scope};
 
-use super::{Cluster, failed, find, tenant};
+use super::kind::Kind;
+use super::{Cluster, failed, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::freeze::{Freeze, Thaw};
 
@@ -35,11 +36,13 @@ pub async fn freeze(cluster: &Cluster, asked: &Freeze) -> Result<Answer, Unusabl
     let namespace = &cluster.namespace;
     for name in &names {
         let freeze = McpFreeze::new(name, spec.clone());
-        let created = of(cluster).create(&PostParams::default(), &freeze).await;
+        let created = of(cluster).create(&freeze).await;
         match created {
-            Ok(_) => {}
+            Ok(()) => {}
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                let standing = find(&of(cluster), name).await?;
+                let standing = of(cluster).known(name).await?;
+                // One of a later release may hold less than is seen of it.
+                let standing = standing.and_then(|standing| standing.whole().ok());
                 let is_enough = |standing: &McpFreeze| {
                     standing.spec.scope == spec.scope
                         && strictness(standing.spec.access) >= strictness(spec.access)
@@ -69,7 +72,7 @@ pub async fn freeze(cluster: &Cluster, asked: &Freeze) -> Result<Answer, Unusabl
 pub async fn thaw(cluster: &Cluster, asked: &Thaw) -> Result<Answer, Unusable> {
     let freezes = of(cluster);
     let (name, namespace) = (&asked.name, &cluster.namespace);
-    let Some(found) = find(&freezes, name).await? else {
+    let Some(found) = freezes.find(name).await? else {
         return Err(Unusable::refused(format!(
             "there is no freeze `{name}` in the namespace `{namespace}`; `kubectl get mcpfreezes -n {namespace}` lists them"
         )));
@@ -81,14 +84,12 @@ pub async fn thaw(cluster: &Cluster, asked: &Thaw) -> Result<Answer, Unusable> {
         }),
         ..DeleteParams::default()
     };
-    let deleted = freezes.delete(name, &that_one).await;
-    deleted.map_err(|error| failed(&error))?;
+    freezes.delete(name, &that_one).await?;
     let covered = covered(&found.spec.scope);
     let answer = Answer::good(format!(
         "{name}: the freeze of {covered} of `{namespace}` is lifted\n"
     ));
-    let left = freezes.list(&ListParams::default()).await;
-    let left: Vec<_> = left.into_iter().flat_map(|left| left.items).collect();
+    let left = freezes.all().await.unwrap_or_default();
     if left.is_empty() {
         return Ok(answer);
     }
@@ -104,8 +105,8 @@ fn strictness(access: FrozenAccess) -> u8 {
     }
 }
 
-fn of(cluster: &Cluster) -> Api<McpFreeze> {
-    Api::namespaced(cluster.client.clone(), &cluster.namespace)
+fn of(cluster: &Cluster) -> Kind<McpFreeze> {
+    Kind::here(cluster)
 }
 
 /// What a freeze of that scope covers, for a sentence.

@@ -3,13 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::Patch;
 use serde_json::json;
 use tenantry_api::mcp_api_key::{McpApiKey, McpApiKeySpec};
 use tenantry_core::key::ApiKey;
 use tenantry_core::name::KeyId;
 
-use super::{Cluster, away, cell, failed, find, for_programs, tenant};
+use super::kind::{Kind, Known};
+use super::{Cluster, away, cell, failed, for_programs, tenant};
 use crate::answer::{self, Answer, Unusable};
 use crate::cli::key::{CreateKey, Length, ListKeys, RevokeKey, RotateKey};
 use crate::columns::aligned;
@@ -64,8 +65,7 @@ pub async fn create(
 
 /// Lists the keys.
 pub async fn list(cluster: &Cluster, asked: &ListKeys, now: Timestamp) -> Result<Answer, Unusable> {
-    let found = of(cluster).list(&ListParams::default()).await;
-    let found = found.map_err(|error| failed(&error))?.items;
+    let found = of(cluster).all().await?;
     if let Some(text) = for_programs(&found, asked.output) {
         return Ok(Answer::good(text?));
     }
@@ -97,7 +97,7 @@ pub async fn list(cluster: &Cluster, asked: &ListKeys, now: Timestamp) -> Result
 
 /// Revokes a key, for good.
 pub async fn revoke(cluster: &Cluster, asked: &RevokeKey) -> Result<Answer, Unusable> {
-    let key = get(cluster, &asked.name).await?;
+    let key = get(cluster, &asked.name).await?.form;
     disable(cluster, &key).await?;
     let text = format!(
         "{}: revoked; servers refuse it within seconds\n",
@@ -112,7 +112,8 @@ pub async fn rotate(
     asked: &RotateKey,
     now: Timestamp,
 ) -> Result<Answer, Unusable> {
-    let old = get(cluster, &asked.name).await?;
+    // One that would not be copied may be what holds the old key back.
+    let old = get(cluster, &asked.name).await?.whole()?;
     if old.spec.disabled {
         let name = &asked.name;
         return Err(Unusable::refused(format!(
@@ -166,7 +167,7 @@ async fn hand_over(cluster: &Cluster, name: &str, key: &ApiKey) -> Result<(), Un
         return Ok(());
     };
     let undone = match get(cluster, name).await {
-        Ok(form) => disable(cluster, &form).await,
+        Ok(known) => disable(cluster, &known.form).await,
         Err(error) => Err(error),
     };
     Err(match undone {
@@ -208,12 +209,12 @@ fn new_key(name: &str) -> Result<ApiKey, Unusable> {
     Ok(ApiKey::new(id, secret))
 }
 
-fn of(cluster: &Cluster) -> Api<McpApiKey> {
-    Api::namespaced(cluster.client.clone(), &cluster.namespace)
+fn of(cluster: &Cluster) -> Kind<McpApiKey> {
+    Kind::here(cluster)
 }
 
-async fn get(cluster: &Cluster, name: &str) -> Result<McpApiKey, Unusable> {
-    find(&of(cluster), name).await?.ok_or_else(|| {
+async fn get(cluster: &Cluster, name: &str) -> Result<Known<McpApiKey>, Unusable> {
+    of(cluster).known(name).await?.ok_or_else(|| {
         let namespace = &cluster.namespace;
         Unusable::refused(format!(
             "there is no key `{name}` in the namespace `{namespace}`; `{}` lists them",
@@ -223,7 +224,7 @@ async fn get(cluster: &Cluster, name: &str) -> Result<McpApiKey, Unusable> {
 }
 
 async fn put(cluster: &Cluster, key: &McpApiKey) -> Result<(), Unusable> {
-    match of(cluster).create(&PostParams::default(), key).await {
+    match of(cluster).create(key).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let name = key.name_any();
@@ -237,10 +238,7 @@ async fn put(cluster: &Cluster, key: &McpApiKey) -> Result<(), Unusable> {
 
 async fn disable(cluster: &Cluster, key: &McpApiKey) -> Result<(), Unusable> {
     let patch = Patch::Merge(json!({"metadata": {"uid": key.uid()}, "spec": {"disabled": true}}));
-    let patched = of(cluster)
-        .patch(&key.name_any(), &PatchParams::default(), &patch)
-        .await;
-    patched.map(|_| ()).map_err(|error| failed(&error))
+    of(cluster).patch(&key.name_any(), &patch).await
 }
 
 fn standing(key: &McpApiKey, now: Timestamp) -> String {

@@ -2,21 +2,22 @@
 //! accepts it all the same.
 
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::json;
 use tenantry_api::mcp_server::{LedgerReport, LedgerState, McpServer};
 use tenantry_api::mcp_tenant::McpTenant;
 use tenantry_core::ledger_mark::LedgerMark;
 
-use super::{Cluster, cell, failed, listed, tenant};
+use super::kind::Kind;
+use super::{Cluster, cell, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::ledger::AcceptLedger;
 
 /// Accepts the ledger that was found, by the word that names it.
 pub async fn accept(cluster: &Cluster, asked: &AcceptLedger) -> Result<Answer, Unusable> {
     let namespace = &cluster.namespace;
-    let api: Api<McpTenant> = Api::namespaced(cluster.client.clone(), namespace);
-    let tenants = listed(&api).await?.unwrap_or_default();
+    let kind = Kind::<McpTenant>::here(cluster);
+    let tenants = kind.listed().await?.unwrap_or_default();
     let found = mismatch(cluster).await?;
     let (Some(tenant), Some(found)) = (tenant::served(&tenants), found) else {
         return Err(Unusable::refused(format!(
@@ -45,8 +46,7 @@ pub async fn accept(cluster: &Cluster, asked: &AcceptLedger) -> Result<Answer, U
     }
     let accepted = Patch::Merge(json!({"spec": {"ledger": {"accept": word}}}));
     let name = tenant.name_any();
-    let patched = api.patch(&name, &PatchParams::default(), &accepted).await;
-    patched.map_err(|error| failed(&error))?;
+    kind.patch(&name, &accepted).await?;
     let status = cluster.again("status");
     let text = format!(
         "{name}: the ledger that was found is accepted; `{status}` says when changes go on\n"
@@ -57,9 +57,7 @@ pub async fn accept(cluster: &Cluster, asked: &AcceptLedger) -> Result<Answer, U
 
 /// What a server says that has found another ledger.
 async fn mismatch(cluster: &Cluster) -> Result<Option<LedgerReport>, Unusable> {
-    let servers: Api<McpServer> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let servers = servers.list(&ListParams::default()).await;
-    let servers = servers.map_err(|error| failed(&error))?.items;
+    let servers = Kind::<McpServer>::here(cluster).all().await?;
     let mut ledgers = tenant::replicas(servers).filter_map(|one| one.ledger);
     Ok(ledgers.find(|ledger| ledger.state == LedgerState::Mismatch))
 }

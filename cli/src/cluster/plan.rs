@@ -25,7 +25,8 @@ use tenantry_core::policy::{Policy, longest_window};
 use tenantry_core::tenant::TenantConfig;
 
 use super::activity::{self, seconds, table};
-use super::{Cluster, find, for_programs, listed, tenant};
+use super::kind::Kind;
+use super::{Cluster, for_programs, listed, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::activity::Plan;
 use crate::policy::given::{self, Given};
@@ -137,8 +138,7 @@ pub async fn plan(cluster: &Cluster, asked: &Plan, now: Timestamp) -> Result<Ans
 
 /// The policies in force, as the server has them.
 async fn in_force(cluster: &Cluster) -> Result<Vec<Policy>, Unusable> {
-    let servers: Api<McpServer> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let server = find(&servers, label::SERVER).await?;
+    let server = Kind::<McpServer>::here(cluster).find(label::SERVER).await?;
     let server = server.ok_or_else(|| tenant::nobody(cluster))?;
     let contract = serde_json::to_value(&server.spec).unwrap_or_default();
     let contract = TenantConfig::read(&contract);
@@ -182,8 +182,8 @@ async fn selected(cluster: &Cluster, given: &Given) -> Result<Option<Vec<String>
         return Ok(None);
     };
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
-    let tenants: Api<McpTenant> = Api::all(cluster.client.clone());
-    let (namespaces, tenants) = (listed(&namespaces).await?, listed(&tenants).await?);
+    let namespaces = listed(&namespaces).await?;
+    let tenants = Kind::<McpTenant>::everywhere(cluster).listed().await?;
     let Some((namespaces, tenants)) = namespaces.zip(tenants) else {
         return Ok(None);
     };

@@ -5,7 +5,6 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use kube::api::Api;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -17,7 +16,8 @@ use tenantry_api::mcp_tenant::{ConnectorStatus, McpTenant, McpTenantStatus};
 
 use super::approvals::{is_open, state};
 use super::freeze::covered;
-use super::{Cluster, Output, activity, away, cell, for_programs, listed, tenant};
+use super::kind::Kind;
+use super::{Cluster, Output, activity, away, cell, for_programs, tenant};
 use crate::answer::{Answer, Unusable};
 use crate::cli::status::Status;
 use crate::columns::aligned;
@@ -101,12 +101,12 @@ pub async fn status(cluster: &Cluster, asked: &Status, now: Timestamp) -> Result
 /// All of a kind in the namespace; nothing if they may not be read.
 async fn all<K>(cluster: &Cluster) -> Result<Option<Vec<K>>, Unusable>
 where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
+    K: kube::CustomResourceExt
+        + kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Serialize
         + DeserializeOwned,
 {
-    listed(&Api::namespaced(cluster.client.clone(), &cluster.namespace)).await
+    Kind::here(cluster).listed().await
 }
 
 impl Activity {

@@ -2,19 +2,19 @@
 //! that holds nothing, and a key that opens nothing, must not look like one.
 
 use kube::ResourceExt as _;
-use kube::api::Api;
 use tenantry_api::condition::GUARDED;
 use tenantry_api::mcp_server::{McpServer, ReplicaReport};
 use tenantry_api::mcp_tenant::McpTenant;
 
-use super::{Cluster, listed};
+use super::Cluster;
+use super::kind::Kind;
 use crate::answer::Unusable;
 
 /// The McpTenants of the namespace; nothing where they cannot be read, and that
 /// is no reason to leave a brake unpulled.
 pub async fn tenants(cluster: &Cluster) -> Option<Vec<McpTenant>> {
-    let tenants: Api<McpTenant> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    listed(&tenants).await.ok().flatten()
+    let tenants = Kind::<McpTenant>::here(cluster).listed().await;
+    tenants.ok().flatten()
 }
 
 /// That no organisation is in the namespace.

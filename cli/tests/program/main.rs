@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is tests, helpers as well")]
 
+mod api;
 mod audit;
 mod colour;
 mod completion;
 mod lint;
+mod newer;
 mod onboard;
 mod policy;
 mod program;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// How the program ended.
 pub struct Ended {
@@ -32,7 +32,15 @@ pub fn run_with_input(arguments: &[&str], input: &[u8]) -> Ended {
         .unwrap();
     // It may have read enough and be gone.
     let _ = child.stdin.take().unwrap().write_all(input);
-    let output = child.wait_with_output().unwrap();
+    of(child.wait_with_output().unwrap())
+}
+
+/// Runs a command to its end.
+pub fn ended(command: &mut Command) -> Ended {
+    of(command.output().unwrap())
+}
+
+fn of(output: Output) -> Ended {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let (out, error) = (text(output.stdout), text(output.stderr));
     assert!(!error.contains("panicked"), "{error}");
