@@ -27,6 +27,7 @@ use freeze::{Freeze, Thaw};
 use key::KeyCommand;
 use ledger::LedgerCommand;
 use onboard::Onboard;
+use place::Place;
 use policy::PolicyCommand;
 use status::{Check, Report, Status};
 
@@ -49,6 +50,10 @@ pub struct Cli {
     /// When the states in tables are in colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
+
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// What to do. The line of the list stands at what a command takes, as the first

@@ -73,6 +73,9 @@ pub struct Cluster {
 impl Cluster {
     /// Reaches the one that the kubeconfig names.
     pub async fn reach(place: &Place) -> Result<Self, Unusable> {
+        if place.user.is_none() && !place.groups.is_empty() {
+            return Err(Unusable::because("--as-group says nothing without --as"));
+        }
         let failed = |error: &dyn std::error::Error| {
             Unusable::because(format!("the kubeconfig: {}", chain(error)))
         };

@@ -14,8 +14,12 @@ pub fn complete(mut command: Command, words: &[String]) -> String {
         .split_last()
         .map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
     let mut place = &command;
+    let mut is_value = false;
     for word in before {
-        place = place.find_subcommand(word).unwrap_or(place);
+        if !is_value {
+            place = place.find_subcommand(word).unwrap_or(place);
+        }
+        is_value = !is_value && wants_value(place, word).is_some();
     }
     let asked = before.last().and_then(|flag| wants_value(place, flag));
     let candidates = match asked {
@@ -91,6 +95,12 @@ mod tests {
             (&["status", "-o", ""], &["table", "wide", "json", "yaml"]),
             (&["freeze", "-n", "acme", "--access", "f"], &["frozen"]),
             (&["completion", "z"], &["zsh"]),
+            (&["-n", "acme", "key", "r"], &["revoke", "rotate"]),
+            (&["key", "-n", "acme", "r"], &["revoke", "rotate"]),
+            // An organisation may have the name of a command.
+            (&["-n", "key", "expl"], &["explain"]),
+            (&["--conte"], &["--context"]),
+            (&["-n", ""], &[]),
             // A name in the cluster, and what is nothing.
             (&["approve", ""], &[]),
             (&["status", "-n", ""], &[]),

@@ -26,6 +26,7 @@ use cli::approvals::Resolve;
 use cli::audit::AuditCommand;
 use cli::key::KeyCommand;
 use cli::ledger::LedgerCommand;
+use cli::place::Place;
 use cli::policy::PolicyCommand;
 use cli::{Cli, Command};
 use cluster::{
@@ -48,8 +49,12 @@ pub fn run() -> ExitCode {
         let completed = complete::complete(Cli::command(), &words);
         return say(&Answer::good(completed), Color::Never);
     }
-    let Cli { command, color } = Cli::parse();
-    match answer(&command) {
+    let Cli {
+        command,
+        color,
+        place,
+    } = Cli::parse();
+    match answer(&command, &place) {
         Ok(answer) => say(&answer, color),
         Err(Unusable {
             reasons,
@@ -75,7 +80,7 @@ fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-fn answer(command: &Command) -> Result<Answer, Unusable> {
+fn answer(command: &Command, place: &Place) -> Result<Answer, Unusable> {
     let now = Timestamp::now();
     match command {
         Command::Policy {
@@ -94,23 +99,27 @@ fn answer(command: &Command) -> Result<Answer, Unusable> {
             let runtime = runtime.map_err(|error| Unusable::because(error.to_string()))?;
             // Nobody was faster: this is the first thing that happens.
             let _ = rustls::crypto::ring::default_provider().install_default();
-            runtime.block_on(in_a_cluster(in_cluster, now))
+            runtime.block_on(in_a_cluster(in_cluster, place, now))
         }
     }
 }
 
-async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusable> {
-    let reach = Cluster::reach;
+async fn in_a_cluster(
+    command: &Command,
+    place: &Place,
+    now: Timestamp,
+) -> Result<Answer, Unusable> {
+    let cluster = &Cluster::reach(place).await?;
     match command {
-        Command::Approvals(asked) => approvals::list(&reach(&asked.place).await?, asked, now).await,
-        Command::Show(asked) => approvals::show(&reach(&asked.place).await?, asked, now).await,
+        Command::Approvals(asked) => approvals::list(cluster, asked, now).await,
+        Command::Show(asked) => approvals::show(cluster, asked, now).await,
         Command::Approve(asked) => {
             let verdict = ApprovalVerdict::Approve;
-            decide::decide(&reach(&asked.place).await?, asked, verdict).await
+            decide::decide(cluster, asked, verdict).await
         }
         Command::Deny(asked) => {
             let verdict = ApprovalVerdict::Deny;
-            decide::decide(&reach(&asked.place).await?, asked, verdict).await
+            decide::decide(cluster, asked, verdict).await
         }
         Command::Resolve(Resolve {
             decision, applied, ..
@@ -120,25 +129,25 @@ async fn in_a_cluster(command: &Command, now: Timestamp) -> Result<Answer, Unusa
             } else {
                 ApprovalVerdict::NotApplied
             };
-            decide::decide(&reach(&decision.place).await?, decision, verdict).await
+            decide::decide(cluster, decision, verdict).await
         }
-        Command::Activity(asked) => activity::activity(&reach(&asked.place).await?, asked).await,
-        Command::Explain(asked) => explain::explain(&reach(&asked.place).await?, asked).await,
-        Command::Plan(asked) => plan::plan(&reach(&asked.place).await?, asked, now).await,
-        Command::Status(asked) => status::status(&reach(&asked.place).await?, asked, now).await,
-        Command::Check(asked) => check::check(&reach(&asked.place).await?, asked, now).await,
-        Command::Report(asked) => report::report(&reach(&asked.place).await?, asked, now).await,
+        Command::Activity(asked) => activity::activity(cluster, asked).await,
+        Command::Explain(asked) => explain::explain(cluster, asked).await,
+        Command::Plan(asked) => plan::plan(cluster, asked, now).await,
+        Command::Status(asked) => status::status(cluster, asked, now).await,
+        Command::Check(asked) => check::check(cluster, asked, now).await,
+        Command::Report(asked) => report::report(cluster, asked, now).await,
         Command::Ledger {
             command: LedgerCommand::Accept(asked),
-        } => ledger::accept(&reach(&asked.place).await?, asked).await,
-        Command::Withdraw(asked) => decide::withdraw(&reach(&asked.place).await?, asked).await,
-        Command::Freeze(asked) => freeze::freeze(&reach(&asked.place).await?, asked).await,
-        Command::Thaw(asked) => freeze::thaw(&reach(&asked.place).await?, asked).await,
+        } => ledger::accept(cluster, asked).await,
+        Command::Withdraw(asked) => decide::withdraw(cluster, asked).await,
+        Command::Freeze(asked) => freeze::freeze(cluster, asked).await,
+        Command::Thaw(asked) => freeze::thaw(cluster, asked).await,
         Command::Key { command } => match command {
-            KeyCommand::Create(asked) => key::create(&reach(&asked.place).await?, asked, now).await,
-            KeyCommand::List(asked) => key::list(&reach(&asked.place).await?, asked, now).await,
-            KeyCommand::Revoke(asked) => key::revoke(&reach(&asked.place).await?, asked).await,
-            KeyCommand::Rotate(asked) => key::rotate(&reach(&asked.place).await?, asked, now).await,
+            KeyCommand::Create(asked) => key::create(cluster, asked, now).await,
+            KeyCommand::List(asked) => key::list(cluster, asked, now).await,
+            KeyCommand::Revoke(asked) => key::revoke(cluster, asked).await,
+            KeyCommand::Rotate(asked) => key::rotate(cluster, asked, now).await,
         },
         Command::Policy { .. }
         | Command::Lint(_)

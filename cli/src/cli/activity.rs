@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::place::Place;
 use crate::cluster::Output;
 
 /// Say what agents have called and changed, and what is left of the limits
@@ -16,10 +15,6 @@ use crate::cluster::Output;
 #[derive(Debug, Args)]
 #[command(after_help = ACTIVITY, group(clap::ArgGroup::new("what").args(["calls", "limits", "change"])))]
 pub struct Activity {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// The last calls instead, refused ones and reads as well
     #[arg(long)]
     pub calls: bool,
@@ -91,10 +86,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXPLAIN)]
 pub struct Explain {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// The tool, as clients call it
     #[arg(value_name = "TOOL")]
     pub tool: String,
@@ -134,10 +125,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = PLAN)]
 pub struct Plan {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// Files with the SafetyPolicies as they shall be
     #[arg(value_name = "FILE", required_unless_present = "without")]
     pub policy: Vec<PathBuf>,

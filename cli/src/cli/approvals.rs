@@ -2,7 +2,6 @@
 
 use clap::Args;
 
-use super::place::Place;
 use crate::cluster::Output;
 
 /// List the changes that wait for people
@@ -12,10 +11,6 @@ use crate::cluster::Output;
 #[derive(Debug, Args)]
 #[command(after_help = LIST)]
 pub struct ListApprovals {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// Of all namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
@@ -42,10 +37,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = SHOW)]
 pub struct ShowApproval {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// Which, as `tenantry approvals` names it
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -63,10 +54,6 @@ Examples:
 /// What somebody says of one of them: `tenantry approve` and `tenantry deny`.
 #[derive(Debug, Args)]
 pub struct Decision {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// Which, as `tenantry approvals` names it
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -129,10 +116,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = WITHDRAW)]
 pub struct Withdraw {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// Which, as `tenantry approvals` names it
     #[arg(value_name = "NAME")]
     pub name: String,

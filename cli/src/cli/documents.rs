@@ -46,7 +46,7 @@ pub struct Render {
     pub path: PathBuf,
 
     /// The McpTenant of this namespace, where there are several
-    #[arg(long, value_name = "NS")]
+    #[arg(short, long, value_name = "NS")]
     pub namespace: Option<String>,
 
     /// Print JSON for programs

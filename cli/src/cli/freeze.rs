@@ -3,8 +3,6 @@
 use clap::{Args, ValueEnum};
 use tenantry_api::mcp_freeze::FrozenAccess;
 
-use super::place::Place;
-
 /// Stop an organisation, a connector or an account of it
 ///
 /// It holds as soon as the server has heard of it, and for as long as the McpFreeze is
@@ -13,10 +11,6 @@ use super::place::Place;
 #[derive(Debug, Args)]
 #[command(after_help = FREEZE)]
 pub struct Freeze {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// Why; clients that are refused read it
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -83,10 +77,6 @@ impl From<Access> for FrozenAccess {
 #[derive(Debug, Args)]
 #[command(after_help = THAW)]
 pub struct Thaw {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// The name of the McpFreeze
     #[arg(value_name = "NAME")]
     pub name: String,

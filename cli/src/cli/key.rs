@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 use tenantry_core::key::Scope;
 
-use super::place::Place;
 use crate::cluster::Output;
 
 /// What to do with keys. What each of them is for stands at what it takes.
@@ -22,10 +21,6 @@ pub enum KeyCommand {
 #[derive(Debug, Args)]
 #[command(after_help = CREATE)]
 pub struct CreateKey {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// Its name: 1 to 40 of a-z, 0-9 and `-`
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -67,10 +62,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = LIST)]
 pub struct ListKeys {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
@@ -87,10 +78,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = REVOKE)]
 pub struct RevokeKey {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// Its name
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -108,10 +95,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = ROTATE)]
 pub struct RotateKey {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// The key to be replaced
     #[arg(value_name = "NAME")]
     pub name: String,

@@ -2,8 +2,6 @@
 
 use clap::{Args, Subcommand};
 
-use super::place::Place;
-
 /// What to do with a ledger. What it is for stands at what it takes.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
@@ -17,10 +15,6 @@ pub enum LedgerCommand {
 #[derive(Debug, Args)]
 #[command(after_help = ACCEPT)]
 pub struct AcceptLedger {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// The word that names what was found and what was expected
     #[arg(value_name = "WORD")]
     pub word: Option<String>,

@@ -5,27 +5,29 @@ use std::path::PathBuf;
 use clap::Args;
 use tenantry_core::name::is_dns_label;
 
-/// Which cluster, and where in it.
+/// Which cluster, and where in it: for every command, before its words or behind
+/// them, as with kubectl. One that reads files alone has no use for it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Where, of what is in a cluster")]
 pub struct Place {
     /// The namespace of the organisation [default: that of the context]
-    #[arg(short, long, value_name = "NS")]
+    #[arg(short, long, global = true, value_name = "NS")]
     pub namespace: Option<String>,
 
     /// The context of the kubeconfig [default: the present one]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
 
     /// The kubeconfig [default: what KUBECONFIG names, or ~/.kube/config]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
     /// Stand in for this user, as kubectl does; needs the verb impersonate
-    #[arg(long = "as", value_name = "USER")]
+    #[arg(long = "as", global = true, value_name = "USER")]
     pub user: Option<String>,
 
-    /// In this group; may be repeated
-    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
+    /// In this group, together with --as; may be repeated
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
     pub groups: Vec<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::place::{Place, label};
+use super::place::label;
 use crate::cluster::Output;
 
 /// Say how an organisation is, and what needs somebody
@@ -12,10 +12,6 @@ use crate::cluster::Output;
 #[derive(Debug, Args)]
 #[command(after_help = STATUS)]
 pub struct Status {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
@@ -37,10 +33,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = CHECK)]
 pub struct Check {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// Where the operator runs
     #[arg(long, value_name = "NS", default_value = "tenantry-system", value_parser = label)]
     pub operator_namespace: String,
@@ -65,10 +57,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = REPORT)]
 pub struct Report {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-
     /// Where the operator runs
     #[arg(long, value_name = "NS", default_value = "tenantry-system", value_parser = label)]
     pub operator_namespace: String,

@@ -9,6 +9,7 @@ mod completion;
 mod lint;
 mod newer;
 mod onboard;
+mod place;
 mod policy;
 mod program;
 mod proxy;
