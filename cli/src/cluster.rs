@@ -4,6 +4,7 @@
 pub mod activity;
 pub mod approvals;
 pub mod check;
+mod config;
 pub mod decide;
 pub mod explain;
 mod forward;
@@ -25,9 +26,8 @@ use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Client;
 use kube::api::{Api, ListParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tenantry_core::cause::chain;
@@ -71,39 +71,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Reaches the one that the kubeconfig names.
+    /// Reaches the one that the kubeconfig names, or whose pod this is.
     pub async fn reach(place: &Place) -> Result<Self, Unusable> {
         if place.user.is_none() && !place.groups.is_empty() {
             return Err(Unusable::because("--as-group says nothing without --as"));
         }
-        let failed = |error: &dyn std::error::Error| {
-            Unusable::because(format!("the kubeconfig: {}", chain(error)))
-        };
-        let kubeconfig = match &place.kubeconfig {
-            Some(path) => Kubeconfig::read_from(path),
-            None => Kubeconfig::read(),
-        };
-        let kubeconfig = kubeconfig.map_err(|error| failed(&error))?;
-        let named = proxy::named(&kubeconfig, place.context.as_deref());
-        let options = KubeConfigOptions {
-            context: place.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-        let mut config = config.map_err(|error| failed(&error))?;
-        if let Some(user) = &place.user {
-            // Nothing stays of whom the kubeconfig would have stood in for.
-            config.auth_info.impersonate = Some(user.clone());
-            config.auth_info.impersonate_uid = None;
-            config.auth_info.impersonate_groups = Some(place.groups.clone());
-            config.auth_info.impersonate_user_extra = None;
-        }
-        let env = |name: &str| std::env::var(name).ok();
-        config.proxy_url = proxy::leading_to(&config.cluster_url, named.as_deref(), env)?;
-        // What was carried out and not answered must not be carried out again.
-        config.default_retry = false;
-        config.connect_timeout = Some(LIMIT);
-        config.read_timeout = Some(LIMIT);
+        let config = config::of(place).await?;
         // Of a variable that is not set, or a context that names none.
         let meant = place.namespace.clone().into_iter();
         let mut meant = meant.chain([config.default_namespace.clone()]);

@@ -18,7 +18,7 @@ pub struct Place {
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
 
-    /// The kubeconfig [default: what KUBECONFIG names, or ~/.kube/config]
+    /// The kubeconfig [default: what KUBECONFIG names, or ~/.kube/config; in a pod without one, its account]
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 

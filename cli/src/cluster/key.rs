@@ -225,7 +225,7 @@ async fn get(cluster: &Cluster, name: &str) -> Result<Known<McpApiKey>, Unusable
 
 async fn put(cluster: &Cluster, key: &McpApiKey) -> Result<(), Unusable> {
     match of(cluster).create(key).await {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let name = key.name_any();
             Err(Unusable::refused(format!(

@@ -10,7 +10,9 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::{CustomResourceExt, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,7 +32,7 @@ pub struct Kind<K> {
     definition: CustomResourceDefinition,
     /// Whether it was said that the cluster knows more.
     is_newer: Rc<Cell<bool>>,
-    kind: PhantomData<K>,
+    form: PhantomData<K>,
 }
 
 /// One of them as far as it is known here.
@@ -66,7 +68,7 @@ where
             api,
             definition: K::crd(),
             is_newer: Rc::clone(&cluster.is_newer),
-            kind: PhantomData,
+            form: PhantomData,
         }
     }
 
@@ -90,7 +92,7 @@ where
 
     /// All of them.
     pub async fn all(&self) -> Result<Vec<K>, Unusable> {
-        let found = self.api.list(&kube::api::ListParams::default()).await;
+        let found = self.api.list(&ListParams::default()).await;
         self.read_all(&found.map_err(|error| failed(&error))?.items)
     }
 
