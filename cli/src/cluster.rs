@@ -164,10 +164,7 @@ fn for_programs(value: &impl Serialize, output: Output) -> Option<Result<String,
     match output {
         Output::Table | Output::Wide => None,
         Output::Json => Some(Ok(answer::json(value))),
-        Output::Yaml => {
-            let text = serde_saphyr::to_string(value);
-            Some(text.map_err(|error| Unusable::because(format!("writing YAML: {error}"))))
-        }
+        Output::Yaml => Some(answer::yaml(value)),
     }
 }
 

@@ -27,8 +27,7 @@ pub fn render(asked: &Render) -> Result<Answer, Unusable> {
     let text = if asked.json {
         answer::json(&contract)
     } else {
-        serde_saphyr::to_string(&contract)
-            .map_err(|error| Unusable::because(format!("writing YAML: {error}")))?
+        answer::yaml(&contract)?
     };
     Ok(Answer::good(text))
 }

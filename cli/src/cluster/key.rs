@@ -49,8 +49,7 @@ pub async fn create(
     let mut form = McpApiKey::new(&asked.name, spec);
     form.metadata.namespace = Some(cluster.namespace.clone());
     if asked.yaml {
-        let text = serde_saphyr::to_string(&form)
-            .map_err(|error| Unusable::because(format!("writing YAML: {error}")))?;
+        let text = answer::yaml(&form)?;
         let note = format!(
             "the key, shown this once and kept nowhere: {}",
             key.reveal()

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tenantry_core::audit::read::AuditLine;
 
 use super::{Cluster, check, failed, listed};
-use crate::answer::{Answer, Unusable};
+use crate::answer::{self, Answer, Unusable};
 use crate::cli::status::Report;
 
 /// Group, version, kind, and what the API server calls all of them.
@@ -87,9 +87,7 @@ pub async fn report(cluster: &Cluster, asked: &Report, now: Timestamp) -> Result
     documents.extend(logs(cluster, &asked.operator_namespace).await);
     let mut text = HEAD.to_owned();
     for document in documents {
-        let written = serde_saphyr::to_string(&document);
-        let written =
-            written.map_err(|error| Unusable::because(format!("writing YAML: {error}")))?;
+        let written = answer::yaml(&document)?;
         text = text + "---\n" + &written;
     }
     Ok(Answer::good(text))

@@ -6,6 +6,7 @@ mod api;
 mod audit;
 mod colour;
 mod completion;
+mod deceptive;
 mod lint;
 mod newer;
 mod onboard;
