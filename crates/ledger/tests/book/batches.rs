@@ -625,10 +625,9 @@ async fn a_newer_question_does_not_end_a_batch_that_is_being_carried_out(house: 
         matches!(asked, Ok(Reservation::Pending { .. })),
         "{asked:?}"
     );
-    ledger
-        .show(&alone.change, &shown(&alone), at(0))
-        .await
-        .unwrap();
+    let question = ledger.approval(&alone.change).await.unwrap().unwrap();
+    let seen = ledger.show(&question, &shown(&alone), at(0)).await;
+    seen.unwrap();
     begun(&ledger, &alone).await;
     let newer = new(&ledger, "newer of alone", at(1)).await;
     let asked = decide(
@@ -692,8 +691,8 @@ async fn last_events(ledger: &Ledger, batch: &Together) -> Vec<String> {
     let lines: Vec<Value> = lines.collect();
     let last = batch.names.iter().map(|name| {
         let own = lines.iter();
-        let own = own.filter(|line| line["metadata"]["correlation_uid"] == name.as_str());
-        let last = own.last().unwrap();
+        let mut own = own.filter(|line| line["metadata"]["correlation_uid"] == name.as_str());
+        let last = own.next_back().unwrap();
         last["unmapped"]["event"].as_str().unwrap().to_owned()
     });
     last.collect()
@@ -704,7 +703,8 @@ async fn each_item_that_was_asked_about_has_a_line_of_its_end(house: House) {
     let ledger = house.open().await;
     let (lease, batch) = waiting_all(&ledger, "key", raises()).await;
     let said = said();
-    let ended = ledger.end_question(&lease.change, End::Denied, Some("denied"), &said, at(1));
+    let question = ledger.approval(&lease.change).await.unwrap().unwrap();
+    let ended = ledger.end_question(&question, End::Denied, Some("denied"), &said, at(1));
     ended.await.unwrap();
     let events = last_events(&ledger, &batch).await;
     assert!(!events.contains(&"asked".to_owned()), "{events:?}");
