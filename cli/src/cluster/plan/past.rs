@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_api::compile::policy::proof::decided;
 use tenantry_core::name::ObjectId;
+use tenantry_core::policy::batch::{Together, decide_all, together};
 use tenantry_core::policy::decide::{Agreed, Decision, Fired, Ruling, Verdict, decide};
 use tenantry_core::policy::facts::{Charge, Facts, Proposal, Standing};
 use tenantry_core::policy::{Policy, longest_window};
@@ -91,7 +92,9 @@ pub async fn read(cluster: &Cluster, asked: &Plan) -> Result<(Vec<Past>, bool), 
         };
         after = format!("&after={next}");
     }
-    past.sort_by_key(Past::at);
+    past.retain(|one| one.proposal.is_some());
+    // What was asked for together was decided at one moment.
+    past.sort_by(|one, other| (one.at(), one.batch()).cmp(&(other.at(), other.batch())));
     Ok((past, is_whole))
 }
 
@@ -99,6 +102,20 @@ impl Past {
     /// When it was decided.
     pub fn at(&self) -> Timestamp {
         self.reserved_at.unwrap_or(self.since)
+    }
+
+    /// Whether they were asked for together: then they were decided so.
+    fn is_with(&self, other: &Self) -> bool {
+        self.batch().is_some() && self.batch() == other.batch()
+    }
+
+    fn batch(&self) -> Option<&str> {
+        self.proposal.as_ref()?.batch.as_deref()
+    }
+
+    /// The id as which it was asked for.
+    fn asked_as(&self) -> &str {
+        self.batch().unwrap_or(&self.change_id)
     }
 
     /// What it was to the decisions after it.
@@ -133,29 +150,71 @@ pub fn different(
 ) -> Vec<Otherwise> {
     let mut facts = Facts::default();
     let mut different = Vec::new();
-    for (number, one) in past.iter().enumerate() {
-        let Some(proposal) = &one.proposal else {
-            continue;
-        };
-        facts.lowest_micros = lows(past.get(..number).unwrap_or_default(), one);
+    let mut number = 0;
+    for batch in past.chunk_by(Past::is_with) {
+        let before = past.get(..number).unwrap_or_default();
+        number += batch.len();
+        let Some(last) = batch.last() else { continue };
         let rule = |policies| {
-            let policies = at_rates_of_today(policies, now, one.at());
-            decide(proposal, &policies, &facts, &Agreed::new(), one.at())
+            let policies = at_rates_of_today(policies, now, last.at());
+            ruled(batch, before, &policies, &facts)
         };
         let (is, would) = (rule(in_force), rule(then));
-        if number >= judged && word(&is) != word(&would) {
+        if number > judged
+            && let Some((is, would)) = is.zip(would)
+            && word(&is) != word(&would)
+        {
             different.push(Otherwise {
-                at: one.at(),
-                change_id: one.change_id.clone(),
-                change: one.line.clone(),
+                at: last.at(),
+                change_id: last.asked_as().to_owned(),
+                change: lines(batch),
                 rules: rules(&is, &would),
                 now: word(&is),
                 then: word(&would),
             });
         }
-        facts.charges.extend(one.charge().map(Arc::new));
+        let charges = batch.iter().filter_map(Past::charge);
+        facts.charges.extend(charges.map(Arc::new));
     }
     different
+}
+
+/// What was decided of changes that were asked for together; of one alone, of it.
+fn ruled(batch: &[Past], before: &[Past], policies: &[Policy], facts: &Facts) -> Option<Ruling> {
+    let at = batch.last()?.at();
+    let known = batch.iter().map(|one| Facts {
+        lowest_micros: lows(before, one),
+        ..facts.clone()
+    });
+    let known: Vec<_> = known.collect();
+    let proposals = batch.iter().filter_map(|one| one.proposal.clone());
+    let proposals: Vec<_> = proposals.collect();
+    let agreed = Agreed::new();
+    if let ([proposal], [facts]) = (proposals.as_slice(), known.as_slice()) {
+        return Some(decide(proposal, policies, facts, &agreed, at));
+    }
+    let rulings = decide_all(&proposals, known, policies, &agreed, at);
+    let decision = match together(&rulings) {
+        Together::Permitted => rulings.first()?.decision.clone(),
+        Together::NeedsApproval(terms) => Decision::NeedsApproval(terms),
+        Together::Denied => Decision::Denied,
+    };
+    let fired = rulings.iter().flat_map(|ruling| &ruling.fired);
+    let shadow = rulings.iter().flat_map(|ruling| &ruling.shadow);
+    Some(Ruling {
+        decision,
+        fired: fired.cloned().collect(),
+        shadow: shadow.cloned().collect(),
+    })
+}
+
+/// What changes do that were asked for together, in a line.
+fn lines(batch: &[Past]) -> String {
+    let lines: Vec<_> = batch.iter().map(|one| one.line.as_str()).collect();
+    match lines.as_slice() {
+        [only] => (*only).to_owned(),
+        all => format!("{} changes: {}", all.len(), all.join("; ")),
+    }
 }
 
 /// The lowest live values of a change's budgets in the 24 hours before it.
@@ -298,6 +357,32 @@ pub mod tests {
         let later = [raise(0, 140, "applied"), raise(25, 150, "applied")];
         assert_eq!(judged(&later, false, &wide, &long), 1);
         assert_eq!(different(&later, 1, (&wide, &[window("45")]), now).len(), 1);
+    }
+
+    #[test]
+    fn what_was_asked_for_together_is_decided_so() {
+        let mut past = [raise(0, 140, "applied"), raise(1, 150, "applied")];
+        let at = past[0].at();
+        for one in &mut past {
+            one.reserved_at = Some(at);
+            one.proposal.as_mut().unwrap().batch = Some("f".repeat(32));
+        }
+        let wide = [policy(&json!({}))];
+        let most = |most: &str| {
+            [policy(
+                &json!({"budget": {"perChange": {"maxDailyIncrease": most}}}),
+            )]
+        };
+        assert_eq!(different(&past, 0, (&wide, &most("90")), at).len(), 0);
+        let found = different(&past, 0, (&wide, &most("89")), at);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].change_id, "f".repeat(32));
+        assert_eq!(found[0].rules.len(), 2);
+        assert!(
+            found[0].change.starts_with("2 changes: campaign 0, "),
+            "{}",
+            found[0].change
+        );
     }
 
     #[test]
