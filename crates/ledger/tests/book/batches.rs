@@ -171,6 +171,13 @@ async fn waiting_all(ledger: &Ledger, key: &str, wishes: Vec<Wish>) -> (Lease, T
     (lease, batch)
 }
 
+/// A question about a change that stands alone.
+async fn asked(ledger: &Ledger, lease: &Lease, wish: &Wish, now: Timestamp) {
+    let asked = decide(ledger, lease, wish, &[wish::asks()], now).await;
+    let is_asked = matches!(asked, Ok(Reservation::Pending { .. }));
+    assert!(is_asked, "{asked:?}");
+}
+
 /// What people agreed to, at its execution.
 async fn begun(ledger: &Ledger, lease: &Lease) -> Lease {
     let (shown, said) = (shown(lease), said());
@@ -453,18 +460,7 @@ async fn a_newer_question_about_one_object_takes_the_place_of_a_whole_batch(hous
 async fn a_newer_batch_takes_the_place_of_older_questions(house: House) {
     let ledger = house.open().await;
     let older = new(&ledger, "older", at(0)).await;
-    let asked = decide(
-        &ledger,
-        &older,
-        &Wish::raise("1", 5),
-        &[wish::asks()],
-        at(0),
-    )
-    .await;
-    assert!(
-        matches!(asked, Ok(Reservation::Pending { .. })),
-        "{asked:?}"
-    );
+    asked(&ledger, &older, &Wish::raise("1", 5), at(0)).await;
     let (first, _) = waiting_all(
         &ledger,
         "first",
@@ -613,53 +609,20 @@ async fn a_newer_question_does_not_end_a_batch_that_is_being_carried_out(house: 
     let ledger = house.open().await;
     // As it is with a change that stands alone.
     let alone = new(&ledger, "alone", at(0)).await;
-    let asked = decide(
-        &ledger,
-        &alone,
-        &Wish::raise("7", 1),
-        &[wish::asks()],
-        at(0),
-    )
-    .await;
-    assert!(
-        matches!(asked, Ok(Reservation::Pending { .. })),
-        "{asked:?}"
-    );
+    asked(&ledger, &alone, &Wish::raise("7", 1), at(0)).await;
     let question = ledger.approval(&alone.change).await.unwrap().unwrap();
     let seen = ledger.show(&question, &shown(&alone), at(0)).await;
     seen.unwrap();
     begun(&ledger, &alone).await;
     let newer = new(&ledger, "newer of alone", at(1)).await;
-    let asked = decide(
-        &ledger,
-        &newer,
-        &Wish::raise("7", 2),
-        &[wish::asks()],
-        at(1),
-    )
-    .await;
-    assert!(
-        matches!(asked, Ok(Reservation::Pending { .. })),
-        "{asked:?}"
-    );
+    asked(&ledger, &newer, &Wish::raise("7", 2), at(1)).await;
     let found = ledger.find(&alone.change).await.unwrap().unwrap();
     assert_eq!(found.progress, Progress::Executing);
     // And with a batch.
     let (lease, batch) = waiting_all(&ledger, "key", raises()).await;
     let lease = begun(&ledger, &lease).await;
     let newer = new(&ledger, "newer", at(1)).await;
-    let asked = decide(
-        &ledger,
-        &newer,
-        &Wish::raise("2", 1),
-        &[wish::asks()],
-        at(1),
-    )
-    .await;
-    assert!(
-        matches!(asked, Ok(Reservation::Pending { .. })),
-        "{asked:?}"
-    );
+    asked(&ledger, &newer, &Wish::raise("2", 1), at(1)).await;
     let found = ledger.find(&lease.change).await.unwrap().unwrap();
     assert_eq!(found.progress, Progress::Executing);
     let decided = batch.decide(&ledger, &lease, &open_policy(), at(2)).await;

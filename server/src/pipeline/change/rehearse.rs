@@ -49,10 +49,21 @@ pub(super) async fn rehearse(
         Decision::NeedsApproval(_) => Foresight::NeedsApproval,
         Decision::Denied => return Ok(foreseen(own, Foresight::Denied, None)),
     };
-    let work = ready
-        .proven
-        .corridor
-        .rehearse(&ready.prepared, desk.deadline);
+    let tried = try_at_vendor(desk, &ready, entry).await;
+    tried.map_err(|stopped| stopped.of_change(own.clone()))?;
+    let nonce = book::random().map_err(refused)?;
+    let key = told::foreseen_key(wish, &[&ready.prepared], nonce);
+    Ok(foreseen(own, foresight, Some(key)))
+}
+
+/// What the vendor says to a change that it is not to make.
+pub(super) async fn try_at_vendor(
+    desk: Desk<'_>,
+    ready: &Ready<'_>,
+    entry: &Entry,
+) -> Result<(), Stopped> {
+    let corridor = &ready.proven.corridor;
+    let work = corridor.rehearse(&ready.prepared, desk.deadline);
     let rehearsed = credentials::counting(entry.vendor_requests(), work).await;
     rehearsed.map_err(|error| {
         let call_id = entry.call_id();
@@ -61,11 +72,8 @@ pub(super) async fn rehearse(
             call_id,
             "the vendor would not make a change"
         );
-        Stopped::failed(Stage::Send, error.refusal()).of_change(own.clone())
-    })?;
-    let nonce = book::random().map_err(refused)?;
-    let key = told::foreseen_key(wish, &[&ready.prepared], nonce);
-    Ok(foreseen(own, foresight, Some(key)))
+        Stopped::failed(Stage::Send, error.refusal())
+    })
 }
 
 /// What would be decided over a change now, by whom it is asked for and by what

@@ -4,7 +4,6 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tenantry_core::answer::Foreseen as Foresight;
 use tenantry_core::audit::Stage;
-use tenantry_core::cause::chain;
 use tenantry_core::policy::batch::{Together, decide_all, together};
 use tenantry_core::policy::decide::Agreed;
 use tenantry_core::policy::facts::{Facts, Proposal};
@@ -13,12 +12,13 @@ use tenantry_ledger::ledger::Ledger;
 
 use super::answer;
 use super::member::{Member, all_prepared, at, in_order, names, prepare_all};
+use crate::book;
 use crate::pipeline::authorize::Permitted;
+use crate::pipeline::change::rehearse::try_at_vendor;
 use crate::pipeline::change::{Desk, told};
 use crate::pipeline::record::Entry;
 use crate::pipeline::wish::Wish;
 use crate::pipeline::{Ended, Stopped};
-use crate::{book, credentials};
 
 /// Says what would become of them.
 pub(super) async fn rehearse(
@@ -30,7 +30,7 @@ pub(super) async fn rehearse(
 ) -> Ended {
     let refused = |refusal| Stopped::refused(Stage::Decide, refusal);
     let names = names(permitted.len())?;
-    let mut members = prepare_all(desk, permitted, names, None, entry).await?;
+    let members = prepare_all(desk, permitted, names, None, entry).await?;
     if !members.iter().any(Member::changes) {
         let unchanged = answer::foreseen(&members, &[], &[], Foresight::Unchanged, None);
         return Ok(unchanged);
@@ -54,7 +54,7 @@ pub(super) async fn rehearse(
             return Ok(answer::foreseen(&members, &rulings, policies, denied, None));
         }
     };
-    rehearse_all(desk, &mut members).await?;
+    rehearse_all(desk, &members).await?;
     let random = book::random().map_err(refused)?;
     let key = told::foreseen_key(wish, &all_prepared(&members), random);
     let told = answer::foreseen(&members, &rulings, policies, foresight, Some(key));
@@ -90,26 +90,15 @@ pub(super) async fn foresee(
 }
 
 /// What the vendor says to each of them.
-async fn rehearse_all(desk: Desk<'_>, members: &mut [Member<'_>]) -> Result<(), Stopped> {
-    let changing = members.iter_mut().enumerate();
+async fn rehearse_all(desk: Desk<'_>, members: &[Member<'_>]) -> Result<(), Stopped> {
+    let changing = members.iter().enumerate();
     let changing = changing.filter(|(_, member)| member.changes());
     let work = changing.map(|(place, member)| -> BoxFuture<'_, Result<(), Stopped>> {
-        let work = async move {
-            let Member { ready, entry, .. } = member;
-            let corridor = &ready.proven.corridor;
-            let work = corridor.rehearse(&ready.prepared, desk.deadline);
-            let rehearsed = credentials::counting(entry.vendor_requests(), work).await;
-            rehearsed.map_err(|error| {
-                let call_id = entry.call_id();
-                tracing::warn!(
-                    error = chain(&error),
-                    call_id,
-                    "the vendor would not make a change"
-                );
-                at(place, Stopped::failed(Stage::Send, error.refusal()))
-            })
-        };
-        work.boxed()
+        let Member { ready, entry, .. } = member;
+        let tried = try_at_vendor(desk, ready, entry);
+        tried
+            .map(move |tried| tried.map_err(|stopped| at(place, stopped)))
+            .boxed()
     });
     in_order(work.collect()).await.into_iter().collect()
 }

@@ -42,23 +42,26 @@ impl Transport for Barrier {
     }
 }
 
+/// A world whose writes wait, and where they do.
+async fn behind_a_barrier() -> (World, Arc<Barrier>) {
+    let barrier = Arc::new(Barrier {
+        network: Network::new(false, None, CorridorLimits::PRODUCTION).unwrap(),
+        waiting: AtomicUsize::new(0),
+        open: Semaphore::new(0),
+    });
+    let way = Arc::clone(&barrier);
+    let world = World::start_with(move |setup| {
+        open(setup);
+        setup.transport = Some(way);
+    });
+    (world.await, barrier)
+}
+
 /// WRITES §1: what is permitted is good for 10 s, and not more because others
 /// are sent first.
 #[tokio::test]
 async fn no_change_of_a_batch_leaves_after_its_permission_has_ended() {
-    let mut way = None;
-    let world = World::start_with(|setup| {
-        open(setup);
-        let barrier = Arc::new(Barrier {
-            network: Network::new(false, None, CorridorLimits::PRODUCTION).unwrap(),
-            waiting: AtomicUsize::new(0),
-            open: Semaphore::new(0),
-        });
-        way = Some(Arc::clone(&barrier));
-        setup.transport = Some(barrier);
-    })
-    .await;
-    let way = way.unwrap();
+    let (world, way) = behind_a_barrier().await;
     let changes: Vec<_> = (0..12)
         .map(|_| ad_set(&world.fake.add_campaign("act_1001")[0], "21.00"))
         .collect();
@@ -83,19 +86,7 @@ async fn no_change_of_a_batch_leaves_after_its_permission_has_ended() {
 /// An incident: what has not left yet stays.
 #[tokio::test]
 async fn a_freeze_stops_what_of_a_batch_has_not_left() {
-    let mut way = None;
-    let world = World::start_with(|setup| {
-        open(setup);
-        let barrier = Arc::new(Barrier {
-            network: Network::new(false, None, CorridorLimits::PRODUCTION).unwrap(),
-            waiting: AtomicUsize::new(0),
-            open: Semaphore::new(0),
-        });
-        way = Some(Arc::clone(&barrier));
-        setup.transport = Some(barrier);
-    })
-    .await;
-    let way = way.unwrap();
+    let (world, way) = behind_a_barrier().await;
     let changes: Vec<_> = (0..12)
         .map(|_| ad_set(&world.fake.add_campaign("act_1001")[0], "21.00"))
         .collect();
@@ -163,19 +154,7 @@ async fn twenty_changes_are_made_by_a_vendor_that_takes_half_a_second() {
 /// request leaves and not when others of its batch did.
 #[tokio::test]
 async fn the_quiet_time_of_an_item_begins_when_it_leaves() {
-    let mut way = None;
-    let world = World::start_with(|setup| {
-        open(setup);
-        let barrier = Arc::new(Barrier {
-            network: Network::new(false, None, CorridorLimits::PRODUCTION).unwrap(),
-            waiting: AtomicUsize::new(0),
-            open: Semaphore::new(0),
-        });
-        way = Some(Arc::clone(&barrier));
-        setup.transport = Some(barrier);
-    })
-    .await;
-    let way = way.unwrap();
+    let (world, way) = behind_a_barrier().await;
     let ids: Vec<_> = (0..11)
         .map(|_| world.fake.add_campaign("act_1001")[0].clone())
         .collect();
